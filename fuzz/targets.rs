@@ -4,6 +4,7 @@
 //! cargo-fuzz, which search for longer.
 
 use std::cell::RefCell;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
@@ -32,8 +33,9 @@ use cabildo::verify::checkpoint::Checkpoint;
 use cabildo::verify::cose::{Head, Receipt};
 use cabildo::verify::disclosure::Disclosures;
 use cabildo::verify::entry::Entry;
+use cabildo::verify::files::Opened;
 use cabildo::verify::journal::JournalReader;
-use cabildo::verify::{self, cbor};
+use cabildo::verify::{self, Files, Verdict, cbor};
 use p256::ecdsa::signature::Signer as _;
 use p256::ecdsa::{Signature, SigningKey};
 use serde_json::{Value, json};
@@ -188,6 +190,49 @@ pub(crate) fn evidence_entry(data: &[u8]) {
 /// A public proof, as JSON, with nothing to trust but itself.
 pub(crate) fn audit_proof(data: &[u8]) {
     drop(verify::verify_proof(data, &verify::Options::default()).to_string());
+}
+
+/// No bundle at all.
+struct NoFiles;
+
+impl Files for NoFiles {
+    fn open(&self, _name: &str) -> io::Result<Option<Opened<'_>>> {
+        Ok(None)
+    }
+
+    fn visit_objects(&self, _visit: &mut dyn FnMut(&str)) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A list of attendance as somebody hands it in to be verified: as it is; as objects of a document
+/// whose table is right; and as the data of a document that is right otherwise.
+pub(crate) fn attendance_list(data: &[u8]) {
+    let names = b"<</Names<</EmbeddedFiles<</Names[(attendance.json)2 0 R]>>>>>>";
+    let stream = [b"<</Length 4 0 R>>stream\n", data, b"\nendstream"].concat();
+    let length = data.len().to_string();
+    let around: [&[u8]; 4] = [names, b"<</EF<</F 3 0 R>>>>", &stream, length.as_bytes()];
+    let objects: Vec<&[u8]> = data.split(|byte| *byte == b'\x1e').collect();
+    for document in [data.to_vec(), laid_out(&objects), laid_out(&around)] {
+        let report = verify::verify_attendance(&document, &NoFiles, &verify::Options::default());
+        assert!(report.verdict != Verdict::Valid, "valid without a bundle");
+        drop(report.to_string());
+    }
+}
+
+/// A document of these objects.
+fn laid_out(objects: &[&[u8]]) -> Vec<u8> {
+    let mut pdf = b"%PDF-1.7\n".to_vec();
+    let mut table = format!("xref\n1 {}\n", objects.len());
+    for (number, object) in (1..).zip(objects) {
+        table += &format!("{:010} 00000 n \n", pdf.len());
+        pdf.extend(format!("{number} 0 obj\n").bytes());
+        pdf.extend(*object);
+        pdf.extend(b"\nendobj\n");
+    }
+    let start = pdf.len();
+    pdf.extend(format!("{table}trailer\n<</Root 1 0 R>>\nstartxref\n{start}\n%%EOF").bytes());
+    pdf
 }
 
 /// What a bundle reveals, as JSON.

@@ -18,6 +18,9 @@ const DEPTH_MAX: usize = 16;
 const VALUES_MAX: usize = 10_000;
 /// Most nodes of the tree of names.
 const NODES_MAX: usize = 1_000;
+/// Most bytes of one object, without the contents of a stream. The same object may be read for each
+/// node of a tree.
+const OBJECT_BYTES_MAX: usize = 1 << 20;
 /// Most objects of a document.
 const OBJECTS_MAX: u64 = 1_000_000;
 /// Where the end of a document is looked for.
@@ -115,7 +118,8 @@ impl<'a> Pdf<'a> {
     fn object(&self, number: u64) -> Result<(Value, Reader<'a>), Finding> {
         let absent = || malformed("it names an object that it does not have");
         let offset = self.objects.get(&number).ok_or_else(absent)?;
-        let mut reader = Reader::at(self.bytes, *offset)?;
+        let end = offset.saturating_add(OBJECT_BYTES_MAX).min(self.bytes.len());
+        let mut reader = Reader::at(&self.bytes[..end], *offset)?;
         if reader.number()? != number {
             return Err(malformed("an object is not where its table says"));
         }

@@ -294,6 +294,8 @@ fn hostile_documents_are_refused() {
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let wide = format!("<</Names [{}]>>", "0 ".repeat(1_000_000));
     let twice = "<</Names <</EmbeddedFiles <</Names [(attendance.json) 2 0 R (attendance.json) 2 0 R]>>>>>>";
+    let long = format!("({}) null (attendance.json) 2 0 R", "a".repeat(2 << 20));
+    let long = format!("<</Names <</EmbeddedFiles <</Names [{long}]>>>>>>");
     let inflated = file_that_grows(&[names, file], root);
     refused(&inflated, "a file that grows");
     for (objects, trailer, why) in [
@@ -301,6 +303,7 @@ fn hostile_documents_are_refused() {
         (vec!["1 0 R"], root, "a reference to itself"),
         (vec![deep.as_str()], root, "deep nesting"),
         (vec![wide.as_str()], root, "a wide object"),
+        (vec![&long, file, "<</Length 2>>\nstream\nhi\nendstream"], root, "a long object"),
         (vec![twice, file, "<</Length 2>>\nstream\nhi\nendstream"], root, "two files"),
         (vec![names, file, "<</Length 99999>>\nstream\nhi\nendstream"], root, "a length that lies"),
         (vec![names, file, "<</Length 3 0 R>>\nstream\nhi\nendstream"], root, "a length of itself"),

@@ -152,4 +152,5 @@ fuzz_tests! {
     camera_address: 200_000,
     playlist_query: 200_000,
     framed_stream: 200_000,
+    attendance_list: 20_000,
 }
