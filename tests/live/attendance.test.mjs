@@ -1,8 +1,10 @@
 // The door of a hall: people are registered, taken back and marked as left, the
 // quorum is reached and lost before everybody's eyes, and devices are let in.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { startedSession } from './api.mjs';
-import { launch } from './browser.mjs';
+import { launch, screenshot } from './browser.mjs';
+import { fits, isAccessible } from './looks.mjs';
 import { isConnected, openAttendance, openConsole, openHall, press } from './pages.mjs';
 import { Person } from './person.mjs';
 import { Server } from './server.mjs';
@@ -143,6 +145,38 @@ story('Attendance', open, {
     await ana.getByTestId('attend-code').pressSequentially('123456');
     const said = await ana.getByTestId('attend-failure').textContent();
     assert.doesNotMatch(said, /[A-Z]+_[A-Z]/);
+  },
+
+  'the report page tells a story and hands out each document': async (stage) => {
+    const moderator = { user: 'secretary', role: 'moderator' };
+    const report = await openAttendance(stage, '/report', moderator, DESKTOP);
+    stage.pages.report = report;
+    await press(report, 'report-owner-5');
+    const entries = report.locator('[data-testid="story"][data-user="owner-5"] tbody tr');
+    await entries.nth(1).waitFor();
+    const kinds = await entries.evaluateAll((rows) => rows.map((row) => row.dataset.kind));
+    assert.deepEqual(
+      kinds.filter((kind) => kind.startsWith('attendance_')),
+      ['attendance_validated', 'attendance_left'],
+    );
+    const saved = {};
+    for (const name of ['list.pdf', 'list.csv', 'minutes.pdf', 'minutes.md']) {
+      const download = report.waitForEvent('download');
+      await press(report, `document-${name}`);
+      const file = await download;
+      saved[name] = { called: file.suggestedFilename(), bytes: readFileSync(await file.path()) };
+    }
+    assert.equal(await report.getByTestId('document-failed').count(), 0);
+    const list = saved['list.csv'].bytes.toString();
+    for (const name of ['Iñaki Sáenz', 'Zoë Müller']) assert.ok(list.includes(name), list);
+    assert.ok(saved['minutes.md'].bytes.toString().startsWith('#'));
+    for (const name of ['list.pdf', 'minutes.pdf']) {
+      assert.equal(saved[name].bytes.subarray(0, 5).toString(), '%PDF-', name);
+    }
+    assert.equal(saved['list.pdf'].called, `attendance-${stage.session.id}.pdf`);
+    await isAccessible(report, 'the report page');
+    await fits(report, 'the report page');
+    await screenshot(report, 'report');
   },
 
   'an encoder gets an access that is shown once and withdrawn': async (stage) => {
