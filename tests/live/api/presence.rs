@@ -1,13 +1,14 @@
 //! Presence that the identity service validates, of people whom the user-profiles
 //! service lists: a whole server beside the stand-in for both.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::api::person::Person;
-use crate::api::server::{Answer, Server};
+use crate::api::server::{Answer, Server, send};
 use crate::platform::{Mood, Platform, code_of, face_of, qr_of};
 
 /// How often the eligible list is looked for, and how long.
@@ -120,5 +121,77 @@ async fn a_service_that_fails_validates_nobody_and_the_desk_goes_on() {
     assert_eq!(registered.status, 200, "{registered:?}");
     let list = assembly.read("/attendance").await;
     assert_eq!(list["items"].as_array().map(Vec::len), Some(1), "{list}");
+    assembly.server.app.stop().await;
+}
+
+/// Who tried to prove that they are present and was refused, how, and why, as the report says.
+async fn refused(assembly: &Assembly) -> BTreeSet<[String; 3]> {
+    let report = assembly.read("/report").await;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let people = report["participants"].as_array().expect("people").iter();
+    let entries = people.flat_map(|person| {
+        let entries = person["entries"].as_array().expect("entries").iter();
+        entries.map(move |entry| (&person["user_id"], entry))
+    });
+    entries
+        .filter(|(_, entry)| entry["kind"] == "validation_refused")
+        .map(|(user, entry)| [text(user), text(&entry["detail"]), text(&entry["cause"])])
+        .collect()
+}
+
+#[tokio::test]
+async fn every_refused_proof_is_counted_and_has_its_line_in_the_report() {
+    let assembly = Assembly::open().await;
+    let session = assembly.session.clone();
+    let token = |owner: &str| json!({ "token": qr_of(&session, owner, 1) });
+    let first = assembly.owner(1).await;
+    assert_eq!(assembly.present(&first, "qr", token("owner-1")).await.status, 200);
+    let mut wanted = BTreeSet::new();
+    for (number, how, body, reason) in [
+        (2, "qr", token("owner-1"), "replayed"),
+        (3, "qr", json!({ "token": "qr:another:owner-3:1" }), "wrong_context"),
+        (4, "qr", json!({ "token": "expired" }), "expired"),
+        (5, "code", json!({ "code": "000000x" }), "invalid"),
+        (6, "biometric", json!({ "sample": face_of("owner-2") }), "invalid"),
+        (99, "qr", token("owner-99"), "not_eligible"),
+    ] {
+        let answer = assembly.present(&assembly.owner(number).await, how, body).await;
+        assert!((400..500).contains(&answer.status), "{reason}: {answer:?}");
+        wanted.insert([format!("owner-{number}"), how.to_owned(), reason.to_owned()]);
+    }
+    // The service has answers for somebody else, says nothing that can be read, or goes elsewhere.
+    let elsewhere = Mood::Redirecting("http://127.0.0.1:1/inside".to_owned());
+    for (number, mood) in [(7, Mood::Lying), (8, Mood::NotJson), (9, elsewhere)] {
+        assembly.platform.set_mood("identity", mood);
+        let owner = format!("owner-{number}");
+        let answer = assembly.present(&assembly.owner(number).await, "qr", token(&owner)).await;
+        assert_eq!(answer.code(), "DEPENDENCY_UNAVAILABLE", "{owner}: {answer:?}");
+        wanted.insert([owner, "qr".to_owned(), "service_unavailable".to_owned()]);
+    }
+    // What is too long to be a proof is read no further, and asks nobody.
+    let asked = assembly.platform.calls().len();
+    let endless = json!({ "token": "q".repeat(128 << 10) });
+    let answer = assembly.present(&first, "qr", endless).await;
+    assert_eq!(answer.code(), "PAYLOAD_TOO_LARGE", "{answer:?}");
+    assert_eq!(assembly.platform.calls().len(), asked);
+    let told = async {
+        while refused(&assembly).await != wanted {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    let in_time = tokio::time::timeout(PATIENCE, told).await;
+    assert!(in_time.is_ok(), "{:?} is not {wanted:?}", refused(&assembly).await);
+    let counts = send(assembly.server.request(Method::GET, "/metrics")).await;
+    for (reason, count) in [
+        ("replayed", 1),
+        ("wrong_context", 1),
+        ("expired", 1),
+        ("invalid", 2),
+        ("not_eligible", 1),
+        ("service_unavailable", 3),
+    ] {
+        let line = format!("cabildo_attendance_refused_total{{reason=\"{reason}\"}} {count}\n");
+        assert!(counts.text.contains(&line), "{line}");
+    }
     assembly.server.app.stop().await;
 }
