@@ -17,6 +17,7 @@ use cabildo::auth::{
 };
 use cabildo::cameras::PlaybackSecret;
 use cabildo::cameras::engine::reload::{self, Directives};
+use cabildo::cameras::engine::rtsp::{BODY_BYTES_MAX, Item, Reader};
 use cabildo::cameras::engine::segments::Segments;
 use cabildo::cameras::engine::source::Source;
 use cabildo::domain::media::Codec;
@@ -438,5 +439,32 @@ pub(crate) fn playlist_query(data: &[u8]) {
         // Segments before the first one are over; whatever else is waited for never came.
         let is_there = reload::is_there(&segments, place);
         assert!(place.segment < 7 || is_there != Ok(true));
+    }
+}
+
+/// What a camera sends over its connection, in pieces of a length that the first byte says.
+pub(crate) fn rtsp_messages(data: &[u8]) {
+    let Some((length, sent)) = data.split_first() else { return };
+    let mut reader = Reader::default();
+    for piece in sent.chunks(usize::from(*length).max(1)) {
+        reader.push(piece);
+        loop {
+            match reader.poll() {
+                Ok(Some(Item::Message(message))) => {
+                    assert!(message.body.len() <= BODY_BYTES_MAX);
+                    if message.bytes().len() > 4_096 {
+                        // What is no UTF-8 becomes longer, and may be too long by then.
+                        continue;
+                    }
+                    // What is read can be sent and is read in the same way.
+                    let mut again = Reader::default();
+                    again.push(&message.bytes());
+                    assert_eq!(again.poll(), Ok(Some(Item::Message(message))));
+                }
+                Ok(Some(Item::Frame { .. })) => {}
+                Ok(None) => break,
+                Err(_) => return,
+            }
+        }
     }
 }

@@ -23,6 +23,7 @@ mod m0017_camera_streams;
 mod m0018_arrivals;
 mod m0019_recording_events;
 mod m0020_provider_meetings;
+mod m0021_camera_transport;
 
 use sea_orm::DbErr;
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
@@ -147,6 +148,7 @@ impl MigratorTrait for Migrations {
             Box::new(m0018_arrivals::Arrivals),
             Box::new(m0019_recording_events::RecordingEvents),
             Box::new(m0020_provider_meetings::ProviderMeetings),
+            Box::new(m0021_camera_transport::CameraTransport),
         ]
     }
 }

@@ -112,7 +112,8 @@ pub(super) struct ProvisionBody {
     /// never shown again.
     #[schema(max_length = 2048, example = "rtsp://viewer:secret@203.0.113.20:554/stream1")]
     rtsp_url: String,
-    /// How it is called: `tcp`, which is the default.
+    /// How it is to send: `tcp`, over its connection; `udp`; or `auto`, which is the default: by UDP if
+    /// it refuses TCP.
     transport: Option<String>,
     /// The codec that it is expected to send: `h264`, `h265`, `opus`, `aac`, `pcmu`
     /// or `pcma`.
@@ -134,6 +135,7 @@ pub(super) struct CameraBody {
     camera_id: String,
     /// Its address without credentials.
     rtsp_url: String,
+    /// How it is to send: `auto`, `tcp` or `udp`.
     transport: &'static str,
     codec_hint: Option<String>,
     target_profiles: Vec<String>,
@@ -151,7 +153,7 @@ impl CameraBody {
             tenant_id: Id(camera.tenant),
             camera_id: camera.id.to_string(),
             rtsp_url: camera.source.masked,
-            transport: "tcp",
+            transport: camera.transport.as_str(),
             codec_hint: camera.codec_hint,
             target_profiles: camera.target_profiles,
             revision: camera.revision,

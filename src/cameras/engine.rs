@@ -12,6 +12,7 @@ pub mod playlist;
 pub mod policy;
 pub mod probing;
 pub mod reload;
+pub mod rtsp;
 pub mod segments;
 pub mod sound;
 pub mod source;

@@ -17,7 +17,7 @@ use crate::cameras::repository::{
 use crate::cameras::secrets::Secrets;
 use crate::cameras::token::{Grant, PlaybackSecret};
 use crate::clock::Clock;
-use crate::domain::camera::StreamSessionStatus;
+use crate::domain::camera::{CameraTransport, StreamSessionStatus};
 use crate::domain::id::{CameraId, StreamSessionId, TenantId};
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
@@ -77,7 +77,7 @@ pub struct NewCamera {
     pub id: CameraId,
     /// Its address, with credentials if it wants some.
     pub address: Secret<String>,
-    /// How it is to be called: `tcp` or nothing.
+    /// How it is to send, in a word; `auto` when nothing is said.
     pub transport: Option<String>,
     /// The codec that its owner expects.
     pub codec_hint: Option<String>,
@@ -152,7 +152,7 @@ impl Gateway {
     /// What is wrong with it; [`CameraError::CameraLimit`].
     pub async fn provision(&self, new: NewCamera) -> Result<Provisioned, CameraError> {
         let source = Source::parse(new.address.expose())?;
-        check_wishes(&new)?;
+        let transport = check_wishes(&new)?;
         match self.0.options.addresses.resolve(&source).await {
             // A camera that is not there yet may be provisioned; its address is
             // judged whenever it is called.
@@ -162,11 +162,12 @@ impl Gateway {
         for _ in 0..ATTEMPTS {
             let known = self.0.parts.cameras.camera(new.tenant, &new.id).await?;
             if let Some(camera) = &known
+                && camera.transport == transport
                 && self.is_same(camera, &new, &source).await?
             {
                 return Ok(Provisioned { camera: camera.clone(), created: false, changed: false });
             }
-            let camera = self.next(known.as_ref(), &new, &source).await?;
+            let camera = self.next(known.as_ref(), &new, (&source, transport)).await?;
             let (expected, most) =
                 (known.as_ref().map(|camera| camera.revision), self.0.options.cameras_max);
             match self.0.parts.cameras.put_camera(&camera, expected, most).await? {
@@ -423,13 +424,14 @@ impl Gateway {
         &self,
         known: Option<&Camera>,
         new: &NewCamera,
-        source: &Source,
+        (source, transport): (&Source, CameraTransport),
     ) -> Result<Camera, CameraError> {
         let now = self.0.parts.clock.now();
         Ok(Camera {
             tenant: new.tenant,
             id: new.id.clone(),
             source: self.0.secrets.seal(new.tenant, source).await?,
+            transport,
             codec_hint: new.codec_hint.clone(),
             target_profiles: new.target_profiles.clone(),
             revision: known.map_or(1, |camera| camera.revision.saturating_add(1)),
@@ -439,14 +441,12 @@ impl Gateway {
     }
 }
 
-fn check_wishes(new: &NewCamera) -> Result<(), CameraError> {
+/// How a camera is to send, if all that is wanted of it can be had.
+fn check_wishes(new: &NewCamera) -> Result<CameraTransport, CameraError> {
     let unusable = |field, problem| Err(CameraError::Unusable { field, problem });
-    match new.transport.as_deref() {
-        None | Some("tcp") => {}
-        // The answer of a camera names where UDP comes from and goes to, so that
-        // it could turn this server against any address.
-        Some(_) => return unusable("transport", "expected tcp"),
-    }
+    let Some(transport) = CameraTransport::parse(new.transport.as_deref().unwrap_or("auto")) else {
+        return unusable("transport", "expected auto, tcp or udp");
+    };
     if new.codec_hint.as_deref().is_some_and(|hint| !CODEC_HINTS.contains(&hint)) {
         return unusable("codecHint", "expected h264, h265, hevc, opus, aac, pcmu or pcma");
     }
@@ -460,7 +460,7 @@ fn check_wishes(new: &NewCamera) -> Result<(), CameraError> {
             "expected up to 8 names of letters, digits, -, _ and . with at most 64 characters",
         );
     }
-    Ok(())
+    Ok(transport)
 }
 
 fn done(

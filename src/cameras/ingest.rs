@@ -2,6 +2,8 @@
 //! wants, on each instance where they want it. Nobody waits for another camera.
 
 mod call;
+mod connection;
+mod mediator;
 mod stream;
 
 use std::collections::BTreeMap;

@@ -5,7 +5,8 @@ use async_trait::async_trait;
 use crate::cameras::captures::Capture;
 use crate::cameras::engine::policy::{Denied, Step};
 use crate::domain::camera::{
-    CameraCodec, CameraHealth, ProbeCause, StreamFault, StreamSessionStatus, StreamStatus,
+    CameraCodec, CameraHealth, CameraTransport, ProbeCause, StreamFault, StreamSessionStatus,
+    StreamStatus,
 };
 use crate::domain::id::{CameraId, CameraSecretId, CaptureId, StreamId, StreamSessionId, TenantId};
 use crate::domain::store_error::StoreError;
@@ -33,6 +34,8 @@ pub struct Camera {
     pub id: CameraId,
     /// How it is reached.
     pub source: SealedSource,
+    /// How it is to send.
+    pub transport: CameraTransport,
     /// The codec that its owner expects, if any.
     pub codec_hint: Option<String>,
     /// What its owner wants made of it.

@@ -286,9 +286,10 @@ impl StreamControl {
             Err(CameraError::CameraNotFound) => None,
             Err(error) => return Err(error),
         };
+        let transport = known.as_ref().map(|camera| camera.transport.as_str().to_owned());
         let (codec_hint, target_profiles) =
             known.map(|camera| (camera.codec_hint, camera.target_profiles)).unwrap_or_default();
-        let new = NewCamera { tenant, id, address, transport: None, codec_hint, target_profiles };
+        let new = NewCamera { tenant, id, address, transport, codec_hint, target_profiles };
         self.0.gateway.provision(new).await.map(drop)
     }
 }

@@ -70,6 +70,10 @@ named_values!(
         RequestRefused => "request_refused",
         /// It answers, but not as RTSP says.
         ProtocolViolated => "protocol_violated",
+        /// It sends a message that is larger than any of use.
+        MessageTooLarge => "message_too_large",
+        /// It does not send in the way that it is provisioned for: by TCP, or by UDP.
+        TransportRefused => "transport_refused",
         /// It has no picture in a codec that can be used.
         CodecUnsupported => "codec_unsupported",
         /// Its pictures are sent in another order than they are shown, which players in a
@@ -83,6 +87,18 @@ named_values!(
         PacketsStopped => "packets_stopped",
         /// It closed the connection.
         ConnectionClosed => "connection_closed",
+    }
+);
+
+named_values!(
+    /// How a camera is to send.
+    CameraTransport {
+        /// Over its connection, or by UDP if it refuses that.
+        Auto => "auto",
+        /// Over its connection.
+        Tcp => "tcp",
+        /// By UDP.
+        Udp => "udp",
     }
 );
 

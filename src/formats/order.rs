@@ -9,6 +9,9 @@ use bytes::Bytes;
 const WAIT_US: u64 = 2_000_000;
 /// Most packets held back. At the limit the missing packet is given up.
 const HELD_MAX: usize = 4_096;
+/// The same for packets that are shown at once, whose network delivered them in another order.
+const LIVE_WAIT_US: u64 = 100_000;
+const LIVE_HELD_MAX: usize = 512;
 /// A sequence number further away than this starts a new count (RFC 3550 §A.1).
 const JUMP_MAX: i64 = 8_192;
 
@@ -25,25 +28,43 @@ pub struct Ordered {
 
 /// An item of the ordered stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum InOrder {
+pub enum InOrder<T = Ordered> {
     /// The next packet.
-    Packet(Ordered),
+    Packet(T),
     /// One or more packets before the next one are lost.
     Lost,
 }
 
 /// The packets of one source.
-#[derive(Debug, Default)]
-pub struct Order {
+#[derive(Debug)]
+pub struct Order<T = Ordered> {
+    wait_us: u64,
+    held_max: usize,
     /// Extended sequence number of the packet to return next.
     next: Option<i64>,
-    held: BTreeMap<i64, (u64, Ordered)>,
-    out: Vec<InOrder>,
+    held: BTreeMap<i64, (u64, T)>,
+    out: Vec<InOrder<T>>,
 }
 
-impl Order {
+impl<T> Default for Order<T> {
+    fn default() -> Self {
+        Self::within(WAIT_US, HELD_MAX)
+    }
+}
+
+impl<T> Order<T> {
+    const fn within(wait_us: u64, held_max: usize) -> Self {
+        Self { wait_us, held_max, next: None, held: BTreeMap::new(), out: Vec::new() }
+    }
+
+    /// The packets of a source that is shown at once.
+    #[must_use]
+    pub const fn live() -> Self {
+        Self::within(LIVE_WAIT_US, LIVE_HELD_MAX)
+    }
+
     /// Takes a packet that arrived at `at_us`. A packet that came twice or too late is dropped.
-    pub fn handle_packet(&mut self, at_us: u64, sequence: u16, packet: Ordered) {
+    pub fn handle_packet(&mut self, at_us: u64, sequence: u16, packet: T) {
         let expected = *self.next.get_or_insert_with(|| i64::from(sequence));
         let distance = sequence.wrapping_sub(expected.to_le_bytes_low()).cast_signed();
         let distance = i64::from(distance);
@@ -61,7 +82,7 @@ impl Order {
     }
 
     /// Takes the items that are ready, in order.
-    pub fn poll(&mut self) -> Vec<InOrder> {
+    pub fn poll(&mut self) -> Vec<InOrder<T>> {
         std::mem::take(&mut self.out)
     }
 
@@ -83,7 +104,7 @@ impl Order {
 
     fn give_up(&mut self, now_us: u64) {
         while let Some((&first, (came_us, _))) = self.held.first_key_value()
-            && (self.held.len() > HELD_MAX || now_us.saturating_sub(*came_us) > WAIT_US)
+            && (self.held.len() > self.held_max || now_us.saturating_sub(*came_us) > self.wait_us)
         {
             self.skip_to(first);
         }
@@ -161,5 +182,16 @@ mod tests {
             assert!(order.held.len() <= HELD_MAX);
         }
         assert_eq!(order.poll().iter().filter(|item| **item == InOrder::Lost).count(), 1);
+    }
+
+    #[test]
+    fn a_live_source_is_not_waited_for_as_long() {
+        let mut order = Order::live();
+        for (at_ms, sequence) in [(0, 1_u16), (10, 3), (20, 2), (30, 6), (131, 7)] {
+            order.handle_packet(at_ms * 1_000, sequence, sequence);
+        }
+        let wanted = [1, 2, 3].map(InOrder::Packet).into_iter();
+        let wanted = wanted.chain([InOrder::Lost, InOrder::Packet(6), InOrder::Packet(7)]);
+        assert_eq!(order.poll(), wanted.collect::<Vec<_>>());
     }
 }

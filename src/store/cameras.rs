@@ -13,21 +13,23 @@ use uuid::Uuid;
 
 use self::directory::CAMERA;
 use crate::cameras::repository::{Camera, CameraRepository, Put, SealedSource};
+use crate::domain::camera::CameraTransport;
 use crate::domain::id::{CameraId, CameraSecretId, TenantId};
 use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::store::connect::Store;
-use crate::store::error::{number, stored};
+use crate::store::error::{number, stored, word};
 use crate::store::tenant_tx::TenantTx;
 
 const TABLE: &str = "cameras";
-const COLUMNS: [&str; 11] = [
+const COLUMNS: [&str; 12] = [
     "tenant_id",
     "id",
     "secret_id",
     "wrapped_key",
     "sealed",
     "masked",
+    "transport",
     "codec_hint",
     "target_profiles",
     "revision",
@@ -153,6 +155,7 @@ async fn insert(tx: &TenantTx, camera: &Camera) -> Result<(), StoreError> {
             source.wrapped_key.clone().into(),
             source.sealed.clone().into(),
             source.masked.as_str().into(),
+            camera.transport.as_str().into(),
             camera.codec_hint.clone().into(),
             profiles.into(),
             stored(camera.revision)?.into(),
@@ -213,6 +216,7 @@ pub(super) async fn put_wrapped_key(
 
 fn camera_of(row: &QueryResult) -> Result<Camera, StoreError> {
     let profiles: String = row.try_get("", "target_profiles")?;
+    let transport: String = row.try_get("", "transport")?;
     let split = profiles.split(',').filter(|name| !name.is_empty());
     Ok(Camera {
         tenant: TenantId::from_uuid(row.try_get("", "tenant_id")?),
@@ -223,6 +227,7 @@ fn camera_of(row: &QueryResult) -> Result<Camera, StoreError> {
             sealed: row.try_get("", "sealed")?,
             masked: row.try_get("", "masked")?,
         },
+        transport: word(CameraTransport::parse(&transport), "transport")?,
         codec_hint: row.try_get("", "codec_hint")?,
         target_profiles: split.map(str::to_owned).collect(),
         revision: number(row.try_get("", "revision")?, "revision")?,

@@ -4,6 +4,7 @@
 mod attendance;
 mod bad_input;
 mod binary;
+mod camera_connections;
 mod cameras;
 mod channel;
 mod channel_client;

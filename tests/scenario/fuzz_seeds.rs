@@ -151,6 +151,7 @@ fuzz_tests! {
     playback_token: 5_000,
     camera_address: 200_000,
     playlist_query: 200_000,
+    rtsp_messages: 100_000,
     framed_stream: 200_000,
     attendance_list: 20_000,
 }

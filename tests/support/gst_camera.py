@@ -8,6 +8,7 @@ Tells its port in one line and serves until its standard input ends:
     /aac      H.264, and sound in AAC
     /pcmu     H.264, and sound in G.711
     /hevc     H.265, and sound in AAC
+    /udp      as /often, by UDP and not over the connection
 """
 
 import sys
@@ -16,8 +17,9 @@ import threading
 import gi
 
 gi.require_version("Gst", "1.0")
+gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
+from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
 
 PICTURES = "videotestsrc is-live=true ! video/x-raw,width=320,height=180,framerate=15/1 ! "
 TONE = "audiotestsrc is-live=true ! audioconvert ! audioresample ! "
@@ -34,6 +36,7 @@ CAMERAS = {
     "/slices": "x264enc tune=zerolatency speed-preset=ultrafast sliced-threads=true threads=4 "
     "key-int-max=15" + BASELINE + "mtu=700",
     "/often": OFTEN + BASELINE + SOUND,
+    "/udp": OFTEN + BASELINE + SOUND,
     "/aac": OFTEN + BASELINE + AAC,
     "/pcmu": OFTEN + BASELINE + TONE + "audio/x-raw,rate=8000,channels=1 ! mulawenc "
     "! rtppcmupay name=pay1",
@@ -53,6 +56,8 @@ def main():
         factory = GstRtspServer.RTSPMediaFactory()
         factory.set_launch(f"( {PICTURES}{encoder} )")
         factory.set_shared(True)
+        if path == "/udp":
+            factory.set_protocols(GstRtsp.RTSPLowerTrans.UDP)
         server.get_mount_points().add_factory(path, factory)
     server.attach(None)
     loop = GLib.MainLoop()

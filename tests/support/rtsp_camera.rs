@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -64,6 +65,13 @@ pub(crate) struct Behaviour {
     pub(crate) film: usize,
     /// What it describes instead of itself.
     pub(crate) description: Option<String>,
+    /// A request that it answers with the first text, and then with the second one without end.
+    pub(crate) lies_at: Option<(&'static str, &'static str, &'static str)>,
+    /// How long a session lives without a request, in seconds.
+    pub(crate) session_s: u32,
+    /// Whether the first request after it plays is refused, because the proof of the password is
+    /// too old.
+    pub(crate) renews_nonce: bool,
 }
 
 impl Default for Behaviour {
@@ -81,6 +89,9 @@ impl Default for Behaviour {
             encoding: "H264/90000",
             film: 0,
             description: None,
+            lies_at: None,
+            session_s: 60,
+            renews_nonce: false,
         }
     }
 }
@@ -92,6 +103,7 @@ struct Shared {
     behaviour: Mutex<Behaviour>,
     films: Vec<Film>,
     requests: watch::Sender<Vec<String>>,
+    lied_bytes: AtomicU64,
     hang_up: Mutex<CancellationToken>,
 }
 
@@ -169,6 +181,7 @@ impl RtspCamera {
             behaviour: Mutex::new(behaviour),
             films,
             requests: watch::Sender::new(Vec::new()),
+            lied_bytes: AtomicU64::new(0),
             hang_up: Mutex::new(CancellationToken::new()),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -213,6 +226,11 @@ impl RtspCamera {
         assert!(came.is_ok(), "{method} did not come {times} times: {:?}", self.requests());
     }
 
+    /// How many bytes of endless answers it got rid of.
+    pub(crate) fn lied_bytes(&self) -> u64 {
+        self.shared.lied_bytes.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn requests(&self) -> Vec<String> {
         self.shared.requests.borrow().clone()
     }
@@ -239,6 +257,7 @@ struct Connection {
     shared: Arc<Shared>,
     socket: BufReader<TcpStream>,
     nonce: String,
+    is_renewed: bool,
     sound: bool,
 }
 
@@ -252,7 +271,7 @@ struct Reel {
 impl Connection {
     fn new(shared: Arc<Shared>, socket: TcpStream) -> Self {
         let nonce = format!("{:032x}", rand::random::<u128>());
-        Self { shared, socket: BufReader::new(socket), nonce, sound: false }
+        Self { shared, socket: BufReader::new(socket), nonce, is_renewed: false, sound: false }
     }
 
     fn behaviour(&self) -> Behaviour {
@@ -326,6 +345,13 @@ impl Connection {
         if behaviour.silent_at == Some(request.method.as_str()) {
             return Ok(false);
         }
+        if let Some((_, first, endless)) = behaviour.lies_at.filter(|it| it.0 == request.method) {
+            self.lie(first, endless).await?;
+        }
+        if behaviour.renews_nonce && request.method == "OPTIONS" && !self.is_renewed {
+            self.is_renewed = true;
+            self.nonce = format!("{:032x}", rand::random::<u128>());
+        }
         let mut status = 200;
         let (mut headers, mut body) = (Vec::new(), String::new());
         let place = request.uri.rsplit('/').next().unwrap_or_default();
@@ -357,7 +383,7 @@ impl Connection {
                     self.sound |= sound;
                     let channels = if sound { "2-3" } else { "0-1" };
                     headers.push(format!("Transport: RTP/AVP/TCP;unicast;interleaved={channels}"));
-                    headers.push("Session: 4711;timeout=60".to_owned());
+                    headers.push(format!("Session: 4711;timeout={}", behaviour.session_s));
                 }
                 "OPTIONS" => headers.push("Public: DESCRIBE, SETUP, PLAY, TEARDOWN".to_owned()),
                 _ => headers.push("Session: 4711".to_owned()),
@@ -371,6 +397,18 @@ impl Connection {
         );
         self.socket.get_mut().write_all(answer.as_bytes()).await?;
         Ok(request.method == "PLAY" && status == 200)
+    }
+
+    /// Until whoever listens hangs up.
+    async fn lie(&mut self, first: &str, endless: &str) -> io::Result<()> {
+        let socket = self.socket.get_mut();
+        socket.write_all(first.as_bytes()).await?;
+        let endless = endless.repeat(65_536 / endless.len());
+        loop {
+            socket.write_all(endless.as_bytes()).await?;
+            let length = u64::try_from(endless.len()).expect("short");
+            self.shared.lied_bytes.fetch_add(length, Ordering::SeqCst);
+        }
     }
 
     fn description(&self, behaviour: &Behaviour) -> String {

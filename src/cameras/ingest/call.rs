@@ -2,34 +2,34 @@
 //! this module knows the client.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{FutureExt as _, StreamExt as _};
 use retina::client::{
-    Credentials, Described, InitialTimestampPolicy, PacketItem, PlayOptions, Playing, Session,
-    SessionGroup, SessionIdPolicy, SessionOptions, SetupOptions, TeardownPolicy, Transport,
+    Described, InitialTimestampPolicy, PacketItem, PlayOptions, Playing, Session, SessionIdPolicy,
+    SessionOptions, SetupOptions, TeardownPolicy, Transport,
 };
 use retina::codec::ParametersRef;
 use tokio::time::Instant;
-use url::Url;
+use tokio_util::task::TaskTracker;
 
+use super::connection::Connection;
 use super::stream::Stream;
 use super::{IngestParts, Key};
 use crate::cameras::engine::pictures::VideoPacket;
 use crate::cameras::engine::sound::SoundFormat;
 use crate::cameras::engine::source::Source;
 use crate::cameras::error::CameraError;
-use crate::domain::camera::{CameraCodec, StreamFault};
+use crate::domain::camera::{CameraCodec, CameraTransport, StreamFault};
 use crate::formats::codec::AacConfig;
 
 /// How often a camera that plays is looked up again: another instance may have
 /// changed or removed it. Raising it lets a removed one run on for longer.
 const LOOK_UP_EVERY: Duration = Duration::from_secs(5);
-/// Longest wait until an earlier session has been torn down. Some cameras send what
-/// is left of it to the next one.
-const TEARDOWN_MAX: Duration = Duration::from_secs(2);
+/// Longest wait until an earlier call is over. Some cameras send what is left of it to the next
+/// one.
+const GOODBYE_MAX: Duration = Duration::from_secs(2);
 /// Streams of a camera's description that are looked at.
 const STREAMS_MAX: usize = 16;
 /// Largest parameter sets that are taken from a description, in bytes together.
@@ -57,7 +57,15 @@ pub(super) struct Call<'ingest> {
     parts: &'ingest IngestParts,
     key: Key,
     stream: &'ingest Stream,
-    sessions: Arc<SessionGroup>,
+    /// The connections of the calls.
+    connections: TaskTracker,
+}
+
+/// A camera as it is to be called.
+struct Called {
+    source: Source,
+    transport: CameraTransport,
+    revision: u64,
 }
 
 /// What was set up: which of the camera's streams are its pictures and sound.
@@ -68,7 +76,7 @@ struct Opened {
 
 impl<'ingest> Call<'ingest> {
     pub(super) fn new(parts: &'ingest IngestParts, key: Key, stream: &'ingest Stream) -> Self {
-        Self { parts, key, stream, sessions: Arc::default() }
+        Self { parts, key, stream, connections: TaskTracker::new() }
     }
 
     /// Calls the camera and takes what it sends, until that ends.
@@ -79,26 +87,36 @@ impl<'ingest> Call<'ingest> {
     }
 
     async fn call(&self) -> Ended {
-        let (source, revision) = match self.look_up().await {
+        let called = match self.look_up().await {
             Ok(found) => found,
             Err(ended) => return ended,
         };
-        let opened = match self.open(&source).await {
-            Ok(opened) => opened,
+        self.goodbye().await;
+        let connection = match self.connect(&called).await {
+            Ok(connection) => connection,
             Err(fault) => return fault.into(),
         };
+        let played = async {
+            match self.open(&connection).await {
+                Ok(opened) => self.play(opened).await,
+                Err(fault) => fault,
+            }
+        };
         tokio::select! {
-            fault = self.play(opened) => fault.into(),
-            ended = self.changed(revision) => ended,
+            // What the camera did to the connection is more than what the client saw of it.
+            fault = played => connection.fault().unwrap_or(fault).into(),
+            ended = self.changed(called.revision) => ended,
         }
     }
 
-    /// The camera's address, and the revision that it is of.
-    async fn look_up(&self) -> Result<(Source, u64), Ended> {
+    /// The camera as it is provisioned.
+    async fn look_up(&self) -> Result<Called, Ended> {
         let (tenant, camera) = &self.key;
         match self.parts.cameras.camera(*tenant, camera).await {
             Ok(Some(camera)) => match self.parts.secrets.open(*tenant, &camera.source).await {
-                Ok(source) => Ok((source, camera.revision)),
+                Ok(source) => {
+                    Ok(Called { source, transport: camera.transport, revision: camera.revision })
+                }
                 Err(CameraError::SecretLost) => Err(StreamFault::SecretLost.into()),
                 Err(_) => Err(StreamFault::Unreachable.into()),
             },
@@ -129,32 +147,31 @@ impl<'ingest> Call<'ingest> {
 
     /// Waits until the camera was told that the last call is over, or for a short while.
     pub(super) async fn goodbye(&self) {
-        let goodbyes = self.sessions.await_teardown();
+        self.connections.close();
         // Whether the camera took it does not matter here.
-        drop(tokio::time::timeout(TEARDOWN_MAX, goodbyes).await);
+        drop(tokio::time::timeout(GOODBYE_MAX, self.connections.wait()).await);
+        self.connections.reopen();
     }
 
-    async fn open(&self, source: &Source) -> Result<Opened, StreamFault> {
-        let place = self.parts.addresses.resolve(source).await.map_err(|error| match error {
+    /// Connects to the address that was judged, not to a name that may lead elsewhere by now.
+    async fn connect(&self, called: &Called) -> Result<Connection, StreamFault> {
+        let place = self.parts.addresses.resolve(&called.source).await;
+        let place = place.map_err(|error| match error {
             CameraError::SourceRefused => StreamFault::SourceRefused,
             _ => StreamFault::HostNotFound,
         })?;
-        // The client connects to the address that was judged, not to a name that may lead
-        // elsewhere by now, and it follows no redirects.
-        let url = Url::parse(source.at(place).expose()).map_err(|_| StreamFault::HostNotFound)?;
-        self.goodbye().await;
-        let credentials = source.credentials().map(|(user, password)| Credentials {
-            username: user.to_owned(),
-            password: password.expose().clone(),
-        });
+        Connection::open(place, &called.source, called.transport, &self.connections).await
+    }
+
+    /// Has the camera play. The client follows no redirects, and goodbye is said by the connection.
+    async fn open(&self, connection: &Connection) -> Result<Opened, StreamFault> {
         let options = SessionOptions::default()
-            .creds(credentials)
             .user_agent("cabildo".to_owned())
-            .session_group(self.sessions.clone())
             .session_id(SessionIdPolicy::UseFirst)
-            .teardown(TeardownPolicy::Auto);
-        let mut session =
-            Session::describe(url, options).await.map_err(|error| fault_of(&error))?;
+            .teardown(TeardownPolicy::Never);
+        let mut session = Session::describe(connection.url().clone(), options)
+            .await
+            .map_err(|error| fault_of(&error))?;
         let (video, codec) = find(&session, true).ok_or(StreamFault::CodecUnsupported)?;
         let mut audio = find(&session, false);
         let sets = announced_sets(&session, video, codec);
@@ -306,6 +323,7 @@ fn fault_of(error: &retina::Error) -> StreamFault {
     match error.status_code() {
         Some(401 | 403) => StreamFault::CredentialsRefused,
         Some(404) => StreamFault::StreamNotFound,
+        Some(461) => StreamFault::TransportRefused,
         // An answer that can't be read has the status of success.
         Some(200..=299) => StreamFault::ProtocolViolated,
         Some(_) => StreamFault::RequestRefused,

@@ -104,7 +104,7 @@ async fn addresses_and_wishes_that_can_not_be_are_refused_with_their_code() {
         assert_eq!((answer.status, answer.code().as_str()), (422, code), "{url}: {answer:?}");
     }
     for (member, value, status) in [
-        ("transport", json!("udp"), 422),
+        ("transport", json!("multicast"), 422),
         ("codecHint", json!("mjpeg"), 422),
         ("targetProfiles", json!(["a", "b", "c", "d", "e", "f", "g", "h", "i"]), 422),
         ("targetProfiles", json!(["a,b"]), 422),

@@ -152,13 +152,13 @@ async fn a_viewer_waits_with_few_requests_and_each_ends_with_its_session() {
 }
 
 /// A server of gst-rtsp-server, until it is dropped.
-struct Foreign {
+pub(super) struct Foreign {
     child: Child,
-    port: u16,
+    pub(super) port: u16,
 }
 
 impl Foreign {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         let script = crate::package_root::package_root().join("tests/support/gst_camera.py");
         let mut child = Command::new("/usr/bin/python3")
             .arg(script)

@@ -31,8 +31,14 @@ impl Hall {
     }
 
     pub(super) async fn provision(&self, url: &str) {
+        self.provision_by(url, "auto").await;
+    }
+
+    /// The same for a camera that is to send in this way.
+    pub(super) async fn provision_by(&self, url: &str, transport: &str) {
         let mut body = self.named("hall");
         body["rtspUrl"] = json!(url);
+        body["transport"] = json!(transport);
         let request = self.server.govern(Method::POST, "/gateway/provision").json(&body);
         let answer = send(request).await;
         assert!(answer.status < 300, "{answer:?}");
@@ -72,6 +78,20 @@ impl Hall {
         panic!("nothing to play: {:?}", self.health().await)
     }
 
+    /// What is answered for the first playlist, whether it is there or not.
+    pub(super) async fn main_at_once(&self, session: &Value) -> Answer {
+        self.get(&self.path(&format!("index.m3u8?token={}", text(&session["token"])))).await
+    }
+
+    /// Starts a stream of another camera.
+    pub(super) async fn start_stream(&self, camera: &str, url: &str) {
+        let body = json!({"camera_id": camera, "source_url": url});
+        let request = self.server.govern(Method::POST, "/api/streams/start");
+        let request = request.header("X-Tenant-ID", self.server.tenant.to_string());
+        let answer = send(request.json(&body)).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+    }
+
     /// The address of the playlist with segments.
     pub(super) async fn watch(&self, session: &Value) -> String {
         let main = self.main(session).await;
@@ -88,7 +108,7 @@ impl Hall {
     }
 
     /// Waits until the health is as wanted, and fails after a while.
-    async fn until(&self, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+    pub(super) async fn until(&self, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
         for _ in 0..400 {
             let health = self.health().await;
             if is_so(&health) {
@@ -394,8 +414,7 @@ async fn a_camera_that_can_not_be_watched_says_why_and_delays_nobody() {
         let camera = RtspCamera::start(behaviour).await;
         hall.provision(&camera.url()).await;
         let session = hall.issue().await;
-        let path = hall.path(&format!("index.m3u8?token={}", text(&session["token"])));
-        let answer = hall.get(&path).await;
+        let answer = hall.main_at_once(&session).await;
         assert_eq!((answer.status, answer.code().as_str()), (503, "PLAYBACK_STREAM_NOT_READY"));
         let health = hall.until(fault, |health| health["fault"] == fault).await;
         assert_eq!((&health["status"], &health["health"]), (&json!("ERROR"), &json!("offline")));

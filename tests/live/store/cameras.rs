@@ -11,7 +11,8 @@ use cabildo::cameras::repository::{
     StreamSessionRepository, StreamStarted,
 };
 use cabildo::domain::camera::{
-    CameraCodec, CameraHealth, ProbeCause, StreamFault, StreamSessionStatus as Status, StreamStatus,
+    CameraCodec, CameraHealth, CameraTransport, ProbeCause, StreamFault,
+    StreamSessionStatus as Status, StreamStatus,
 };
 use cabildo::domain::id::{CameraId, CameraSecretId, StreamId, StreamSessionId, TenantId};
 use cabildo::domain::time::Timestamp;
@@ -62,6 +63,7 @@ fn camera(tenant: TenantId, name: &str, revision: u64) -> Camera {
             sealed: vec![2; 90],
             masked: "rtsp://***:***@cam.example/".to_owned(),
         },
+        transport: CameraTransport::Udp,
         codec_hint: Some("h264".to_owned()),
         target_profiles: vec!["low".to_owned(), "high".to_owned()],
         revision,

@@ -3,6 +3,7 @@
 use cabildo::cameras::repository::{Camera, CameraRepository, SealedSource};
 use cabildo::custody::repository::CustodyRepository;
 use cabildo::custody::{CustodyError, Rewrapped};
+use cabildo::domain::camera::CameraTransport;
 use cabildo::domain::id::{CameraSecretId, SessionKey, TenantId};
 use cabildo::domain::recording::PlayableState;
 use cabildo::evidence::EventKind;
@@ -212,6 +213,7 @@ async fn keys_of_cameras_are_rewrapped_before_older_tenant_keys_can_be_destroyed
             sealed: vec![7; 90],
             masked: "rtsp://cam.example/".to_owned(),
         },
+        transport: CameraTransport::Auto,
         codec_hint: None,
         target_profiles: Vec::new(),
         revision: 1,
