@@ -177,6 +177,7 @@ pub struct ApiState {
     opened: recordings::Opened,
     asked_of: evidence::AskedOf,
     press: documents::Press,
+    running: idempotency::Running,
 }
 
 impl Api {
@@ -191,6 +192,7 @@ impl Api {
             opened: recordings::Opened::default(),
             asked_of: evidence::AskedOf::default(),
             press: documents::Press::default(),
+            running: idempotency::Running::default(),
         }))
     }
 

@@ -354,6 +354,16 @@ pub(super) async fn handle_unknown_method() -> ApiError {
     ApiError::new(ErrorCode::MethodNotAllowed, "the route does not support this method")
 }
 
+/// The answer to a request that is still being carried out: it may have been done, or may be done
+/// later.
+pub(super) fn not_known_yet() -> ApiError {
+    let message = "it is not known yet whether this was done; the same request with the same \
+                   Idempotency-Key gets its outcome";
+    ApiError::new(ErrorCode::DependencyUnavailable, message)
+        .with_details(json!({"outcome": "unknown"}))
+        .retry_after_s(DEPENDENCY_RETRY_AFTER_S)
+}
+
 /// The answer to a panic in a handler. It has no details; the panic hook logs the panic.
 pub(super) fn internal_error() -> ApiError {
     ApiError::new(ErrorCode::Internal, "the server failed; its log has this trace id")

@@ -1,6 +1,10 @@
 //! Requests with an `Idempotency-Key` are carried out once. Successful answers are stored and
 //! repeated; a refusal frees its key, so that the same request may be tried again.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, ETAG, LOCATION};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
@@ -13,13 +17,56 @@ use super::error::ApiError;
 use crate::domain::error_code::ErrorCode;
 use crate::domain::id::TenantId;
 use crate::domain::participant::Principal;
-use crate::sessions::{ANSWER_BYTES_MAX, Begin, Caller, Claim, IdempotencyKey, StoredAnswer};
+use crate::sessions::{
+    ANSWER_BYTES_MAX, Begin, Caller, Claim, ClaimToken, IdempotencyKey, KEPT, StoredAnswer,
+};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Response header that marks a repeated answer.
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+/// Pause between two tries to store an answer. Raising it keeps keys in use longer once the database
+/// is back.
+const FINISH_PAUSE: Duration = Duration::from_secs(1);
 /// Headers that are stored with an answer.
 const KEPT_HEADERS: [HeaderName; 3] = [CONTENT_TYPE, LOCATION, ETAG];
+
+/// The requests that are being carried out by this process, with the hash of each. While the
+/// database is away one may take longer than its claim lasts, and must not be carried out a second
+/// time meanwhile. As many as there are requests at once.
+#[derive(Default)]
+pub(super) struct Running(Mutex<BTreeMap<Name, [u8; 32]>>);
+
+/// Tenant, caller and key of a request.
+type Name = (TenantId, String, String);
+
+/// One of them, until this is dropped.
+struct InProgress {
+    api: Api,
+    name: Name,
+}
+
+impl InProgress {
+    /// Enters a request; refuses it while it is being carried out.
+    fn enter(api: &Api, claim: &Claim) -> Result<Self, ApiError> {
+        let name = (claim.tenant, claim.caller.to_string(), claim.key.as_str().to_owned());
+        let mut running = api.running.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match running.get(&name) {
+            Some(hash) if *hash == claim.request_hash => Err(in_use()),
+            Some(_) => Err(reused()),
+            None => {
+                running.insert(name.clone(), claim.request_hash);
+                Ok(Self { api: api.clone(), name })
+            }
+        }
+    }
+}
+
+impl Drop for InProgress {
+    fn drop(&mut self) {
+        let mut running = self.api.running.0.lock().unwrap_or_else(PoisonError::into_inner);
+        running.remove(&self.name);
+    }
+}
 
 /// Carries out `work`, only once if the request has an `Idempotency-Key`.
 pub(super) async fn once(
@@ -31,29 +78,58 @@ pub(super) async fn once(
 ) -> Result<Response, ApiError> {
     let Some(key) = key_of(credentials)? else { return work.await };
     let claim = Claim { tenant, caller, key, request_hash: hash_of(credentials, body) };
+    let in_progress = InProgress::enter(api, &claim)?;
     match api.idempotency.begin(&claim, api.wall.now()).await? {
         Begin::Fresh(token) => match work.await {
             Ok(response) => {
                 let (response, answer) = kept(response).await?;
-                api.idempotency.finish(&claim, token, &answer, api.wall.now()).await?;
+                finish(in_progress, claim, token, answer).await;
                 Ok(response)
             }
             Err(refusal) => {
-                api.idempotency.abandon(&claim, token).await?;
+                if let Err(error) = api.idempotency.abandon(&claim, token).await {
+                    // The key stays in use until its claim is taken over.
+                    tracing::warn!(%error, "a request was refused and its key is not free");
+                }
                 Err(refusal)
             }
         },
         Begin::Replay(answer) => Ok(replayed(answer)),
-        Begin::InUse => Err(ApiError::new(
-            ErrorCode::IdempotencyKeyInUse,
-            "the first request with this key is still running",
-        )
-        .retry_after_s(1)),
-        Begin::DifferentRequest => Err(ApiError::new(
-            ErrorCode::IdempotencyKeyReused,
-            "this key was used with another request before",
-        )),
+        Begin::InUse => Err(in_use()),
+        Begin::DifferentRequest => Err(reused()),
     }
+}
+
+fn in_use() -> ApiError {
+    let message = "the first request with this key is still running";
+    ApiError::new(ErrorCode::IdempotencyKeyInUse, message).retry_after_s(1)
+}
+
+fn reused() -> ApiError {
+    let message = "this key was used with another request before";
+    ApiError::new(ErrorCode::IdempotencyKeyReused, message)
+}
+
+/// Stores the answer of a request that was carried out. The caller gets the answer even if it can't
+/// be stored now, because an error would say that nothing was done; until it is stored, the request
+/// counts as being carried out.
+async fn finish(running: InProgress, claim: Claim, token: ClaimToken, answer: StoredAnswer) {
+    let api = running.api.clone();
+    let Err(error) = api.idempotency.finish(&claim, token, &answer, api.wall.now()).await else {
+        return;
+    };
+    tracing::warn!(%error, "a request was carried out and its answer is not stored yet");
+    tokio::spawn(async move {
+        // After that time the key is free anyway.
+        let tries = KEPT.as_secs() / FINISH_PAUSE.as_secs();
+        for _ in 0..tries {
+            tokio::time::sleep(FINISH_PAUSE).await;
+            let now = running.api.wall.now();
+            if running.api.idempotency.finish(&claim, token, &answer, now).await.is_ok() {
+                return;
+            }
+        }
+    });
 }
 
 /// As [`once`], for a person, whose answer has the nonce of their next proof.

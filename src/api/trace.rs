@@ -1,23 +1,29 @@
 //! Every request has a trace id, a span, a line in the log and a sample in the metrics; none of
 //! these contains a path with ids, a query or an address.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tokio::task::JoinHandle;
 use tracing::Instrument as _;
 
-use super::error::internal_error;
+use super::error::{internal_error, not_known_yet};
 use super::metrics;
 use crate::telemetry::{TraceId, traced};
 
 /// Header with the trace id of a request.
 const X_TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 
-/// Handles a request with its trace id, and completes it even when the caller disconnects:
-/// observers must be told of a change that was stored. A panic becomes a refusal.
+/// How long a request that changes something may take before its caller is told that its outcome is
+/// not known yet. Only waiting for a database takes that long. Must be shorter than the time after
+/// which the claim of an `Idempotency-Key` is taken over.
+const OUTCOME_TIME_MAX: Duration = Duration::from_secs(50);
+
+/// Handles a request with its trace id, and completes it even when the caller disconnects or does not
+/// wait any longer: observers must be told of a change that was stored. A panic becomes a refusal.
 pub(super) async fn trace(request: Request, next: Next) -> Response {
     let trace = request
         .headers()
@@ -32,11 +38,9 @@ pub(super) async fn trace(request: Request, next: Next) -> Response {
     let span = tracing::info_span!("request", trace_id = %trace, %method, %route);
     let started = Instant::now();
     let work = async {
-        let answer = tokio::spawn(traced(trace, next.run(request)).in_current_span()).await;
-        let response = answer.unwrap_or_else(|_| {
-            tracing::error!("a handler panicked");
-            internal_error().into_response()
-        });
+        let patience = (!request.method().is_safe()).then_some(OUTCOME_TIME_MAX);
+        let task = tokio::spawn(traced(trace, next.run(request)).in_current_span());
+        let response = answer_of(task, patience).await;
         let took = started.elapsed();
         let status = response.status().as_u16();
         metrics::http_request(&route, method, status, took);
@@ -53,6 +57,22 @@ pub(super) async fn trace(request: Request, next: Next) -> Response {
         response.headers_mut().insert(X_TRACE_ID, value);
     }
     response
+}
+
+/// What a handler answers, or after a while that its outcome is not known yet; it goes on then.
+async fn answer_of(task: JoinHandle<Response>, patience: Option<Duration>) -> Response {
+    let answer = match patience {
+        Some(patience) => tokio::time::timeout(patience, task).await,
+        None => Ok(task.await),
+    };
+    match answer {
+        Ok(Ok(response)) => response,
+        Ok(Err(_)) => {
+            tracing::error!("a handler panicked");
+            internal_error().into_response()
+        }
+        Err(_) => not_known_yet().into_response(),
+    }
 }
 
 /// The method as a label; unknown methods share one label.
@@ -74,33 +94,63 @@ mod tests {
     use std::sync::Arc;
 
     use axum::Router;
-    use axum::body::Body;
+    use axum::body::{Body, to_bytes};
+    use axum::http::StatusCode;
     use axum::middleware::from_fn;
-    use axum::routing::get;
+    use axum::routing::any;
     use tokio::sync::Notify;
     use tower::ServiceExt as _;
 
     use super::*;
 
-    #[tokio::test]
-    async fn a_request_is_carried_out_to_its_end_when_its_caller_goes_away() {
-        let (begun, go_on, done) =
-            (Arc::new(Notify::new()), Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let handler = {
-            let (begun, go_on, done) = (begun.clone(), go_on.clone(), done.clone());
-            move || async move {
+    /// A route whose handler tells when it has begun and is done, and waits in between.
+    #[derive(Clone, Default)]
+    struct Waiting {
+        begun: Arc<Notify>,
+        go_on: Arc<Notify>,
+        done: Arc<Notify>,
+    }
+
+    impl Waiting {
+        fn routes(&self) -> Router {
+            let Self { begun, go_on, done } = self.clone();
+            let handler = move || async move {
                 begun.notify_one();
                 go_on.notified().await;
                 done.notify_one();
-            }
-        };
-        let routes = Router::new().route("/", get(handler)).layer(from_fn(trace));
-        let request = Request::builder().uri("/").body(Body::empty()).expect("a request");
-        tokio::select! {
-            answer = routes.oneshot(request) => panic!("answered early: {answer:?}"),
-            () = begun.notified() => {}
+            };
+            Router::new().route("/", any(handler)).layer(from_fn(trace))
         }
-        go_on.notify_one();
-        done.notified().await;
+    }
+
+    fn request(method: Method) -> Request {
+        Request::builder().method(method).uri("/").body(Body::empty()).expect("a request")
+    }
+
+    #[tokio::test]
+    async fn a_request_is_carried_out_to_its_end_when_its_caller_goes_away() {
+        let waiting = Waiting::default();
+        tokio::select! {
+            answer = waiting.routes().oneshot(request(Method::GET)) => panic!("early: {answer:?}"),
+            () = waiting.begun.notified() => {}
+        }
+        waiting.go_on.notify_one();
+        waiting.done.notified().await;
+    }
+
+    #[tokio::test]
+    async fn a_change_that_takes_too_long_is_told_to_be_pending_and_goes_on() {
+        let waiting = Waiting::default();
+        let handler = waiting.routes().oneshot(request(Method::POST));
+        let task = tokio::spawn(async move { handler.await.expect("an answer") });
+        let answer = answer_of(task, Some(Duration::ZERO)).await;
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(answer.headers().contains_key("retry-after"));
+        let body = to_bytes(answer.into_body(), 4096).await.expect("a body");
+        let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+        assert_eq!(body["code"], "DEPENDENCY_UNAVAILABLE");
+        assert_eq!(body["details"]["outcome"], "unknown");
+        waiting.go_on.notify_one();
+        waiting.done.notified().await;
     }
 }
