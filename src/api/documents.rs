@@ -22,11 +22,14 @@ pub(super) const PDF: HeaderValue = HeaderValue::from_static("application/pdf");
 
 /// Makes documents.
 #[derive(Debug, Clone)]
-pub(super) struct Press(Arc<Semaphore>);
+pub(super) struct Press {
+    turns: Arc<Semaphore>,
+    wait: Duration,
+}
 
 impl Default for Press {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(AT_ONCE)))
+        Self { turns: Arc::new(Semaphore::new(AT_ONCE)), wait: WAIT }
     }
 }
 
@@ -36,7 +39,7 @@ impl Press {
         &self,
         compose: impl FnOnce() -> Document + Send + 'static,
     ) -> Result<Vec<u8>, ApiError> {
-        let turn = tokio::time::timeout(WAIT, Arc::clone(&self.0).acquire_owned()).await;
+        let turn = tokio::time::timeout(self.wait, Arc::clone(&self.turns).acquire_owned()).await;
         let Ok(Ok(turn)) = turn else {
             let message = "too many documents are being made";
             let refusal = ApiError::new(ErrorCode::RateLimited, message);
@@ -61,5 +64,49 @@ impl Press {
                 Err(internal_error())
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+    use axum::http::header::RETRY_AFTER;
+    use axum::response::IntoResponse as _;
+
+    use super::*;
+    use crate::documents::{Attachment, Footer, Form};
+    use crate::domain::time::Timestamp;
+
+    fn document() -> Document {
+        Document {
+            title: "Lista de asistencia".to_owned(),
+            language: "es",
+            made_at: Timestamp::from_unix_us(0),
+            id: "urn:uuid:018f#attendance".to_owned(),
+            form: Form::Portrait,
+            blocks: Vec::new(),
+            footer: Footer { lines: Vec::new(), page: "{page}/{pages}", code: None },
+            attachment: Attachment {
+                name: "attendance.json",
+                media_type: "application/json",
+                description: "Los datos".to_owned(),
+                bytes: b"{}".to_vec(),
+            },
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_wants_a_document_while_many_are_made_is_told_when_to_come_again() {
+        let press = Press { wait: Duration::ZERO, ..Press::default() };
+        let turns = u32::try_from(AT_ONCE).expect("few");
+        let taken = Arc::clone(&press.turns).acquire_many_owned(turns).await.expect("free");
+        let refused = press.make(document).await.expect_err("every turn is taken");
+        assert_eq!(refused.code(), ErrorCode::RateLimited);
+        let answer = refused.into_response();
+        assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(answer.headers().get(RETRY_AFTER).expect("when"), "10");
+        drop(taken);
+        let made = press.make(document).await.expect("there is room again");
+        assert!(made.starts_with(b"%PDF-"));
     }
 }
