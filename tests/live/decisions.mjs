@@ -18,9 +18,10 @@ export class Decisions {
     const type = this.taken.at(-1) === 'user_muted' ? 'unmute_user' : 'mute_user';
     const id = (this.channel.lastId += 1);
     this.channel.send({ type, user_id: this.person, id });
-    const answer = () =>
-      this.channel.messages.find(({ ref, type: kind }) => ref === id && kind !== 'pending');
-    return { type, answer };
+    const about = () => this.channel.messages.filter(({ ref }) => ref === id);
+    const answer = () => about().find(({ type: kind }) => kind !== 'pending');
+    const isPending = () => about().length > 0 && !answer();
+    return { type, answer, isPending };
   }
 
   /** Keeps what became of a decision, and answers whether it was taken. */

@@ -1,9 +1,10 @@
 // A PostgreSQL cluster of its own, which lives as long as this process.
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fillDisk } from './small_disk.mjs';
 import { ROOT } from './until.mjs';
 
 const SCRIPT = join(ROOT, 'tests', 'support', 'pgtmp.sh');
@@ -22,14 +23,24 @@ function freePort() {
   });
 }
 
+const run = (...args) => execFileSync(SCRIPT, args, { stdio: ['ignore', 'ignore', 'inherit'] });
+
 export class Postgres {
-  /** Starts a cluster with an empty database that servers migrate themselves. */
-  static async start() {
+  /**
+   * Starts a cluster with an empty database that servers migrate themselves. With
+   * `diskMib` its data are on a file system of that size, which takes the rights of root.
+   */
+  static async start({ diskMib } = {}) {
     const directory = mkdtempSync(join(tmpdir(), 'cabildo-pg-'));
     const port = await freePort();
-    const run = (...args) => execFileSync(SCRIPT, args, { stdio: ['ignore', 'ignore', 'inherit'] });
-    run('start', directory, String(port), String(process.pid));
     const postgres = new Postgres(directory, port);
+    if (diskMib !== undefined) {
+      mkdirSync(postgres.cluster);
+      const options = `size=${diskMib}m,mode=0700`;
+      execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', postgres.cluster]);
+      postgres.isMounted = true;
+    }
+    run('start', directory, String(port), String(process.pid));
     postgres.sql('postgres', `CREATE ROLE ${OWNER} LOGIN CREATEROLE`);
     postgres.sql('postgres', `CREATE DATABASE cabildo OWNER ${OWNER}`);
     return postgres;
@@ -38,6 +49,31 @@ export class Postgres {
   constructor(directory, port) {
     this.directory = directory;
     this.port = port;
+    this.isMounted = false;
+  }
+
+  get cluster() {
+    return join(this.directory, 'cluster');
+  }
+
+  /** Fills the file system of its data to the last byte; answers what frees it. */
+  fill() {
+    return fillDisk(this.cluster);
+  }
+
+  /** Restarts it; `mode` is "fast", or "immediate" to end it as a crash does. */
+  restart(mode) {
+    run('restart', this.directory, mode);
+  }
+
+  /** Starts it again if it has ended. */
+  revive() {
+    run('revive', this.directory);
+  }
+
+  /** What it has logged. The log is not on the file system that is filled. */
+  log() {
+    return readFileSync(join(this.directory, 'server.log'), 'utf8');
   }
 
   url(role, database = 'cabildo') {
@@ -47,7 +83,7 @@ export class Postgres {
   /** Runs a statement as the superuser; answers what it prints. */
   sql(database, statement) {
     const args = ['--no-psqlrc', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-c', statement];
-    return execFileSync('psql', [this.url('postgres', database), ...args])
+    return execFileSync('psql', [this.url('postgres', database), ...args], { stdio: 'pipe' })
       .toString()
       .trim();
   }
@@ -57,8 +93,16 @@ export class Postgres {
     return { CABILDO_STORE__URL: this.url(APP), CABILDO_STORE__MIGRATION_URL: this.url(OWNER) };
   }
 
+  /** As `environment`, for a server that connects through a proxy. */
+  environmentThrough(port) {
+    const url = new URL(this.url(APP));
+    url.port = String(port);
+    return { ...this.environment, CABILDO_STORE__URL: url.href };
+  }
+
   stop() {
     execFileSync(SCRIPT, ['stop', this.directory], { stdio: 'ignore' });
+    if (this.isMounted) execFileSync('umount', ['-l', this.cluster]);
     rmSync(this.directory, { recursive: true, force: true });
   }
 }

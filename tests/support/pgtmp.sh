@@ -3,7 +3,8 @@
 # loopback only. It trusts everybody and does not care about power cuts.
 #
 #   pgtmp.sh start DIR PORT OWNER_PID   started when this returns; it goes away
-#                                       with the process OWNER_PID, however that ends
+#                                       with the process OWNER_PID, however that ends.
+#                                       DIR/cluster may be an empty file system of its own
 #   pgtmp.sh restart DIR MODE           connections break; it answers again when this returns.
 #                                       MODE "fast" ends it in order, "immediate" as a crash does
 #   pgtmp.sh revive DIR                 restarts it if it has ended
@@ -54,9 +55,12 @@ start)
     owner=$4
     if [ "$(id -u)" = 0 ]; then
         chown postgres "$directory"
+        if [ -d "$cluster" ]; then
+            chown postgres "$cluster"
+        fi
     fi
     cd "$directory"
-    if [ ! -d "$cluster" ]; then
+    if [ ! -e "$cluster/PG_VERSION" ]; then
         # Small segments of the log, so that it often needs another one.
         unprivileged "$programs/initdb" -D "$cluster" -U postgres --auth=trust --encoding=UTF8 \
             --locale=C --no-sync --wal-segsize=1 >"$directory/initdb.log" 2>&1 || {
