@@ -294,6 +294,7 @@ describe('losing and finding again', () => {
     await offers([{ mid: 'a', track: 'm-ben' }]);
     for (const peer of FakePeer.made) peer.becomes('connected');
     socket().closes(1006);
+    await vi.advanceTimersByTimeAsync(500);
     await enter({ resumed: true, tracks: [published('m-ben', 'ben')] });
     expect(sockets).toHaveLength(2);
     expect(FakePeer.made).toHaveLength(2);
@@ -302,6 +303,7 @@ describe('losing and finding again', () => {
     expect(room.snapshot.media.size).toBe(1);
     await vi.advanceTimersByTimeAsync(4_000);
     socket().closes(1006);
+    await vi.advanceTimersByTimeAsync(500);
     await enter({ resumed: false, tracks: [published('m-ben', 'ben')] });
     expect(FakePeer.made.slice(0, 2).every(({ closed }) => closed)).toBe(true);
     expect(socket().all('offer')).toHaveLength(1);
@@ -333,7 +335,7 @@ describe('losing and finding again', () => {
     await first.enter({ resumed: true });
     const ref = first.socket().last('offer')?.id;
     first.socket().says({ type: 'error', ref, code: 'SIGNALLING_STATE_CONFLICT', message: '' });
-    await vi.advanceTimersByTimeAsync(1);
+    await vi.advanceTimersByTimeAsync(500);
     await first.enter({ resumed: false });
     expect(first.socket().all('authenticate')).toHaveLength(1);
     expect(first.socket().all('offer')).toHaveLength(1);
@@ -394,7 +396,7 @@ describe('losing and finding again', () => {
     await vi.advanceTimersByTimeAsync(6_000);
     expect(FakePeer.made).toHaveLength(2);
     await answer();
-    await vi.advanceTimersByTimeAsync(6_100);
+    await vi.advanceTimersByTimeAsync(6_600);
     expect(sockets).toHaveLength(2);
     await enter();
     expect(socket().all('authenticate')).toHaveLength(1);

@@ -14,7 +14,12 @@ export const SUBPROTOCOL = 'cabildo.v1';
 
 /** The server closes a connection that has not spoken within 5 s; more means a dead path. */
 const HANDSHAKE_MS = 8_000;
-/** First retry at once, then doubling from here to the cap. */
+/**
+ * First retries are spread over this time, so that a server that lost everybody is not called by
+ * all at once. Whoever moderates or is to be heard does not wait.
+ */
+const SPREAD_MS = 500;
+/** Later ones double from here to the cap. */
 const BACKOFF_MS_FIRST = 250;
 const BACKOFF_MS_MAX = 5_000;
 /** A connection that lasted this long was a good one: its loss is retried at once. */
@@ -135,6 +140,9 @@ export class ModerationChannel {
   private resume: ResumeState | null = null;
   /** Who the server says that I am. */
   private me = '';
+  /** Whether others wait for me: I moderate, or am to be heard. */
+  private moderates = false;
+  private watchful = false;
   /** Whether a moderator has removed me. */
   private removed = false;
   /** Whether this page was ever welcomed. */
@@ -384,6 +392,7 @@ export class ModerationChannel {
     clearTimeout(this.handshakeTimer);
     this.welcomed = true;
     this.me = welcome.you.user_id;
+    this.moderates = welcome.you.roles.includes('moderator');
     this.removed = false;
     this.entered = true;
     this.welcomedAtMs = Date.now();
@@ -426,6 +435,7 @@ export class ModerationChannel {
 
   /** Asks the server often whether it is still there: somebody relies on being heard. */
   setWatchful(watchful: boolean): void {
+    this.watchful = watchful;
     this.heartbeat.setWatchful(watchful);
   }
 
@@ -493,7 +503,7 @@ export class ModerationChannel {
   }
 
   private backoffMs(attempt: number): number {
-    if (attempt === 0) return 0;
+    if (attempt === 0) return this.moderates || this.watchful ? 0 : SPREAD_MS * this.random();
     const full = Math.min(BACKOFF_MS_MAX, BACKOFF_MS_FIRST * 2 ** (attempt - 1));
     return full * (0.5 + this.random() / 2);
   }
