@@ -60,6 +60,29 @@ describe('ApiClient', () => {
     expect(Math.abs((after ?? 0) - (before ?? 0) - 3_600)).toBeLessThanOrEqual(2);
   });
 
+  it('tries again by the clock of the server when its own is days off', async () => {
+    for (const daysMs of [-2 * 86_400_000, 2 * 86_400_000]) {
+      const { api, seen } = await client(
+        refusal(401, 'DPOP_PROOF_INVALID', {
+          Date: new Date(Date.now() + daysMs).toUTCString(),
+          'DPoP-Nonce': 'n1',
+        }),
+        Response.json({ id: 's1' }),
+      );
+      await api.session('s1');
+      const [before, after] = seen.map(({ headers }) => Number(claimOf(headers, 'iat')));
+      expect(Math.abs((after ?? 0) - (before ?? 0) - daysMs / 1_000)).toBeLessThanOrEqual(2);
+    }
+  });
+
+  it('does not repeat a proof that is refused for another reason', async () => {
+    const date = new Date(Date.now()).toUTCString();
+    const wrong = () => refusal(401, 'DPOP_PROOF_INVALID', { Date: date });
+    const { api, seen } = await client(wrong(), wrong());
+    await expect(api.session('s1')).rejects.toMatchObject({ code: 'DPOP_PROOF_INVALID' });
+    expect(seen).toHaveLength(1);
+  });
+
   it('answers a demand for a nonce once, with the same idempotency key', async () => {
     const { api, seen } = await client(
       refusal(401, 'DPOP_NONCE_REQUIRED', { 'DPoP-Nonce': 'n1' }),

@@ -62,6 +62,9 @@ export interface RequestOptions {
   readonly signal?: AbortSignal;
 }
 
+/** A clock that is further off than this may be why a proof was refused. */
+const CLOCK_OFF_MS = 30_000;
+
 /**
  * The REST API with proofs of possession (RFC 9449): the server's nonce is kept,
  * a request is sent again once when the server asks for one, and proofs are dated
@@ -158,6 +161,7 @@ export class ApiClient {
       if (options.ifMatch !== undefined) headers.set('If-Match', options.ifMatch);
       if (options.body !== undefined) headers.set('Content-Type', 'application/json');
       const sentMs = Date.now();
+      const knownOffsetMs = this.clock.offsetMs;
       const response = await this.fetchOnce(url, {
         method,
         headers,
@@ -172,7 +176,10 @@ export class ApiClient {
       const retry = attempt === 0 && response.status === 401 && this.tokens !== null;
       if (!retry) throw error;
       if (error.code === 'TOKEN_EXPIRED') await this.tokens.renew();
-      else if (error.code !== 'DPOP_NONCE_REQUIRED') throw error;
+      else if (error.code === 'DPOP_PROOF_INVALID') {
+        // A clock that is days off dates proofs that nothing makes fresh; now the server's is known.
+        if (Math.abs(this.clock.offsetMs - knownOffsetMs) < CLOCK_OFF_MS) throw error;
+      } else if (error.code !== 'DPOP_NONCE_REQUIRED') throw error;
     }
   }
 

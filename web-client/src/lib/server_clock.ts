@@ -11,8 +11,14 @@ export class ServerClock {
     if (Number.isNaN(serverMs)) return;
     const roundTripMs = sentMs === null ? UNKNOWN_ROUND_TRIP_MS : Math.max(0, receivedMs - sentMs);
     const offsetMs = serverMs + (sentMs === null ? 0 : roundTripMs / 2) - receivedMs;
-    const worse = this.best !== null && roundTripMs > this.best.roundTripMs;
-    if (worse && receivedMs - (this.best?.takenMs ?? 0) < FORGET_AFTER_MS) return;
+    if (this.best !== null) {
+      const worse = roundTripMs > this.best.roundTripMs;
+      const recent = receivedMs - this.best.takenMs < FORGET_AFTER_MS;
+      // Two readings can't differ by more, unless one of the clocks was set meanwhile.
+      const within = (roundTripMs + this.best.roundTripMs) / 2 + RESOLUTION_MS;
+      const wasSet = Math.abs(offsetMs - this.best.offsetMs) > within;
+      if (worse && recent && !wasSet) return;
+    }
     this.best = { offsetMs, roundTripMs, takenMs: receivedMs };
   }
 
@@ -29,5 +35,7 @@ export class ServerClock {
 
 /** What a reading that nobody asked for counts as: worse than any usual answer. */
 const UNKNOWN_ROUND_TRIP_MS = 2_000;
+/** Dates of answers have whole seconds, and clocks drift between two readings. */
+const RESOLUTION_MS = 2_000;
 /** Clocks drift; an old reading gives way to a worse new one. */
 const FORGET_AFTER_MS = 300_000;
