@@ -6,7 +6,11 @@
 //! `cargo bench --bench outbox -- 1000000`.
 
 #![expect(clippy::print_stdout, reason = "a bench reports on its output")]
-#![expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "counts far below 2^32"
+)]
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -29,12 +33,15 @@ use cabildo::room::journal::{JournalEvent, RoomJournal as _, StoredChange};
 use cabildo::sessions::{FixedLimits, NewSession, SessionService};
 use cabildo::store::{Store, StoreOptions};
 use rdkafka::mocking::MockCluster;
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 
 const EVENTS_DEFAULT: usize = 100_000;
 const SESSIONS: usize = 200;
 /// Events that one decision of a room stores.
 const PER_TRANSACTION: usize = 4;
+/// Decisions whose delay is measured, and the pause between two of them.
+const DECISIONS: usize = 1_000;
+const PAUSE: Duration = Duration::from_millis(5);
 const TOPIC: &str = "cabildo.events";
 const PARTITIONS: i32 = 12;
 /// As `app::delivery` has it for Kafka.
@@ -45,6 +52,8 @@ struct Counted {
     kafka: Option<KafkaTopic>,
     left: AtomicUsize,
     done: Notify,
+    /// How long after it happened each event has arrived, when that is measured.
+    delays: Option<Mutex<Vec<Duration>>>,
 }
 
 #[async_trait]
@@ -52,6 +61,9 @@ impl Destination for Counted {
     async fn deliver(&self, event: &PublicEvent) -> Result<(), Undelivered> {
         if let Some(kafka) = &self.kafka {
             kafka.deliver(event).await?;
+        }
+        if let Some(delays) = &self.delays {
+            delays.lock().await.push(Clock::system().now().since(event.at));
         }
         if self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.done.notify_one();
@@ -71,32 +83,34 @@ async fn sessions(store: &Store, tenant: TenantId) -> Vec<SessionId> {
     sessions
 }
 
-/// Stores events in the rooms of all sessions in turn; how many.
+/// Stores events in the rooms of all sessions in turn; how many for each.
 async fn fill(store: &Store, tenant: TenantId, sessions: &[SessionId], events: usize) -> usize {
-    let now = Clock::system().now();
     let per_session = (events / (SESSIONS * PER_TRANSACTION)).max(1);
     for round in 0..per_session {
-        let first = (round * PER_TRANSACTION + 1) as u64;
-        let last = first + PER_TRANSACTION as u64 - 1;
-        let event = |seq: u64| JournalEvent {
-            seq,
-            at: now,
-            kind: "speech_approved".to_owned(),
-            payload: format!(
-                r#"{{"seq":{seq},"at":"{now}","type":"speech_approved","request_id":"r{seq}","user_id":"ana"}}"#
-            ),
-        };
-        let events: Vec<JournalEvent> = (first..=last).map(event).collect();
-        let change =
-            StoredChange { seq: last, state: Some("{}".to_owned()), ..StoredChange::default() };
         for session in sessions {
-            store
-                .append(SessionKey::new(tenant, *session), &change, &events)
-                .await
-                .expect("stored");
+            decide(store, SessionKey::new(tenant, *session), round).await;
         }
     }
-    per_session * PER_TRANSACTION * SESSIONS
+    per_session
+}
+
+/// Stores what a decision of a room leads to, as the one of this number in its session.
+async fn decide(store: &Store, key: SessionKey, number: usize) {
+    let now = Clock::system().now();
+    let first = (number * PER_TRANSACTION + 1) as u64;
+    let last = first + PER_TRANSACTION as u64 - 1;
+    let event = |seq: u64| JournalEvent {
+        seq,
+        at: now,
+        kind: "speech_approved".to_owned(),
+        payload: format!(
+            r#"{{"seq":{seq},"at":"{now}","type":"speech_approved","request_id":"r{seq}","user_id":"ana"}}"#
+        ),
+    };
+    let events: Vec<JournalEvent> = (first..=last).map(event).collect();
+    let change =
+        StoredChange { seq: last, state: Some("{}".to_owned()), ..StoredChange::default() };
+    store.append(key, &change, &events).await.expect("stored");
 }
 
 /// MiB of this process, as the kernel counts them.
@@ -106,6 +120,55 @@ fn memory_mib() -> f64 {
     pages * 4_096.0 / 1_048_576.0
 }
 
+/// A running pump to a destination that counts.
+struct Pumping {
+    pump: Pump,
+    tail: Tail,
+    destination: Arc<Counted>,
+}
+
+impl Pumping {
+    fn start(
+        store: &Store,
+        claims: &Claims,
+        name: &str,
+        events: usize,
+        kafka: Option<KafkaTopic>,
+        delays: Option<Mutex<Vec<Duration>>>,
+    ) -> Self {
+        let outbox = Arc::new(store.clone());
+        let tail = Tail::start(outbox.clone());
+        let (left, done) = (AtomicUsize::new(events), Notify::new());
+        let destination = Arc::new(Counted { kafka, left, done, delays });
+        let parts = PumpParts {
+            outbox: outbox.clone(),
+            feed: Feed::new(outbox, Origin::new("https://cabildo.example"), tail.clone()),
+            claims: claims.clone(),
+            clock: Clock::system(),
+            destination: destination.clone(),
+        };
+        let options = PumpOptions {
+            name: name.parse().expect("a name"),
+            scope: Scope::Everyone,
+            kinds: BTreeSet::from(["speech.approved.v1".to_owned()]),
+            given_up_after: None,
+            in_flight_max: IN_FLIGHT_MAX,
+            retry: RetryTimes::default(),
+        };
+        Self { pump: Pump::start(parts, options), tail, destination }
+    }
+
+    /// Ends it; the delays that were measured.
+    async fn stop(self) -> Vec<Duration> {
+        self.pump.shutdown().await;
+        self.tail.shutdown();
+        match &self.destination.delays {
+            Some(delays) => std::mem::take(&mut *delays.lock().await),
+            None => Vec::new(),
+        }
+    }
+}
+
 async fn drain(
     store: &Store,
     claims: &Claims,
@@ -113,40 +176,50 @@ async fn drain(
     events: usize,
     kafka: Option<KafkaTopic>,
 ) {
-    let outbox = Arc::new(store.clone());
-    let tail = Tail::start(outbox.clone());
-    let (left, done) = (AtomicUsize::new(events), Notify::new());
-    let destination = Arc::new(Counted { kafka, left, done });
-    let parts = PumpParts {
-        outbox: outbox.clone(),
-        feed: Feed::new(outbox, Origin::new("https://cabildo.example"), tail.clone()),
-        claims: claims.clone(),
-        clock: Clock::system(),
-        destination: destination.clone(),
-    };
-    let options = PumpOptions {
-        name: name.parse().expect("a name"),
-        scope: Scope::Everyone,
-        kinds: BTreeSet::from(["speech.approved.v1".to_owned()]),
-        given_up_after: None,
-        in_flight_max: IN_FLIGHT_MAX,
-        retry: RetryTimes::default(),
-    };
     let (before, began) = (memory_mib(), Instant::now());
-    let pump = Pump::start(parts, options);
+    let pumping = Pumping::start(store, claims, name, events, kafka, None);
     let mut most = before;
     loop {
         tokio::select! {
-            () = destination.done.notified() => break,
+            () = pumping.destination.done.notified() => break,
             () = tokio::time::sleep(Duration::from_millis(50)) => most = most.max(memory_mib()),
         }
     }
     let took = began.elapsed().as_secs_f64();
-    pump.shutdown().await;
-    tail.shutdown();
+    pumping.stop().await;
     println!(
         "{name:>6}: {events} events in {took:.2} s, {:.0} events/s; memory {before:.0} MiB before, {most:.0} MiB at most",
         events as f64 / took
+    );
+}
+
+/// Decisions go on at an even pace while everything is delivered.
+async fn follow(
+    store: &Store,
+    claims: &Claims,
+    (tenant, sessions, decided): (TenantId, &[SessionId], usize),
+    kafka: KafkaTopic,
+) {
+    let name = "kafka";
+    let events = DECISIONS * PER_TRANSACTION;
+    let pumping = Pumping::start(store, claims, name, events, Some(kafka), Some(Mutex::default()));
+    let began = Instant::now();
+    for number in 0..DECISIONS {
+        tokio::time::sleep_until((began + PAUSE * number as u32).into()).await;
+        let key = SessionKey::new(tenant, sessions[number % SESSIONS]);
+        decide(store, key, decided + number / SESSIONS).await;
+    }
+    pumping.destination.done.notified().await;
+    let took = began.elapsed().as_secs_f64();
+    let mut delays = pumping.stop().await;
+    delays.sort_unstable();
+    let at = |percent: usize| delays[(delays.len() - 1) * percent / 100].as_secs_f64() * 1e3;
+    println!(
+        "{name:>6}: {:.0} events/s followed; from deciding until they have arrived {:.1} ms median, {:.1} ms at 99 %, {:.1} ms at most",
+        events as f64 / took,
+        at(50),
+        at(99),
+        at(100),
     );
 }
 
@@ -165,7 +238,8 @@ async fn main() {
         store.register(&name, Beginning::Oldest).await.expect("registered");
     }
     let began = Instant::now();
-    let events = fill(&store, tenant, &sessions, events).await;
+    let decided = fill(&store, tenant, &sessions, events).await;
+    let events = decided * PER_TRANSACTION * SESSIONS;
     println!("stored: {events} events in {:.2} s", began.elapsed().as_secs_f64());
 
     let claims = Claims::start(ClaimsParts {
@@ -183,7 +257,9 @@ async fn main() {
         tls: TlsFiles::default(),
         login: None,
     });
-    let topic = KafkaTopic::new(Arc::new(producer.expect("a producer")), TOPIC.to_owned());
-    drain(&store, &claims, "kafka", events, Some(topic)).await;
+    let producer = Arc::new(producer.expect("a producer"));
+    let topic = || KafkaTopic::new(producer.clone(), TOPIC.to_owned());
+    drain(&store, &claims, "kafka", events, Some(topic())).await;
+    follow(&store, &claims, (tenant, &sessions, decided), topic()).await;
     claims.shutdown().await;
 }
