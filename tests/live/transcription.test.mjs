@@ -175,6 +175,31 @@ story('Live transcription', open, {
     assert.equal((await reads(ben, 'ana', ANA)).turn, turn.turn_id);
   },
 
+  'a correction that was begun stays while another one is made': async ({ pages }) => {
+    const { ben, chair } = pages;
+    const [first, second] = (await messages(chair, 'transcript_chunk')).slice(-2);
+    const piece = ({ seq }) =>
+      chair.locator(`[data-testid="transcript-piece"][data-seq="${seq}"]`);
+    const input = (of) => piece(of).getByTestId('correction-input');
+    for (const [of, words] of [
+      [first, 'primera corrección'],
+      [second, 'segunda corrección'],
+    ]) {
+      await piece(of).getByTestId('correct-button').click();
+      await input(of).fill(words);
+    }
+    await piece(second).getByTestId('correction-save').click();
+    await input(second).waitFor({ state: 'detached' });
+    assert.equal(await input(first).inputValue(), 'primera corrección');
+    await piece(first).getByTestId('correction-save').click();
+    await until('both corrections', async (seen) => {
+      const told = await messages(ben, 'transcript_corrected');
+      seen.last = told.map(({ of, text }) => [of, text]);
+      const has = ({ seq }, words) => told.some(({ of, text }) => of === seq && text === words);
+      return has(first, 'primera corrección') && has(second, 'segunda corrección');
+    });
+  },
+
   'after the turn nothing more is written down': async ({ pages }) => {
     const { ana, ben, chair } = pages;
     await press(chair, 'stop-turn');
@@ -223,7 +248,8 @@ story('Live transcription', open, {
       const { body } = await reader.call('GET', path);
       const texts = body.items.filter(({ text }) => text !== null);
       seen.last = texts.length;
-      const has = (one) => texts.some((piece) => piece.seq === one.seq && piece.text === one.text);
+      const has = (one) =>
+        texts.some(({ seq, text, original }) => seq === one.seq && (original ?? text) === one.text);
       return shown.every(has);
     });
   },
