@@ -5,6 +5,7 @@
 pub mod client;
 pub mod driver;
 pub mod metrics;
+pub mod reconnect;
 pub mod report;
 pub mod scenario;
 pub mod signalling;

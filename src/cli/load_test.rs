@@ -9,6 +9,7 @@ use clap::Args;
 use rand::Rng;
 
 use crate::load::LoadError;
+use crate::load::reconnect::{self, OwnServer, ReconnectReport};
 use crate::load::report::Report;
 use crate::load::scenario::speech::{self, SpeechPlan};
 use crate::load::scenario::{self, Governance, Plan};
@@ -19,8 +20,8 @@ use crate::load::speech_report::SpeechReport;
 #[derive(Debug, Args)]
 pub(super) struct LoadTestArgs {
     /// Public address of the server, such as <http://127.0.0.1:3014>.
-    #[arg(long)]
-    pub(super) url: String,
+    #[arg(long, required_unless_present = "reconnect")]
+    pub(super) url: Option<String>,
     /// Number of sessions.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub(super) rooms: u32,
@@ -56,12 +57,18 @@ pub(super) struct LoadTestArgs {
     /// called after their language, such as es-hello.wav.
     #[arg(long, default_value = "tests/fixtures/speech/wavs", requires = "speakers")]
     pub(super) recordings: PathBuf,
+    /// Measures how fast this many people come back: with --url all their connections are reset at
+    /// once; without it a development server is started, killed and started again.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000),
+        conflicts_with_all = ["rooms", "publishers", "subscribers", "duration", "loss",
+            "video_kbps", "threads", "seed", "speakers"])]
+    pub(super) reconnect: Option<u32>,
     /// Prints one JSON object instead of a table.
     #[arg(long)]
     pub(super) json: bool,
     /// Internal address of the server, to create sessions as a service; without it they are created
     /// with the development routes.
-    #[arg(long, requires_all = ["ca", "cert", "key"])]
+    #[arg(long, requires_all = ["url", "ca", "cert", "key"])]
     pub(super) internal_url: Option<String>,
     /// Certificate authority of the internal listener, PEM.
     #[arg(long, requires = "internal_url")]
@@ -118,20 +125,22 @@ fn language(text: &str) -> Result<String, String> {
 enum Measured {
     Media(Report),
     Speech(SpeechReport),
+    Return(ReconnectReport),
 }
 
 impl Measured {
-    /// Whether there is anything to see in it.
+    /// Whether what was to be measured happened.
     fn is_something(&self) -> bool {
         match self {
             Self::Media(report) => report.received_packets_per_s > 0.0,
             Self::Speech(report) => report.phrases_with_text > 0,
+            Self::Return(report) => report.is_complete(),
         }
     }
 }
 
-/// Runs the test and prints its results. Ends with 0; with 1 when nothing was received or the
-/// server refused; with 3 when the server can't be reached.
+/// Runs the test and prints its results. Ends with 0; with 1 when nothing was received, not
+/// everybody came back or the server refused; with 3 when the server can't be reached.
 pub(super) async fn run(args: LoadTestArgs) -> ExitCode {
     let json = args.json;
     match Box::pin(measure(args)).await {
@@ -159,11 +168,16 @@ fn show(measured: &Measured, json: bool) -> std::io::Result<()> {
         Measured::Media(report) => write!(out, "{report}"),
         Measured::Speech(report) if json => writeln!(out, "{}", serde_json::to_string(report)?),
         Measured::Speech(report) => write!(out, "{report}"),
+        Measured::Return(report) if json => writeln!(out, "{}", serde_json::to_string(report)?),
+        Measured::Return(report) => write!(out, "{report}"),
     }
 }
 
 async fn measure(args: LoadTestArgs) -> Result<Measured, LoadError> {
-    let server = Server::new(&args.url)?;
+    if let Some(people) = args.reconnect {
+        return measure_return(&args, people).await;
+    }
+    let server = Server::new(args.url.as_deref().unwrap_or_default())?;
     let governance = governance(&args).await?;
     let plan = Plan {
         rooms: args.rooms,
@@ -180,6 +194,17 @@ async fn measure(args: LoadTestArgs) -> Result<Measured, LoadError> {
     };
     let speech = SpeechPlan { speakers, language: args.language, recordings: args.recordings };
     Ok(Measured::Speech(Box::pin(speech::run(server, governance, plan, speech)).await?))
+}
+
+async fn measure_return(args: &LoadTestArgs, people: u32) -> Result<Measured, LoadError> {
+    let own = match &args.url {
+        Some(_) => None,
+        None => Some(OwnServer::start(std::env::current_exe()?).await?),
+    };
+    let url = args.url.clone().or_else(|| own.as_ref().map(OwnServer::url)).unwrap_or_default();
+    let governance = governance(args).await?;
+    let report = reconnect::run(Server::new(&url)?, governance, people, own);
+    Ok(Measured::Return(Box::pin(report).await?))
 }
 
 async fn governance(args: &LoadTestArgs) -> Result<Governance, LoadError> {
@@ -245,6 +270,9 @@ mod tests {
             "x --url u --language es",
             "x --url u --recordings .",
             "x --url u --speakers 1 --language ../es",
+            "x --reconnect 0",
+            "x --reconnect 3 --rooms 2",
+            "x --reconnect 3 --internal-url https://localhost --ca a --cert c --key k",
         ] {
             let error = parse(wrong).expect_err(wrong);
             assert_eq!(error.exit_code(), 2, "{wrong}");

@@ -62,6 +62,31 @@ pub enum Governance {
     },
 }
 
+impl Governance {
+    /// Posts to a route of sessions; returns the answer.
+    pub(super) async fn call(
+        &self,
+        server: &Server,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, LoadError> {
+        let (url, http) = match self {
+            Self::Development => (format!("{}/dev/{path}", server.url), &server.http),
+            Self::Service { url, http } => (format!("{url}/api/v1/{path}"), http),
+        };
+        let mut request = http.post(url);
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body.to_string());
+        }
+        let response = request.send().await.map_err(unreachable)?;
+        if !response.status().is_success() {
+            return Err(refusal(response).await);
+        }
+        let text = response.text().await.map_err(unreachable)?;
+        serde_json::from_str(&text).map_err(|_| LoadError::Contract("the session is not JSON"))
+    }
+}
+
 struct Room {
     tenant_id: String,
     session_id: String,
@@ -78,11 +103,11 @@ struct Load {
 }
 
 /// Errors so far: number by description.
-#[derive(Default)]
-struct Errors(BTreeMap<String, u64>);
+#[derive(Debug, Default)]
+pub(super) struct Errors(pub(super) BTreeMap<String, u64>);
 
 impl Errors {
-    fn note(&mut self, what: &str, error: &impl std::fmt::Display) {
+    pub(super) fn note(&mut self, what: &str, error: &impl std::fmt::Display) {
         *self.0.entry(format!("{what}: {error}")).or_default() += 1;
     }
 }
@@ -158,22 +183,7 @@ impl Load {
     }
 
     async fn govern(&self, path: &str, body: Option<&Value>) -> Result<Value, LoadError> {
-        let (url, http) = match &self.governance {
-            Governance::Development => {
-                (format!("{}/dev/{path}", self.server.url), &self.server.http)
-            }
-            Governance::Service { url, http } => (format!("{url}/api/v1/{path}"), http),
-        };
-        let mut request = http.post(url);
-        if let Some(body) = body {
-            request = request.header("content-type", "application/json").body(body.to_string());
-        }
-        let response = request.send().await.map_err(unreachable)?;
-        if !response.status().is_success() {
-            return Err(refusal(response).await);
-        }
-        let text = response.text().await.map_err(unreachable)?;
-        serde_json::from_str(&text).map_err(|_| LoadError::Contract("the session is not JSON"))
+        self.governance.call(&self.server, path, body).await
     }
 
     fn options(&self, number: u64) -> ClientOptions {

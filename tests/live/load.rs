@@ -163,3 +163,26 @@ fn a_server_that_does_not_transcribe_is_told_apart_from_a_slow_one() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("it does not transcribe"), "{said}");
 }
+
+/// A few people only: what it costs is measured by `scripts/load-test --reconnect`.
+#[test]
+fn everybody_comes_back_after_a_restart_and_after_a_cut() {
+    let serving = serve();
+    for server in [None, Some(&serving.http)] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cabildo"));
+        command.args(["load-test", "--json", "--reconnect", "12"]);
+        if let Some(url) = server {
+            command.args(["--url", url]);
+        }
+        let output = command.output().expect("as the test needs it");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let report: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+        assert_eq!(report["server_restarted"], server.is_none(), "{report}");
+        assert_eq!((&report["came_back"], &report["missing_events"]), (&12.into(), &0.into()));
+        assert_eq!(report["errors"], serde_json::json!({}), "{report}");
+        for field in ["welcome_ms_p50", "welcome_ms_p95", "welcome_ms_p99", "moderator_welcome_ms"]
+        {
+            assert!(report[field].as_f64().is_some(), "{field}: {report}");
+        }
+    }
+}
