@@ -9,6 +9,7 @@ pub mod engine;
 pub mod error;
 pub mod event;
 pub mod journal;
+mod listed;
 mod member;
 mod metrics;
 mod open_rooms;
@@ -18,6 +19,7 @@ mod rooms;
 mod transcript;
 
 pub use desk::{Desk, DeskError, Presented};
+pub use listed::Listed;
 pub use member::{
     Acted, Entered, MediaAfterLoss, MemberHandle, Outbound, PendingAct, Request, Sink,
 };

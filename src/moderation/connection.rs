@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
+use futures_util::SinkExt as _;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -339,7 +340,7 @@ impl Connection {
     async fn greet(
         &mut self,
         greeting: ServerMessage,
-        missed: Option<Vec<String>>,
+        missed: Option<Vec<Arc<str>>>,
         media_gone: bool,
         reference: Option<Reference>,
     ) -> Result<(), Close> {
@@ -348,9 +349,7 @@ impl Connection {
             let (request_id, action_id) = (None, None);
             self.send(&ServerMessage::Ack { r#ref: reference, request_id, action_id }).await?;
         }
-        for text in missed.unwrap_or_default() {
-            self.write(Message::Text(text.into())).await?;
-        }
+        self.write_all(&missed.unwrap_or_default()).await?;
         if media_gone {
             for transport in [TransportName::Publish, TransportName::Subscribe] {
                 let state = "lost".to_owned();
@@ -442,7 +441,7 @@ impl Connection {
 
     async fn handle_outbound(&mut self, out: Outbound) -> Result<(), Close> {
         match out {
-            Outbound::Told(text) => self.write(Message::Text(text.as_ref().into())).await,
+            Outbound::Told(texts) => self.write_all(&texts).await,
             Outbound::Goodbye(Goodbye::SessionOver) => Err(Close::SessionOver),
             Outbound::Goodbye(Goodbye::Removed) => Err(Close::Forbidden),
             Outbound::Replaced | Outbound::Goodbye(Goodbye::Replaced) => Err(Close::Replaced),
@@ -520,6 +519,22 @@ impl Connection {
     async fn write(&mut self, message: Message) -> Result<(), Close> {
         let limit = self.channel.options.limits.write;
         match timeout(limit, self.socket.send(message)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(Close::Gone),
+            Err(_) => Err(Close::SlowOrSilent),
+        }
+    }
+
+    /// Writes texts together, so that many of them cost few writes of the socket.
+    async fn write_all(&mut self, texts: &[Arc<str>]) -> Result<(), Close> {
+        let limit = self.channel.options.limits.write;
+        let written = async {
+            for text in texts {
+                self.socket.feed(Message::Text(text.as_ref().into())).await?;
+            }
+            self.socket.flush().await
+        };
+        match timeout(limit, written).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(Close::Gone),
             Err(_) => Err(Close::SlowOrSilent),

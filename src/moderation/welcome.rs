@@ -2,7 +2,7 @@
 
 use crate::moderation::wire::{EvidenceView, IceServer, ServerMessage, SessionView, Welcome, You};
 use crate::room::MemberHandle;
-use crate::room::engine::RoomView;
+use crate::room::engine::{Crowd, RoomView};
 use crate::room::event::TranscriptionView;
 use crate::room::ports::EvidenceHead;
 
@@ -16,7 +16,8 @@ pub(super) fn welcome(
     resume_token: String,
     resumed: bool,
 ) -> ServerMessage {
-    let RoomView { info, you, participants, tracks, floor, quorum, recording, seq, at } = view;
+    let RoomView { info, you, crowd, floor, quorum, recording, seq, at } = view;
+    let Crowd { participants, tracks } = crowd;
     ServerMessage::Welcome(Box::new(Welcome {
         you: You {
             user_id: you.user_id,

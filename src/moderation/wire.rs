@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 use utoipa::ToSchema;
 
+use crate::room::Listed;
 use crate::room::event::{
     FloorView, ParticipantView, QuorumState, RecordingView, TrackView, TranscriptionView,
 };
@@ -471,9 +472,13 @@ pub struct Welcome {
     /// The session.
     pub session: SessionView,
     /// Everybody in the room, including the client, and the recorder while it is there.
-    pub participants: Vec<ParticipantView>,
+    #[ts(as = "Vec<ParticipantView>")]
+    #[schema(value_type = Vec<ParticipantView>)]
+    pub participants: Listed<ParticipantView>,
     /// All tracks that can be subscribed to.
-    pub tracks: Vec<TrackView>,
+    #[ts(as = "Vec<TrackView>")]
+    #[schema(value_type = Vec<TrackView>)]
+    pub tracks: Listed<TrackView>,
     /// The speaking list and its turns.
     pub floor: FloorView,
     /// How many are present, and whether they are a quorum.

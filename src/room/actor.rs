@@ -1,8 +1,10 @@
 //! The driver of one room: it feeds the engine, keeps what was decided, carries
 //! it out in the media plane and then tells everybody, in this order.
 
+mod admitting;
 mod notices;
 mod requests;
+mod round;
 mod signal;
 mod storing;
 mod telling;
@@ -18,7 +20,6 @@ use crate::attendance::Attendance;
 use crate::clock::Clock;
 use crate::domain::arrival::Arrival;
 use crate::domain::id::{ConnectionId, SessionKey};
-use crate::domain::participant::ParticipantKind;
 use crate::domain::recording::RecordingState;
 use crate::domain::session::Session;
 use crate::domain::store_error::StoreError;
@@ -28,17 +29,15 @@ use crate::room::actor::requests::Requests;
 use crate::room::engine::{GateChange, Goodbye, Outputs, RoomEngine, TrackChange};
 use crate::room::error::RoomError;
 use crate::room::journal::RoomJournal;
-use crate::room::member::{
-    Admitted, Entering, Input, MediaAfterLoss, Outbound, Reply, Request, Resuming, Sink,
-};
+use crate::room::member::{Input, Outbound, Reply, Request, Sink};
 use crate::room::metrics;
-use crate::room::ports::{ConnectionPart, EvidenceHead, RoomPorts};
+use crate::room::ports::{EvidenceHead, RoomPorts};
 use crate::sfu::plane::Gate;
-use crate::sfu::{RoomMediaEvent, Sfu, SfuError, TransportSide};
+use crate::sfu::{RoomMediaEvent, Sfu, SfuError};
 
-/// Most missed events that a resumed connection is told; with more it starts
-/// from the state alone. Raising it makes resuming after long absence slower.
-const MISSED_EVENTS_MAX: u32 = 2_000;
+/// Most inputs that are taken together. Raising it lets more people be admitted by one decision, and
+/// makes timers and media events wait longer.
+const INPUTS_AT_ONCE: usize = 256;
 /// How long a room without anybody stays loaded.
 const IDLE: Duration = Duration::from_mins(5);
 /// How long until a room tries again to keep what its clock decided.
@@ -81,7 +80,10 @@ pub(super) struct RoomActor {
 
 /// What woke the room.
 enum Wake {
-    Input(Option<Input>),
+    /// Some inputs wait.
+    Inputs,
+    /// Nobody can send any more.
+    NoInputs,
     Media(Option<RoomMediaEvent>),
     Timeout,
     Idle,
@@ -120,18 +122,21 @@ impl RoomActor {
         self.tell_session(&session).await;
         drop(session);
         self.keep_clock_decisions().await;
+        let mut waiting = Vec::with_capacity(INPUTS_AT_ONCE);
         while !self.over {
-            match self.wait(&mut inputs, &mut media).await {
-                Wake::Input(Some(Input::Stop(stopped))) => {
-                    self.close().await;
-                    // Whoever asked may have stopped waiting.
-                    let _gone = stopped.send(());
-                    return;
+            match self.wait(&mut inputs, &mut waiting, &mut media).await {
+                Wake::Inputs => {
+                    let stopped = self.handle_inputs(waiting.drain(..)).await;
+                    if let Some(stopped) = stopped {
+                        self.close().await;
+                        // Whoever asked may have stopped waiting.
+                        let _gone = stopped.send(());
+                        return;
+                    }
                 }
-                Wake::Input(Some(input)) => self.handle_input(input).await,
                 Wake::Media(Some(event)) => self.handle_media(event).await,
                 Wake::Timeout => self.keep_clock_decisions().await,
-                Wake::Input(None) | Wake::Media(None) | Wake::Idle => break,
+                Wake::NoInputs | Wake::Media(None) | Wake::Idle => break,
             }
         }
         // Whoever still waits in the queue is told to come again.
@@ -142,6 +147,7 @@ impl RoomActor {
     async fn wait(
         &self,
         inputs: &mut mpsc::Receiver<Input>,
+        waiting: &mut Vec<Input>,
         media: &mut mpsc::Receiver<RoomMediaEvent>,
     ) -> Wake {
         let now = self.parts.clock.now();
@@ -152,7 +158,9 @@ impl RoomActor {
         let until = deadline.map_or(IDLE, |at| at.since(now));
         tokio::select! {
             biased;
-            input = inputs.recv() => Wake::Input(input),
+            found = inputs.recv_many(waiting, INPUTS_AT_ONCE) => {
+                if found == 0 { Wake::NoInputs } else { Wake::Inputs }
+            }
             event = media.recv() => Wake::Media(event),
             () = tokio::time::sleep(until) => match deadline {
                 None if self.engine.is_empty() => Wake::Idle,
@@ -162,16 +170,7 @@ impl RoomActor {
     }
 
     async fn handle_input(&mut self, input: Input) {
-        let Some(input) = self.refuse_at_end(input) else { return };
         match input {
-            Input::Enter(entering, reply) => {
-                let result = self.enter(entering).await;
-                self.answer_admitted(result, reply).await;
-            }
-            Input::Resume(resuming, reply) => {
-                let result = self.resume(resuming).await;
-                self.answer_admitted(result, reply).await;
-            }
             Input::Act { connection, request, reply } => {
                 let result = self.act(connection, request).await;
                 answer(reply, result);
@@ -207,19 +206,12 @@ impl RoomActor {
             Input::Fault { connection, fault } => {
                 self.decide_surely(|engine, now| engine.handle_fault(connection, fault, now)).await;
             }
-            Input::Lost { connection, socket, reason } => {
-                if self.forget_sink(connection, socket) {
-                    self.connection_lost(connection, ConnectionPart::Channel, reason);
-                    self.decide_surely(|engine, now| engine.handle_lost(connection, now)).await;
-                }
-            }
             Input::Leave { connection, socket } => self.handle_left(connection, socket).await,
             Input::SessionChanged(session) => {
                 self.tell_session(&session).await;
                 self.decide_surely(|engine, now| engine.handle_session(&session, now)).await;
             }
             Input::ClockAhead { ms } => self.handle_clock_ahead(ms).await,
-            Input::EvidenceHead(head) => self.handle_evidence_head(head),
             Input::SessionEnding { told } => {
                 self.decide_surely(RoomEngine::handle_session_ending).await;
                 // Whoever asked may have stopped waiting.
@@ -230,7 +222,12 @@ impl RoomActor {
                 // Whoever asked may have stopped waiting.
                 let _gone = told.send(());
             }
-            Input::Stop(_) => {}
+            // Rounds take these.
+            Input::Enter(..)
+            | Input::Resume(..)
+            | Input::Lost { .. }
+            | Input::EvidenceHead(_)
+            | Input::Stop(_) => {}
         }
     }
 
@@ -275,103 +272,6 @@ impl RoomActor {
         current
     }
 
-    async fn enter(&mut self, entering: Entering) -> Result<Admitted, RoomError> {
-        let connection = ConnectionId::generate();
-        let Entering { participant, principal, kind, sink, resume } = entering;
-        self.decide(|engine, now| match participant {
-            ParticipantKind::Camera => engine.handle_camera(connection, &principal, now),
-            ParticipantKind::Person | ParticipantKind::Recorder | ParticipantKind::Transcriber => {
-                engine.handle_enter(connection, &principal, kind, resume, now)
-            }
-        })
-        .await?;
-        let socket = self.attach(connection, sink);
-        self.join_media(connection).await?;
-        self.admitted(connection, socket, None, false)
-    }
-
-    async fn resume(&mut self, resuming: Resuming) -> Result<Admitted, RoomError> {
-        let Resuming { connection, secret, next, last_seq, media, at, sink } = resuming;
-        if last_seq > self.engine.seq() {
-            return Err(RoomError::NothingToResume);
-        }
-        let lost_for = self.engine.lost_for(connection, self.parts.clock.now());
-        self.decide(|engine, now| engine.handle_resume(connection, secret, next, at, now)).await?;
-        if let Some(lost_for) = lost_for {
-            metrics::reconnected(lost_for);
-        }
-        if let Some((_, Some(old))) = self.sinks.get(&connection) {
-            // An old socket too slow to hear it will find its channel closed.
-            let _full = old.try_send(Outbound::Replaced);
-        }
-        if media == MediaAfterLoss::Dropped {
-            self.drop_media(connection).await;
-        }
-        let has_media = self.parts.media.is_some();
-        let media_gone =
-            has_media && media == MediaAfterLoss::Kept && !self.joined.contains(&connection);
-        let missed = self.missed(last_seq).await?;
-        let socket = self.attach(connection, Some(sink));
-        if let Some(offer) = self.unanswered.get(&connection).cloned() {
-            self.offer(connection, offer);
-        }
-        self.join_media(connection).await?;
-        self.admitted(connection, socket, missed, media_gone)
-    }
-
-    /// Ends a connection's transports; it joins the media plane anew.
-    async fn drop_media(&mut self, connection: ConnectionId) {
-        self.unanswered.remove(&connection);
-        self.leave_media(connection).await;
-        let side = TransportSide::Publish;
-        self.decide_surely(|engine, now| engine.handle_transport_lost(connection, side, now)).await;
-    }
-
-    fn admitted(
-        &self,
-        connection: ConnectionId,
-        socket: u64,
-        missed: Option<Vec<String>>,
-        media_gone: bool,
-    ) -> Result<Admitted, RoomError> {
-        let gone = RoomError::ParticipantNotFound;
-        let (user, expires_at) = self.engine.holder(connection).ok_or(gone.clone())?;
-        let view = self.engine.view(connection, self.parts.clock.now()).ok_or(gone)?;
-        let evidence = self.head.clone();
-        let transcription = view.transcription(self.parts.ports.transcription.is_available());
-        Ok(Admitted {
-            connection,
-            socket,
-            user,
-            expires_at,
-            view,
-            evidence,
-            transcription,
-            missed,
-            media_gone,
-        })
-    }
-
-    /// The events after `last_seq`, or `None` when there are too many.
-    async fn missed(&mut self, last_seq: u64) -> Result<Option<Vec<String>>, RoomError> {
-        if self.engine.seq() - last_seq > u64::from(MISSED_EVENTS_MAX) {
-            return Ok(None);
-        }
-        let RoomParts { key, journal, .. } = &self.parts;
-        let kept = journal.events_after(*key, last_seq, MISSED_EVENTS_MAX).await;
-        let kept = match kept {
-            Ok(kept) => kept,
-            Err(error) => return Err(self.journal_failed(&error)),
-        };
-        Ok(Some(kept.into_iter().map(|event| event.payload).collect()))
-    }
-
-    fn attach(&mut self, connection: ConnectionId, sink: Option<Sink>) -> u64 {
-        self.sockets += 1;
-        self.sinks.insert(connection, (self.sockets, sink));
-        self.sockets
-    }
-
     async fn join_media(&mut self, connection: ConnectionId) -> Result<(), RoomError> {
         let Some(media) = &self.parts.media else { return Ok(()) };
         if self.joined.contains(&connection) {
@@ -384,21 +284,6 @@ impl RoomActor {
             .map_err(|error| media_error(&error))?;
         self.joined.insert(connection);
         Ok(())
-    }
-
-    /// Gives an admitted connection to whoever asked; one that nobody takes has
-    /// left.
-    async fn answer_admitted(
-        &mut self,
-        result: Result<Admitted, RoomError>,
-        reply: Reply<Admitted>,
-    ) {
-        let Err(Ok(admitted)) = reply.send(result) else { return };
-        let connection = admitted.connection;
-        if self.forget_sink(connection, admitted.socket) {
-            self.decide_surely(|engine, now| engine.handle_leave(connection, Goodbye::Left, now))
-                .await;
-        }
     }
 
     /// Lets the engine decide, stores what it decided, and only then carries it
@@ -480,11 +365,12 @@ impl RoomActor {
             let shown = media.feature(session, featured.audio, featured.video).await;
             log_media(shown);
         }
-        for (told, _) in &outputs.told {
-            let text: Arc<str> = told.to_json().into();
+        if !outputs.told.is_empty() {
+            let texts = outputs.told.iter().map(|(told, _)| told.to_json().into());
+            let texts: Arc<[Arc<str>]> = texts.collect();
             let connections: Vec<ConnectionId> = self.sinks.keys().copied().collect();
             for connection in connections {
-                self.offer(connection, Outbound::Told(text.clone()));
+                self.offer(connection, Outbound::Told(texts.clone()));
             }
         }
         for (connection, goodbye) in outputs.goodbyes {

@@ -56,7 +56,7 @@ pub use spoken::{LATE_MAX, SPEECH_MAX};
 pub use stored::{StoredRoomInvalid, attendance_of};
 pub use undo::UNDO_WINDOW;
 use undo::Undoable;
-pub use view::RoomView;
+pub use view::{Crowd, RoomView};
 
 /// Most connections of one person. Raising it lets one person hold more
 /// transports.
@@ -68,6 +68,13 @@ pub const MODERATOR_PLACES: usize = 8;
 /// How long a lost connection may come back before its member has left.
 /// Raising it keeps people in the list who are gone.
 pub const RESUME_GRACE: Duration = Duration::from_secs(30);
+/// How long a connection has been lost before members are told. Whoever is back earlier was never
+/// away for them, so a fault that cuts everybody off for a moment causes no events. Raising it shows
+/// people longer who are gone.
+pub const LOSS_TOLD_AFTER: Duration = Duration::from_secs(2);
+/// The same for those who were connected when the process before this one ended: they first notice
+/// that, and then try again after growing pauses of up to five seconds.
+pub const RETURN_EXPECTED: Duration = Duration::from_secs(8);
 /// Least time between two `active_speakers` events. Raising it makes the
 /// picture follow speech later; lowering it writes the journal more often.
 pub const SPEAKERS_INTERVAL: Duration = Duration::from_secs(1);
@@ -172,8 +179,17 @@ pub(super) struct Connection {
     pub(super) expires_at: Timestamp,
     /// When it was lost; `None` while it stands.
     pub(super) lost_at: Option<Timestamp>,
+    /// When members are to be told that it is lost; `None` while it stands, and once they were.
+    pub(super) loss_due: Option<Timestamp>,
     /// The newest resume secret and the one before, since an answer may be lost.
     pub(super) resume: [Option<ResumeHash>; 2],
+}
+
+impl Connection {
+    /// Whether it stands, as far as members were told.
+    const fn is_shown(&self) -> bool {
+        self.lost_at.is_none() || self.loss_due.is_some()
+    }
 }
 
 /// A track somebody publishes.
@@ -436,6 +452,7 @@ impl RoomEngine {
         for connection in overdue {
             self.end_connection(connection, Goodbye::Disconnected, now);
         }
+        self.tell_losses(now);
         self.tell_speakers(now);
         self.apply_decisions(now);
         self.tell_quorum(now);
@@ -445,12 +462,13 @@ impl RoomEngine {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let grace = self.index.lost.first().map(|((lost_at, _), ())| lost_at.after(RESUME_GRACE));
+        let loss = self.index.untold.first().map(|((due, _), ())| *due);
         let passing = &self.passing;
         let speakers = (self.speaker_order() != passing.speakers_told)
             .then(|| passing.speakers_told_at.map(|at| at.after(SPEAKERS_INTERVAL)))
             .flatten();
         let quorum = self.quorum_due();
-        [self.floor.poll_timeout(), grace, speakers, quorum].into_iter().flatten().min()
+        [self.floor.poll_timeout(), grace, loss, speakers, quorum].into_iter().flatten().min()
     }
 
     /// What followed from the calls since the last drain.

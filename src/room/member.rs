@@ -32,8 +32,8 @@ const PENDING_AFTER: Duration = Duration::from_secs(2);
 /// A message of a room to one connection.
 #[derive(Debug, Clone)]
 pub enum Outbound {
-    /// An event, as the JSON text that every member gets.
-    Told(Arc<str>),
+    /// The events of one decision, each as the JSON text that every member gets.
+    Told(Arc<[Arc<str>]>),
     /// An offer of the media plane for the subscribe transport.
     SubscriberOffer {
         /// Session description (RFC 8866).
@@ -76,7 +76,7 @@ pub struct Entered {
     /// Whether what is said becomes text.
     pub transcription: TranscriptionView,
     /// If it was resumed: the events after the last one that the member received, as JSON.
-    pub missed: Option<Vec<String>>,
+    pub missed: Option<Vec<Arc<str>>>,
     /// Whether transports that the client may still rely on were lost, as after a restart of the
     /// server.
     pub media_gone: bool,
@@ -185,7 +185,7 @@ pub(super) struct Admitted {
     pub(super) view: RoomView,
     pub(super) evidence: Option<Arc<EvidenceHead>>,
     pub(super) transcription: TranscriptionView,
-    pub(super) missed: Option<Vec<String>>,
+    pub(super) missed: Option<Vec<Arc<str>>>,
     pub(super) media_gone: bool,
 }
 

@@ -1,8 +1,9 @@
 //! Rooms with a real store and media plane: who reads slowly, a journal that
 //! fails, and two processes that believe they have the same room.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -36,6 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 struct Fragile {
     store: Store,
     broken: AtomicBool,
+    appends: AtomicUsize,
 }
 
 impl Fragile {
@@ -61,6 +63,7 @@ impl RoomJournal for Fragile {
         events: &[JournalEvent],
     ) -> Result<(), StoreError> {
         self.check()?;
+        self.appends.fetch_add(1, Ordering::SeqCst);
         self.store.append(key, change, events).await
     }
 
@@ -127,7 +130,8 @@ impl House {
     fn process_with(&self, ports: RoomPorts) -> (Rooms, Arc<Fragile>) {
         let media = Sfu::start(SfuOptions { workers: 1, ..SfuOptions::default() });
         let journal =
-            Arc::new(Fragile { store: self.store.clone(), broken: AtomicBool::new(false) });
+            Fragile { store: self.store.clone(), broken: false.into(), appends: 0.into() };
+        let journal = Arc::new(journal);
         let rooms = Rooms::new(
             Arc::new(self.store.clone()),
             journal.clone(),
@@ -155,16 +159,11 @@ impl House {
         }
     }
 
-    async fn enter(
-        &self,
-        rooms: &Rooms,
-        name: &str,
-        queue: usize,
-    ) -> (Entered, mpsc::Receiver<Outbound>) {
+    async fn enter(&self, rooms: &Rooms, name: &str, queue: usize) -> (Entered, Inbox) {
         let (sink, outbound) = mpsc::channel(queue);
         let principal = self.principal(name);
         let entered = rooms.enter(principal, self.session, [1; 32], sink).await.expect("let in");
-        (entered, outbound)
+        (entered, Inbox::new(outbound))
     }
 }
 
@@ -191,18 +190,34 @@ fn chat(text: &str) -> Action {
     ChatAction::Say { text: text.to_owned() }.into()
 }
 
+/// The queue of a connection, read event by event.
+struct Inbox {
+    outbound: mpsc::Receiver<Outbound>,
+    /// Events that came together with one that was read.
+    unread: VecDeque<Arc<str>>,
+}
+
+impl Inbox {
+    fn new(outbound: mpsc::Receiver<Outbound>) -> Self {
+        Self { outbound, unread: VecDeque::new() }
+    }
+}
+
 /// What is told next, as JSON; `None` when the room has let the socket go.
-async fn told(outbound: &mut mpsc::Receiver<Outbound>) -> Option<Value> {
+async fn told(inbox: &mut Inbox) -> Option<Value> {
     loop {
-        match tokio::time::timeout(PATIENCE, outbound.recv()).await.expect("told in time")? {
-            Outbound::Told(text) => return Some(serde_json::from_str(&text).expect("JSON")),
+        if let Some(text) = inbox.unread.pop_front() {
+            return Some(serde_json::from_str(&text).expect("JSON"));
+        }
+        match tokio::time::timeout(PATIENCE, inbox.outbound.recv()).await.expect("told in time")? {
+            Outbound::Told(texts) => inbox.unread.extend(texts.iter().cloned()),
             Outbound::Closing => return None,
             _ => {}
         }
     }
 }
 
-async fn told_chat(outbound: &mut mpsc::Receiver<Outbound>) -> String {
+async fn told_chat(outbound: &mut Inbox) -> String {
     loop {
         let event = told(outbound).await.expect("still there");
         if event["type"] == "chat" {
@@ -248,6 +263,93 @@ async fn a_slow_reader_is_let_go_and_loses_nothing() {
     let seqs: Vec<u64> = missed.iter().filter_map(|event| event["seq"].as_u64()).collect();
     assert_eq!(seqs, (seen + 1..=back.view.seq).collect::<Vec<_>>(), "a hole");
     assert!(missed.iter().any(|event| event["text"] == "19"));
+    rooms.shutdown().await;
+}
+
+/// Everybody is cut off and comes back at the same time, as after a fault of the network.
+#[tokio::test]
+async fn those_who_come_back_together_cost_one_transaction_and_no_event() {
+    const PEOPLE: u8 = 40;
+    let house = House::with(|session| session.max_participants = Some(u32::from(PEOPLE))).await;
+    let (rooms, journal) = house.process();
+    let mut held = Vec::new();
+    for number in 0..PEOPLE {
+        held.push(house.enter(&rooms, &format!("person-{number}"), 512).await);
+    }
+    let (first, _) = &held[0];
+    first.member.act(chat("before the cut")).await.expect("said");
+    let appends = |journal: &Fragile| journal.appends.load(Ordering::SeqCst);
+    let before = appends(&journal);
+    futures_util::future::join_all(
+        held.iter().map(|(entered, _)| entered.member.lost(LossReason::SocketClosed)),
+    )
+    .await;
+    let (mut sinks, mut resumes) = (Vec::new(), Vec::new());
+    for (entered, _) in &held {
+        let request = ResumeRequest {
+            connection: entered.member.connection,
+            secret: [1; 32],
+            next: [2; 32],
+            last_seq: entered.view.seq,
+            media: MediaAfterLoss::Kept,
+            at: Clock::system().now(),
+        };
+        let (sink, outbound) = mpsc::channel(512);
+        sinks.push(outbound);
+        resumes.push(rooms.resume(house.session, house.tenant, request, sink));
+    }
+    let back: Vec<Entered> = futures_util::future::join_all(resumes)
+        .await
+        .into_iter()
+        .map(|resumed| resumed.expect("resumed"))
+        .collect();
+    // The losses are stored together, and so are the returns; how many of each had come when the
+    // room looked is not in the hands of this test.
+    assert!(appends(&journal) - before <= 4, "{} transactions", appends(&journal) - before);
+    let seq = back[0].view.seq;
+    for (entered, (before, _)) in back.iter().zip(&held) {
+        assert_eq!(entered.view.seq, seq, "nobody was told of a return");
+        assert_eq!(entered.view.crowd.participants.len(), usize::from(PEOPLE));
+        let missed = entered.missed.as_ref().expect("few enough");
+        let seqs: Vec<u64> = missed
+            .iter()
+            .filter_map(|text| serde_json::from_str::<Value>(text).expect("JSON")["seq"].as_u64())
+            .collect();
+        assert_eq!(seqs, (before.view.seq + 1..=seq).collect::<Vec<_>>(), "each missed others");
+    }
+    rooms.shutdown().await;
+}
+
+/// Of those who ask together, one is refused and the others are let in.
+#[tokio::test]
+async fn a_refusal_of_one_changes_nothing_for_those_who_ask_with_them() {
+    let house = House::build().await;
+    let (rooms, _) = house.process();
+    let (ana, _outbound) = house.enter(&rooms, "ana", 512).await;
+    let (bea, _outbound) = house.enter(&rooms, "bea", 512).await;
+    let request = |entered: &Entered, secret: u8, last_seq: u64| ResumeRequest {
+        connection: entered.member.connection,
+        secret: [secret; 32],
+        next: [2; 32],
+        last_seq,
+        media: MediaAfterLoss::Kept,
+        at: Clock::system().now(),
+    };
+    let seq = bea.view.seq;
+    let resume = |request: ResumeRequest| {
+        let (sink, outbound) = mpsc::channel(512);
+        let resumed = rooms.resume(house.session, house.tenant, request, sink);
+        async move { (resumed.await.map(drop), outbound) }
+    };
+    let (wrong, future, right) = tokio::join!(
+        resume(request(&ana, 9, seq)),
+        resume(request(&ana, 1, seq + 1_000)),
+        resume(request(&bea, 1, seq)),
+    );
+    assert_eq!(wrong.0, Err(RoomError::NothingToResume), "a wrong secret");
+    assert_eq!(future.0, Err(RoomError::NothingToResume), "events that there are not");
+    assert_eq!(right.0, Ok(()));
+    let (_again, _outbound) = resume(request(&ana, 1, seq)).await;
     rooms.shutdown().await;
 }
 

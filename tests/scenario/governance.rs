@@ -202,9 +202,11 @@ async fn a_vote_is_announced_once_however_often_it_is_told() {
 
     let mut announced = Vec::new();
     while let Ok(told) = outbound.try_recv() {
-        if let Outbound::Told(text) = told {
-            let event: Value = serde_json::from_str(&text).expect("JSON");
-            announced.extend((event["type"] == "vote_announced").then_some(event));
+        if let Outbound::Told(texts) = told {
+            for text in texts.iter() {
+                let event: Value = serde_json::from_str(text).expect("JSON");
+                announced.extend((event["type"] == "vote_announced").then_some(event));
+            }
         }
     }
     assert_eq!(announced.len(), 1);

@@ -29,8 +29,8 @@ use cabildo::room::action::{
 };
 use cabildo::room::engine::{
     ACKNOWLEDGED_MAX, CONNECTIONS_PER_USER_MAX, ConnectionKind, GateChange, Goodbye,
-    MODERATOR_PLACES, NewTrack, Outputs, RECORDER_USER_ID, RESUME_GRACE, Recorder, RoomEngine,
-    RoomInfo, TrackChange,
+    LOSS_TOLD_AFTER, MODERATOR_PLACES, NewTrack, Outputs, RECORDER_USER_ID, RESUME_GRACE,
+    RETURN_EXPECTED, Recorder, RoomEngine, RoomInfo, RoomView, TrackChange,
 };
 use cabildo::room::error::RoomError;
 use cabildo::room::event::{Event, ParticipantView};
@@ -245,8 +245,12 @@ impl Hall {
 
     /// The recorder as a member sees it on entering.
     fn recorder(&self, seen_by: ConnectionId) -> Option<ParticipantView> {
-        let view = self.engine.view(seen_by, self.now).expect("in the room");
-        view.participants.into_iter().find(|one| one.user_id == RECORDER_USER_ID)
+        let view = self.view(seen_by).expect("in the room");
+        view.crowd.participants.iter().find(|one| one.user_id == RECORDER_USER_ID).cloned()
+    }
+
+    fn view(&self, connection: ConnectionId) -> Option<RoomView> {
+        self.engine.view(connection, &self.engine.crowd(), self.now)
     }
 
     fn heard(&self, connection: ConnectionId) -> bool {
@@ -344,7 +348,7 @@ fn pictures_follow_the_media_policy_of_the_session() {
     hall.patch(|info| info.media_policy = Some(MediaPolicy::All));
     assert_eq!(seen(&hall), [true, true, true, false]);
     assert_eq!((hall.heard(chair), hall.heard(ana)), (true, false), "sound does not follow it");
-    let view = hall.engine.view(ana, hall.now).expect("in the room");
+    let view = hall.view(ana).expect("in the room");
     assert_eq!((view.floor.media_policy.as_str(), view.you.may_be_seen), ("all", true));
 }
 
@@ -466,10 +470,89 @@ fn a_lost_connection_comes_back_within_its_grace_and_not_after() {
     hall.drain();
     hall.pass(RESUME_GRACE + Duration::from_secs(1));
     assert_eq!(hall.goodbyes, [(ana, Goodbye::Disconnected)]);
-    let told = ["track_unpublished", "participant_left", "attendance_changed"];
+    let told =
+        ["participant_updated", "track_unpublished", "participant_left", "attendance_changed"];
     assert_eq!(hall.kinds_since(before), told);
     let late = hall.engine.handle_resume(ana, secret("third"), secret("x"), hall.now, hall.now);
     assert_eq!(late, Err(RoomError::NothingToResume));
+}
+
+#[test]
+fn whoever_is_back_at_once_was_never_away_for_others() {
+    let mut hall = Hall::new(ModerationMode::Open);
+    let chair = hall.enter("chair", Role::Moderator);
+    let ana = hall.enter("ana", Role::Participant);
+    let shown = |hall: &Hall| {
+        let view = hall.view(chair).expect("in the room");
+        let ana = view.crowd.participants.iter().find(|one| one.user_id == "ana");
+        ana.expect("listed").connections
+    };
+    // What their coming leads to is told.
+    hall.pass(Duration::from_secs(2));
+    let before = hall.engine.seq();
+    hall.engine.handle_lost(ana, hall.now);
+    hall.drain();
+    hall.pass(LOSS_TOLD_AFTER.saturating_sub(Duration::from_millis(1)));
+    let now = hall.now;
+    hall.engine.handle_resume(ana, secret("ana"), secret("b"), now, now).expect("resumed");
+    hall.pass(RESUME_GRACE);
+    assert_eq!((hall.engine.seq(), shown(&hall)), (before, 1), "nobody was told anything");
+
+    hall.engine.handle_lost(ana, hall.now);
+    hall.drain();
+    assert_eq!(hall.engine.poll_timeout(), Some(hall.now.after(LOSS_TOLD_AFTER)));
+    hall.pass(LOSS_TOLD_AFTER);
+    assert_eq!(hall.kinds_since(before), ["participant_updated"]);
+    assert_eq!(shown(&hall), 0);
+    let now = hall.now;
+    hall.engine.handle_resume(ana, secret("b"), secret("c"), now, now).expect("resumed");
+    hall.drain();
+    assert_eq!(hall.kinds_since(before), ["participant_updated", "participant_updated"]);
+    assert_eq!(shown(&hall), 1);
+}
+
+#[test]
+fn a_return_after_a_restart_is_told_only_of_those_who_take_long() {
+    let mut hall = Hall::new(ModerationMode::Open);
+    let (chair, ana) = (hall.enter("chair", Role::Moderator), hall.enter("ana", Role::Participant));
+    let bea = hall.enter("bea", Role::Participant);
+    // Members were told that she is lost before the process ended.
+    hall.engine.handle_lost(bea, hall.now);
+    hall.drain();
+    hall.pass(LOSS_TOLD_AFTER);
+    hall.restart();
+    let before = hall.engine.seq();
+    let now = hall.now;
+    hall.engine.handle_resume(chair, secret("chair"), secret("b"), now, now).expect("resumed");
+    hall.drain();
+    let connections = |hall: &Hall| {
+        let view = hall.view(chair).expect("in the room");
+        let people = view.crowd.participants.iter();
+        people.map(|one| (one.user_id.clone(), one.connections)).collect::<Vec<_>>()
+    };
+    let shown =
+        |ana: u32| [("ana", ana), ("bea", 0), ("chair", 1)].map(|(id, n)| (id.to_owned(), n));
+    assert_eq!((connections(&hall), hall.engine.seq()), (shown(1).to_vec(), before));
+    hall.pass(RETURN_EXPECTED);
+    assert_eq!(connections(&hall), shown(0).to_vec());
+    assert_eq!(hall.kinds_since(before), ["participant_updated"], "of Ana, who is still away");
+    let now = hall.now;
+    hall.engine.handle_resume(ana, secret("ana"), secret("b"), now, now).expect("resumed");
+    hall.drain();
+    assert_eq!(connections(&hall), shown(1).to_vec());
+}
+
+#[test]
+fn those_who_moderate_and_whoever_has_the_floor_are_waited_for() {
+    let mut hall = Hall::new(ModerationMode::Moderated);
+    let (chair, ana) = (hall.enter("chair", Role::Moderator), hall.enter("ana", Role::Participant));
+    let bea = hall.enter("bea", Role::Participant);
+    let request = hall.ask(ana);
+    hall.give_floor(chair, request);
+    let waited_for = [chair, ana, bea].map(|it| hall.engine.is_waited_for(it));
+    assert_eq!(waited_for, [true, true, false]);
+    assert!(hall.engine.is_waited_for_as(&user("ana"), Roles::of(&[Role::Participant])));
+    assert!(!hall.engine.is_waited_for(ConnectionId::generate()), "a connection that is not here");
 }
 
 #[test]
@@ -541,7 +624,7 @@ fn a_restart_continues_the_same_list_clock_and_seq() {
             .expect("resumed");
     }
     hall.drain();
-    let view = hall.engine.view(ana, hall.now).expect("in the room");
+    let view = hall.view(ana).expect("in the room");
     let turn = view.floor.turn.expect("the turn goes on");
     assert_eq!((turn.user_id.as_str(), turn.used_ms, turn.running), ("ana", 25_000, true));
     assert_eq!(view.floor.queue.len(), 1);
@@ -632,9 +715,8 @@ fn a_decision_that_is_undone_has_never_been_made() {
         Action::from(RecordingAction::Acknowledge),
     ] {
         hall.now = hall.now.after(Duration::from_secs(1));
-        let view = |hall: &Hall| {
-            [chair, ana, device].map(|it| (hall.engine.view(it, hall.now), hall.engine.gates(it)))
-        };
+        let view =
+            |hall: &Hall| [chair, ana, device].map(|it| (hall.view(it), hall.engine.gates(it)));
         let (before, deadline) = (view(&hall), hall.engine.poll_timeout());
         let fresh = FreshIds::generate();
         let decided = hall.engine.handle_action(chair, action.clone(), None, fresh, hall.now);
@@ -661,6 +743,8 @@ fn what_happened_and_could_not_be_stored_is_stored_with_the_next_decision() {
     let ana = hall.enter("ana", Role::Participant);
     let before = hall.engine.seq();
     hall.engine.handle_lost(ana, hall.now);
+    hall.now = hall.now.after(LOSS_TOLD_AFTER);
+    hall.engine.handle_timeout(hall.now);
     hall.engine.accept();
     let urgent = hall.engine.take_urgent_outputs();
     assert!(urgent.told.is_empty(), "told once it is stored");
@@ -778,7 +862,7 @@ fn a_room_whose_policy_is_to_record_says_so_before_anybody_is_in_it() {
     let recorder = hall.recorder(ana).expect("everybody sees the recorder");
     assert_eq!((recorder.name.as_str(), recorder.roles), ("Recorder", vec!["recorder".to_owned()]));
     assert_eq!((recorder.connections, recorder.may_be_heard, recorder.audio), (1, false, false));
-    let view = hall.engine.view(ana, hall.now).expect("in the room").recording;
+    let view = hall.view(ana).expect("in the room").recording;
     assert_eq!((view.state.as_str(), view.enabled, view.retention_days), ("recording", true, 30));
     assert!(!view.acknowledged);
 
@@ -914,7 +998,7 @@ fn a_restart_keeps_the_recording_as_a_moderator_left_it() {
         assert_eq!(hall.recorded, [state], "the recorder is told again");
         assert!(hall.kinds_since(before).is_empty(), "nobody else is");
         assert_eq!(hall.recorder(chair), seen, "since the same moment");
-        assert!(hall.engine.view(chair, hall.now).expect("there").recording.acknowledged);
+        assert!(hall.view(chair).expect("there").recording.acknowledged);
         hall.act(chair, RecordingAction::Acknowledge).expect("acknowledged before");
         assert!(!hall.kinds_since(before).contains(&"recording_acknowledged"));
     }
@@ -1025,7 +1109,7 @@ fn a_recording_is_acknowledged_once_by_each_person() {
             hall.act(connection, RecordingAction::Acknowledge).expect("everybody may");
         }
         assert_eq!(hall.kinds_since(before), ["recording_acknowledged"], "{role}");
-        let view = hall.engine.view(connection, hall.now).expect("there");
+        let view = hall.view(connection).expect("there");
         assert!(view.recording.acknowledged);
     }
 }
@@ -1041,9 +1125,8 @@ fn acknowledgements_are_bounded_and_those_who_are_here_are_remembered() {
         hall.engine.handle_leave(guest, Goodbye::Left, hall.now);
         hall.drain();
     }
-    let acknowledged = |hall: &Hall, connection| {
-        hall.engine.view(connection, hall.now).expect("there").recording.acknowledged
-    };
+    let acknowledged =
+        |hall: &Hall, connection| hall.view(connection).expect("there").recording.acknowledged;
     assert!(acknowledged(&hall, chair), "whoever is here is not forgotten");
     let stored = hall.stored.parts.keys().filter(|part| part.starts_with("acknowledged/guest-"));
     assert_eq!(stored.count(), ACKNOWLEDGED_MAX - 1);

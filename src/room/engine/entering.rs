@@ -7,15 +7,15 @@ use crate::domain::role;
 use crate::domain::time::Timestamp;
 use crate::room::engine::view::shown_name;
 use crate::room::engine::{
-    CONNECTIONS_PER_USER_MAX, Connection, ConnectionKind, Goodbye, MODERATOR_PLACES, Member,
-    ResumeHash, RoomEngine,
+    CONNECTIONS_PER_USER_MAX, Connection, ConnectionKind, Goodbye, LOSS_TOLD_AFTER,
+    MODERATOR_PLACES, Member, ResumeHash, RoomEngine,
 };
 use crate::room::error::RoomError;
 use crate::room::event::Event;
 use crate::sfu::plane::Gate;
 
 impl RoomEngine {
-    /// Lets a connection in.
+    /// Lets a connection in. A refusal changes nothing.
     ///
     /// # Errors
     /// [`RoomError::Forbidden`], [`RoomError::ParticipantLimitReached`],
@@ -31,7 +31,7 @@ impl RoomEngine {
         self.admit(connection, ParticipantKind::Person, principal, (kind, resume), now)
     }
 
-    /// Lets a camera in that this server calls.
+    /// Lets a camera in that this server calls. A refusal changes nothing.
     ///
     /// # Errors
     /// [`RoomError::Forbidden`], [`RoomError::ConnectionLimitReached`] and [`RoomError::TooMuch`].
@@ -78,6 +78,7 @@ impl RoomEngine {
             kind,
             expires_at: principal.expires_at,
             lost_at: None,
+            loss_due: None,
             resume: [Some(resume), None],
         };
         self.index.add_connection(connection, &entered);
@@ -92,7 +93,8 @@ impl RoomEngine {
         Ok(())
     }
 
-    /// Takes a lost connection up again, or one whose old socket still stands.
+    /// Takes a lost connection up again, or one whose old socket still stands. Members are told if
+    /// they were told that it was lost. A refusal changes nothing.
     ///
     /// # Errors
     /// [`RoomError::NothingToResume`] when the secret is not one of the last two
@@ -116,7 +118,12 @@ impl RoomEngine {
         found.resume = [Some(next), Some(secret)];
         if let Some(lost_at) = found.lost_at.take() {
             self.index.lost.remove(&(lost_at, connection));
-            self.tell(Event::ParticipantUpdated(self.participant_view(&user)), now);
+            match found.loss_due.take() {
+                Some(due) => {
+                    self.index.untold.remove(&(due, connection));
+                }
+                None => self.tell(Event::ParticipantUpdated(self.participant_view(&user)), now),
+            }
         }
         self.apply_decisions(now);
         Ok(())
@@ -157,15 +164,45 @@ impl RoomEngine {
         self.connections.get(&connection).map(|found| (found.user.clone(), found.expires_at))
     }
 
-    /// A connection was lost; it may come back within `RESUME_GRACE`.
+    /// A connection was lost; it may come back within `RESUME_GRACE`. Members are told when it is
+    /// not back after `LOSS_TOLD_AFTER`.
     pub fn handle_lost(&mut self, connection: ConnectionId, now: Timestamp) {
         let Some(found) = self.connections.get_mut(&connection) else { return };
         if found.lost_at.is_none() {
-            found.lost_at = Some(now);
+            let due = now.after(LOSS_TOLD_AFTER);
+            (found.lost_at, found.loss_due) = (Some(now), Some(due));
             self.index.lost.insert((now, connection), ());
+            self.index.untold.insert((due, connection), ());
+        }
+    }
+
+    /// Tells of the connections that are lost and did not come back at once.
+    pub(super) fn tell_losses(&mut self, now: Timestamp) {
+        let is_due = |(due, _): &&(Timestamp, ConnectionId)| *due <= now;
+        let due: Vec<(Timestamp, ConnectionId)> =
+            self.index.untold.keys().take_while(is_due).copied().collect();
+        for (due, connection) in due {
+            self.index.untold.remove(&(due, connection));
+            let Some(found) = self.connections.get_mut(&connection) else { continue };
+            found.loss_due = None;
             let user = found.user.clone();
             self.tell(Event::ParticipantUpdated(self.participant_view(&user)), now);
         }
+    }
+
+    /// Whether whoever has this connection is let back before others: they moderate or have the
+    /// floor, so others wait for them.
+    #[must_use]
+    pub fn is_waited_for(&self, connection: ConnectionId) -> bool {
+        let found = self.connections.get(&connection);
+        found.is_some_and(|found| self.is_waited_for_as(&found.user, found.roles))
+    }
+
+    /// As [`Self::is_waited_for`], for somebody who enters.
+    #[must_use]
+    pub fn is_waited_for_as(&self, user: &UserId, roles: role::Roles) -> bool {
+        let has_floor = self.floor.speaker().is_some_and(|(speaker, _)| speaker == user);
+        has_floor || roles.may(role::Action::ModerateFloor)
     }
 
     /// A connection ends for good.

@@ -17,6 +17,8 @@ pub(super) struct Index {
     tracks: TrackedMap<ConnectionId, Vec<TrackId>>,
     /// Lost connections, the first lost first.
     pub(super) lost: TrackedMap<(Timestamp, ConnectionId), ()>,
+    /// Lost connections of which members were not told yet, by when they are to be.
+    pub(super) untold: TrackedMap<(Timestamp, ConnectionId), ()>,
     /// Members that take none of the session's places.
     pub(super) without_place: TrackedMap<UserId, ()>,
     /// Connections by media alone whose media has never arrived.
@@ -44,6 +46,9 @@ impl Index {
         if let Some(lost_at) = connection.lost_at {
             self.lost.insert((lost_at, id), ());
         }
+        if let Some(due) = connection.loss_due {
+            self.untold.insert((due, id), ());
+        }
         if connection.kind == ConnectionKind::MediaOnly {
             self.unconnected.insert(id, ());
         }
@@ -68,6 +73,9 @@ impl Index {
         if let Some(lost_at) = connection.lost_at {
             self.lost.remove(&(lost_at, id));
         }
+        if let Some(due) = connection.loss_due {
+            self.untold.remove(&(due, id));
+        }
         self.tracks.remove(&id);
         self.unconnected.remove(&id);
         self.halls.remove(&id);
@@ -87,6 +95,7 @@ impl Index {
         self.connections.clear();
         self.tracks.clear();
         self.lost.clear();
+        self.untold.clear();
         self.without_place.clear();
         self.unconnected.clear();
         self.halls.clear();
@@ -98,6 +107,7 @@ impl Index {
         self.connections.undo();
         self.tracks.undo();
         self.lost.undo();
+        self.untold.undo();
         self.without_place.undo();
         self.unconnected.undo();
         self.halls.undo();
@@ -110,6 +120,7 @@ impl Index {
         self.connections.stored();
         self.tracks.stored();
         self.lost.stored();
+        self.untold.stored();
         self.without_place.stored();
         self.unconnected.stored();
         self.halls.stored();

@@ -24,8 +24,8 @@ use crate::domain::time::Timestamp;
 use crate::floor::Floor;
 use crate::room::action::MediaFlags;
 use crate::room::engine::{
-    Connection, ConnectionKind, Goodbye, Member, Recorder, Recording, ResumeHash, RoomEngine,
-    RoomInfo,
+    Connection, ConnectionKind, Goodbye, Member, RETURN_EXPECTED, Recorder, Recording, ResumeHash,
+    RoomEngine, RoomInfo,
 };
 use crate::room::event::Event;
 use crate::room::journal::{StoredChange, StoredRoom};
@@ -418,6 +418,8 @@ fn connection(stored: &StoredConnection, now: Timestamp) -> Result<Connection, S
         kind,
         expires_at: Timestamp::from_unix_us(stored.expires_at_us),
         lost_at: Some(now),
+        // Whoever had been lost before was told of, or is shown as away to all who come back.
+        loss_due: stored.lost_at_us.is_none().then(|| now.after(RETURN_EXPECTED)),
         resume: [hash(newest)?, hash(before)?],
     })
 }

@@ -13,6 +13,7 @@ use crate::room::event::{
     FloorView, ParticipantView, QuorumState, RecordingView, RequestView, TrackView,
     TranscriptionView, TurnView,
 };
+use crate::room::listed::Listed;
 use crate::sfu::plane::{Gate, Gates};
 
 /// What a connection is shown when it enters or comes back.
@@ -22,10 +23,8 @@ pub struct RoomView {
     pub info: RoomInfo,
     /// The member the connection belongs to.
     pub you: ParticipantView,
-    /// Everybody in the room, people or not.
-    pub participants: Vec<ParticipantView>,
-    /// Everything that can be subscribed to.
-    pub tracks: Vec<TrackView>,
+    /// Everybody and everything in the room.
+    pub crowd: Crowd,
     /// The floor.
     pub floor: FloorView,
     /// The quorum.
@@ -36,6 +35,16 @@ pub struct RoomView {
     pub seq: u64,
     /// The moment this state is of.
     pub at: Timestamp,
+}
+
+/// Who and what is in a room. It grows with the room and is the same for everybody, so those who
+/// come together share it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Crowd {
+    /// Everybody in the room, people or not.
+    pub participants: Listed<ParticipantView>,
+    /// Everything that can be subscribed to.
+    pub tracks: Listed<TrackView>,
 }
 
 impl RoomView {
@@ -53,15 +62,28 @@ impl RoomView {
 }
 
 impl RoomEngine {
-    /// What a connection is shown; `None` when it is gone.
+    /// Who and what is in the room.
     #[must_use]
-    pub fn view(&self, connection: ConnectionId, now: Timestamp) -> Option<RoomView> {
+    pub fn crowd(&self) -> Crowd {
+        Crowd {
+            participants: self.members.keys().map(|user| self.participant_view(user)).collect(),
+            tracks: self.tracks.keys().filter_map(|track| self.track_view(*track)).collect(),
+        }
+    }
+
+    /// What a connection is shown, with the `crowd` as it is now; `None` when it is gone.
+    #[must_use]
+    pub fn view(
+        &self,
+        connection: ConnectionId,
+        crowd: &Crowd,
+        now: Timestamp,
+    ) -> Option<RoomView> {
         let user = &self.connections.get(&connection)?.user;
         Some(RoomView {
             info: self.info.clone(),
             you: self.participant_view(user),
-            participants: self.members.keys().map(|user| self.participant_view(user)).collect(),
-            tracks: self.tracks.keys().filter_map(|track| self.track_view(*track)).collect(),
+            crowd: crowd.clone(),
             floor: self.floor_view(now),
             quorum: QuorumState::new(&self.attendance, &self.attendance.quorum()),
             recording: self.recording_view(user),
@@ -82,7 +104,7 @@ impl RoomEngine {
         let all: Vec<Role> = found().flat_map(|found| found.roles.iter()).collect();
         let member = self.members.get(user);
         let kind = member.map_or(ParticipantKind::Person, |member| member.kind);
-        let standing = found().filter(|found| found.lost_at.is_none()).count();
+        let standing = found().filter(|found| found.is_shown()).count();
         let media = member.map_or_else(MediaFlags::default, |member| member.media);
         ParticipantView {
             user_id: user.as_str().to_owned(),

@@ -27,8 +27,8 @@ impl Hall {
     }
 
     fn shown_camera(&self, seen_by: ConnectionId) -> Option<ParticipantView> {
-        let view = self.engine.view(seen_by, self.now).expect("in the room");
-        view.participants.into_iter().find(|one| one.user_id == CAMERA)
+        let view = self.view(seen_by).expect("in the room");
+        view.crowd.participants.iter().find(|one| one.user_id == CAMERA).cloned()
     }
 
     /// What was told last of the camera's pictures.

@@ -402,7 +402,7 @@ fn members_are_told_whether_and_in_what_language_there_is_text() {
     let mut hall = Hall::new(ModerationMode::Open);
     let ana = hall.enter("ana", Role::Participant);
     let state = |hall: &Hall, is_available: bool| {
-        let view = hall.engine.view(ana, hall.now).expect("in the room");
+        let view = hall.view(ana).expect("in the room");
         let shown = view.transcription(is_available);
         (shown.state, shown.language)
     };

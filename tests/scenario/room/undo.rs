@@ -36,7 +36,7 @@ impl Hall {
     }
 
     fn floor(&self, seen_by: ConnectionId) -> FloorView {
-        self.engine.view(seen_by, self.now).expect("in the room").floor
+        self.view(seen_by).expect("in the room").floor
     }
 
     fn start(&mut self, chair: ConnectionId, request: RequestId) -> ActionId {
