@@ -23,6 +23,8 @@ pub(crate) struct Channel {
     url: String,
     /// As `hello` gave it.
     pub(crate) nonce: String,
+    /// As `hello` told it.
+    pub(crate) server_time: String,
     /// As `welcome` or `token_renewed` gave it.
     pub(crate) resume_token: String,
     /// Events heard so far, in order.
@@ -51,12 +53,14 @@ impl Channel {
             socket,
             url,
             nonce: String::new(),
+            server_time: String::new(),
             resume_token: String::new(),
             events: Vec::new(),
         };
         let Heard::Message(hello) = channel.hear().await else { panic!("closed at once") };
         assert_eq!((&hello["type"], &hello["version"]), (&json!("hello"), &json!("cabildo.v1")));
         hello["nonce"].as_str().expect("a nonce").clone_into(&mut channel.nonce);
+        hello["server_time"].as_str().expect("a time").clone_into(&mut channel.server_time);
         channel
     }
 
@@ -94,8 +98,13 @@ impl Channel {
     /// As [`Self::credentials`] when the server's clock is ahead.
     pub(crate) fn credentials_ahead(&self, person: &Person, ahead_s: u64) -> Value {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+        self.credentials_at(person, now + ahead_s)
+    }
+
+    /// As [`Self::credentials`], dated so many seconds after 1970.
+    pub(crate) fn credentials_at(&self, person: &Person, iat: u64) -> Value {
         let nonce = Some(self.nonce.as_str());
-        let proof = person.proof_at(now + ahead_s, &Method::GET, &self.url, nonce);
+        let proof = person.proof_at(iat, &Method::GET, &self.url, nonce);
         json!({"type": "authenticate", "token": person.token, "dpop": proof})
     }
 

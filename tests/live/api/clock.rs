@@ -2,13 +2,18 @@
 
 use std::sync::atomic::Ordering;
 
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use serde_json::json;
+use time::OffsetDateTime;
+use time::format_description::well_known::{Rfc2822, Rfc3339};
 
 use super::channel_client::{Channel, ask, event};
+use super::media::offer;
 use super::person::Person;
-use super::server::{Server, send};
+use super::server::{Answer, Server, send};
 
+/// How far clocks of clients are off, seconds: two days and ten minutes.
+const OFF_S: [i64; 4] = [-172_800, -600, 600, 172_800];
 /// How far the clock is set forward, seconds.
 const SET_S: i64 = 300;
 
@@ -52,6 +57,109 @@ async fn a_clock_that_is_set_is_no_speaking_time_and_everybody_is_told() {
             break;
         }
         tokio::task::yield_now().await;
+    }
+    server.app.stop().await;
+}
+
+/// A client whose clock is `off_s` seconds off, until the server tells it the time.
+struct OffClient {
+    person: Person,
+    off_s: i64,
+    nonce: Option<String>,
+}
+
+impl OffClient {
+    /// Its time now, seconds since 1970.
+    fn now_s(&self) -> u64 {
+        let now_s = OffsetDateTime::now_utc().unix_timestamp() + self.off_s;
+        now_s.try_into().expect("after 1970")
+    }
+
+    /// Calls with a proof; once more when it is refused, with the nonce and the time of the answer.
+    async fn call(
+        &mut self,
+        server: &Server,
+        method: Method,
+        path: &str,
+        adjust: impl Fn(RequestBuilder) -> RequestBuilder,
+    ) -> Answer {
+        let mut answer = self.call_once(server, &method, path, &adjust).await;
+        if answer.status == 401 {
+            let date = OffsetDateTime::parse(answer.header("date"), &Rfc2822).expect("a date");
+            self.off_s = date.unix_timestamp() - OffsetDateTime::now_utc().unix_timestamp();
+            self.nonce = Some(answer.header("dpop-nonce").to_owned());
+            answer = self.call_once(server, &method, path, &adjust).await;
+        }
+        answer
+    }
+
+    async fn call_once(
+        &self,
+        server: &Server,
+        method: &Method,
+        path: &str,
+        adjust: impl Fn(RequestBuilder) -> RequestBuilder,
+    ) -> Answer {
+        let url = format!("{}{path}", server.http);
+        let proof = self.person.proof_at(self.now_s(), method, &url, self.nonce.as_deref());
+        let request = server.request(method.clone(), path);
+        let request = request.header("authorization", format!("DPoP {}", self.person.token));
+        send(adjust(request.header("dpop", proof))).await
+    }
+}
+
+#[tokio::test]
+async fn a_client_whose_clock_is_wrong_gets_in_at_every_door() {
+    let server = Server::start().await;
+    let session = server.create_active().await;
+    let of_session = |route: &str| format!("/api/v1/sessions/{session}{route}");
+    let sdp = |kind: &'static str| {
+        move |request: RequestBuilder| {
+            request.header("content-type", "application/sdp").body(offer(kind))
+        }
+    };
+    for off_s in OFF_S {
+        // Every door is the first one that a client comes to.
+        let client = async |role: &str| {
+            let person = Person::with_role(&server, role).await;
+            OffClient { person, off_s, nonce: None }
+        };
+        let whole = of_session("");
+        let mut reader = client("participant").await;
+        let read = reader.call(&server, Method::GET, &whole, |request| request).await;
+        assert_eq!(read.status, 200, "a read, {off_s} s: {read:?}");
+        let tag = read.header("etag");
+        let change = json!({"title": "Assembly"});
+        let mut chair = client("moderator").await;
+        let patched = chair
+            .call(&server, Method::PATCH, &whole, |request| {
+                request.header("if-match", tag).json(&change)
+            })
+            .await;
+        assert_eq!(patched.status, 200, "a write, {off_s} s: {patched:?}");
+        for kind in ["whip", "whep"] {
+            let path = of_session(&format!("/{kind}"));
+            let mut encoder = client("moderator").await;
+            let opened = encoder.call(&server, Method::POST, &path, sdp(kind)).await;
+            assert_eq!(opened.status, 201, "{kind}, {off_s} s: {opened:?}");
+        }
+        let wanted = json!({"kind": "whip", "ttl_s": 60});
+        let path = of_session("/media-tokens");
+        let mut person = client("participant").await;
+        let made = person.call(&server, Method::POST, &path, |request| request.json(&wanted)).await;
+        assert_eq!(made.status, 201, "a media token, {off_s} s: {made:?}");
+        let mut channel = Channel::open(&server, &session).await;
+        let told = OffsetDateTime::parse(&channel.server_time, &Rfc3339).expect("a time");
+        let entering = client("participant").await;
+        // Minutes are no matter; of days, the time that the server has just told helps.
+        let dated_s = if off_s.abs() < 86_400 {
+            entering.now_s()
+        } else {
+            told.unix_timestamp().try_into().expect("after 1970")
+        };
+        let credentials = channel.credentials_at(&entering.person, dated_s);
+        channel.say(&credentials).await;
+        channel.welcome().await;
     }
     server.app.stop().await;
 }
