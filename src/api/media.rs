@@ -21,7 +21,7 @@ pub(super) use resources::Resources;
 pub use resources::{RESOURCES_MAX, RESOURCES_PER_USER_MAX};
 
 pub(super) use self::resources::Kind;
-use self::resources::Resource;
+use self::resources::{Resource, Ticket};
 use self::sdp_fragment::Fragment;
 use super::body::{WholeBody, expect_content_type};
 use super::caller::{Credentials, see};
@@ -50,13 +50,13 @@ const RESOURCE_METHODS: &str = "DELETE, OPTIONS, PATCH";
 /// Headers that pages of other origins may send, and may read in answers. The
 /// asterisk does not cover `Authorization` (Fetch Standard §CORS protocol).
 const ALLOWED: &str = "authorization, content-type, dpop, if-match, traceparent";
-const EXPOSED: &str = "accept-patch, accept-post, dpop-nonce, etag, link, location, retry-after, \
-    www-authenticate, x-trace-id";
+const EXPOSED: &str = "accept-patch, accept-post, date, dpop-nonce, etag, link, location, \
+    retry-after, www-authenticate, x-trace-id";
 /// How long a browser may remember the answer to a preflight, seconds.
 const PREFLIGHT_MAX_AGE_S: &str = "86400";
 
 /// How often it is looked whether a media token of an open connection was
-/// revoked elsewhere. Lowering it costs a read for each such connection.
+/// revoked elsewhere, and whether the clock was set past the end of a token. Lowering it costs a read for each such connection.
 const LOOK_AGAIN: Duration = Duration::from_secs(15);
 /// When a client should try again whose room could not be reached.
 const RETRY_AFTER_S: u32 = 5;
@@ -170,7 +170,7 @@ async fn open(
     body: &[u8],
     kind: Kind,
 ) -> Result<Response, ApiError> {
-    let MediaCaller { person, token } = caller_of(api, credentials, id, kind).await?;
+    let MediaCaller { person, ticket } = caller_of(api, credentials, id, kind).await?;
     api.rate_limits.write(person.tenant_id, &person.user_id)?;
     let id = session_id(id)?;
     let session = api.sessions.find(see(&person, id)?).await?;
@@ -181,14 +181,16 @@ async fn open(
     let member = Arc::new(api.rooms.enter_by_media(person.clone(), id).await?.member);
     let answer = match kind {
         Kind::Whip => {
-            let source = token.as_ref().and_then(|token| token.source);
+            let source = match &ticket {
+                Ticket::Media(token) => token.source,
+                Ticket::Access(_) => None,
+            };
             let sources = source.map_or_else(Vec::new, |source| sources_of(&offer, source));
             member.publish(offer, sources).await.map(|answer| answer.sdp)
         }
         Kind::Whep => member.whep(offer).await,
     };
-    let ends_with_token = token.is_some();
-    let resource = Resource::new(&person, id, kind, Arc::clone(&member), token);
+    let resource = Resource::new(&person, id, kind, Arc::clone(&member), ticket);
     let opened = answer.map_err(ApiError::from).and_then(|answer| {
         let entity_tag = resource.entity_tag.clone();
         api.media.insert(resource).map(|name| (answer, name, entity_tag))
@@ -200,9 +202,7 @@ async fn open(
             return Err(refusal);
         }
     };
-    if ends_with_token {
-        tokio::spawn(end_with_token(Arc::downgrade(&api.0), name.clone()));
-    }
+    tokio::spawn(end_with_ticket(Arc::downgrade(&api.0), name.clone()));
     let location = format!("/api/v1/sessions/{id}/{}/{name}", kind.as_str());
     let headers = [
         (CONTENT_TYPE, SDP.to_owned()),
@@ -213,10 +213,16 @@ async fn open(
     Ok((StatusCode::CREATED, headers, answer).into_response())
 }
 
-/// Who publishes or plays, and by which media token.
+/// Who publishes or plays, and by what right.
 struct MediaCaller {
     person: Principal,
-    token: Option<MediaToken>,
+    ticket: Ticket,
+}
+
+impl MediaCaller {
+    fn by_media_token(token: MediaToken) -> Self {
+        Self { person: token.principal(), ticket: Ticket::Media(token) }
+    }
 }
 
 /// The caller of a WHIP or WHEP route: whoever has a media token of the session
@@ -237,14 +243,15 @@ async fn caller_of(
         let checked =
             api.media_tokens.check(SessionKey::new(tenant, session), kind.of_token(), text, now);
         let token = checked.await.map_err(|error| refused(&error))?;
-        return Ok(MediaCaller { person: token.principal(), token: Some(token) });
+        return Ok(MediaCaller::by_media_token(token));
     }
     let person = credentials.reader(api, kind.action()).await?;
     if kind == Kind::Whip && person.key_thumbprint.is_none() {
         let message = "publishing needs a media token, or a token with a proof of its key";
         return Err(ApiError::new(ErrorCode::Forbidden, message));
     }
-    Ok(MediaCaller { person, token: None })
+    let ticket = Ticket::Access(person.expires_at);
+    Ok(MediaCaller { person, ticket })
 }
 
 /// What the sections of an offer publish, when a media token says it: sections of
@@ -262,18 +269,25 @@ fn sources_of(offer: &str, source: TrackSource) -> Vec<(String, TrackSource)> {
     sources
 }
 
-/// Ends a resource when its media token does, or the one that it was given
-/// meanwhile. Revocation by another instance is seen within [`LOOK_AGAIN`].
-async fn end_with_token(api: Weak<ApiState>, name: String) {
+/// Ends a resource when the token does with which it was opened, or the one that it was given
+/// meanwhile. Revocation of a media token by another instance is seen within [`LOOK_AGAIN`].
+async fn end_with_ticket(api: Weak<ApiState>, name: String) {
     loop {
         let wait = {
             let Some(api) = api.upgrade() else { return };
-            let Some(token) = api.media.token_of(&name) else { return };
-            token.expires_at.since(api.wall.now()).min(LOOK_AGAIN)
+            let Some(ticket) = api.media.ticket_of(&name) else { return };
+            ticket.expires_at().since(api.wall.now()).min(LOOK_AGAIN)
         };
         tokio::time::sleep(wait).await;
         let Some(api) = api.upgrade() else { return };
-        let Some(token) = api.media.token_of(&name) else { return };
+        let token = match api.media.ticket_of(&name) {
+            None => return,
+            Some(Ticket::Media(token)) => token,
+            Some(Ticket::Access(_)) => {
+                api.media.end_if_over(&name, api.wall.now()).await;
+                continue;
+            }
+        };
         let found = api.media_tokens.repository().read(token.tenant, token.id).await;
         let stands = match found {
             Ok(found) => found.is_some_and(|found| found.is_in_force(api.wall.now())),
@@ -437,8 +451,13 @@ async fn resource_of(
         return Err(resources::not_found());
     }
     // A client that comes with a newer token of its person goes on with that.
-    if let Some(token) = caller.token.filter(|token| token.is_in_force(api.wall.now())) {
-        api.media.renew_token(name, token);
+    let now = api.wall.now();
+    let is_in_force = match &caller.ticket {
+        Ticket::Media(token) => token.is_in_force(now),
+        Ticket::Access(expires_at) => now < *expires_at,
+    };
+    if is_in_force {
+        api.media.renew_ticket(name, caller.ticket);
     }
     Ok((member, kind, entity_tag))
 }
@@ -460,7 +479,7 @@ async fn ended_caller(
         .await
         .map_err(|error| refused(&error))?;
     let token = found.filter(|token| token.kind == kind.of_token());
-    Ok(token.map(|token| MediaCaller { person: token.principal(), token: Some(token) }))
+    Ok(token.map(MediaCaller::by_media_token))
 }
 
 /// The text of a media token, if that is what the caller shows.

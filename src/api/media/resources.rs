@@ -12,6 +12,7 @@ use crate::auth::{MediaToken, MediaTokenId};
 use crate::domain::error_code::ErrorCode;
 use crate::domain::id::{SessionId, TenantId, UserId};
 use crate::domain::participant::Principal;
+use crate::domain::time::Timestamp;
 use crate::room::MemberHandle;
 
 /// Most resources at once; beyond them clients are refused as when a session
@@ -42,6 +43,35 @@ impl Kind {
     }
 }
 
+/// What a client was let in with.
+#[derive(Clone)]
+pub(super) enum Ticket {
+    /// A media token.
+    Media(MediaToken),
+    /// An access token, which ends then.
+    Access(Timestamp),
+}
+
+impl Ticket {
+    /// When it ends, unless it is revoked before.
+    pub(super) const fn expires_at(&self) -> Timestamp {
+        match self {
+            Self::Media(token) => token.expires_at,
+            Self::Access(expires_at) => *expires_at,
+        }
+    }
+
+    /// Whether a client with this one may go on with `next`: one of the same kind that allows the
+    /// same.
+    fn may_become(&self, next: &Self) -> bool {
+        match (self, next) {
+            (Self::Media(held), Self::Media(next)) => held.roles == next.roles,
+            (Self::Access(held), Self::Access(next)) => held < next,
+            (Self::Media(_), Self::Access(_)) | (Self::Access(_), Self::Media(_)) => false,
+        }
+    }
+}
+
 /// One client.
 pub(super) struct Resource {
     tenant: TenantId,
@@ -49,8 +79,8 @@ pub(super) struct Resource {
     session: SessionId,
     kind: Kind,
     member: Arc<MemberHandle>,
-    /// The media token it ends with, if it has one.
-    token: Option<MediaToken>,
+    /// What it was opened with, or was given meanwhile; it ends with that.
+    ticket: Ticket,
     /// Names its ICE session, quotes included.
     pub(super) entity_tag: String,
 }
@@ -61,7 +91,7 @@ impl Resource {
         session: SessionId,
         kind: Kind,
         member: Arc<MemberHandle>,
-        token: Option<MediaToken>,
+        ticket: Ticket,
     ) -> Self {
         Self {
             tenant: principal.tenant_id,
@@ -69,7 +99,7 @@ impl Resource {
             session,
             kind,
             member,
-            token,
+            ticket,
             entity_tag: fresh_tag(),
         }
     }
@@ -157,19 +187,29 @@ impl Resources {
         }
     }
 
-    /// The media token that a resource ends with; `None` when it has none, or is
-    /// gone.
-    pub(super) fn token_of(&self, name: &str) -> Option<MediaToken> {
-        self.lock().get(name)?.token.clone()
+    /// What a resource ends with; `None` when it is gone.
+    pub(super) fn ticket_of(&self, name: &str) -> Option<Ticket> {
+        self.lock().get(name).map(|resource| resource.ticket.clone())
     }
 
-    /// Lets a resource that ends with a media token end with another one of its
-    /// person, which must allow the same.
-    pub(super) fn renew_token(&self, name: &str, token: MediaToken) {
+    /// Lets a resource end with another ticket of its person, if it may.
+    pub(super) fn renew_ticket(&self, name: &str, ticket: Ticket) {
         let mut resources = self.lock();
-        let held = resources.get_mut(name).and_then(|resource| resource.token.as_mut());
-        if let Some(held) = held.filter(|held| held.roles == token.roles) {
-            *held = token;
+        let held = resources.get_mut(name).map(|resource| &mut resource.ticket);
+        if let Some(held) = held.filter(|held| held.may_become(&ticket)) {
+            *held = ticket;
+        }
+    }
+
+    /// Ends a resource whose access token has ended and was not followed by another.
+    pub(super) async fn end_if_over(&self, name: &str, now: Timestamp) {
+        let ended = {
+            let mut resources = self.lock();
+            let is_over = resources.get(name).is_some_and(|it| it.ticket.expires_at() <= now);
+            if is_over { resources.remove(name) } else { None }
+        };
+        if let Some(resource) = ended {
+            resource.member.leave().await;
         }
     }
 
@@ -177,9 +217,7 @@ impl Resources {
     pub(in crate::api) async fn end_of_token(&self, token: MediaTokenId) {
         let ended: Vec<Arc<MemberHandle>> = {
             let mut resources = self.lock();
-            let is_of = |_: &String, resource: &mut Resource| {
-                resource.token.as_ref().is_some_and(|held| held.id == token)
-            };
+            let is_of = |_: &String, resource: &mut Resource| matches!(&resource.ticket, Ticket::Media(held) if held.id == token);
             let ended = resources.extract_if(.., is_of);
             ended.map(|(_, resource)| resource.member).collect()
         };

@@ -7,11 +7,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use cabildo::domain::id::TenantId;
+use cabildo::domain::role::Role;
 use futures_util::StreamExt as _;
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 
-use crate::api::person::{Person, token};
+use crate::api::person::{Person, ending_token, token};
 use crate::api::server::{Answer, Server, send};
 
 const EVENTS: &str = "/api/v1/events";
@@ -141,6 +142,19 @@ async fn events_are_for_operators_and_services_and_of_their_own_tenant_only() {
     let own = json!({"tenant_id": other.to_string(), "assembly_id": other.to_string(), "title": "Theirs", "modality": "mixed"});
     let own = send(server.govern(Method::POST, "/api/v1/sessions").json(&own)).await;
     assert_eq!(silent.next().await.1["subject"], own.json()["id"]);
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_the_token_it_was_opened_with() {
+    let server = Server::start().await;
+    let reader = ("reader", Role::Operator);
+    let token = ending_token(&server, reader, Duration::from_secs(2)).await;
+    let request = server.request(Method::GET, "/api/v1/events?after=now").bearer_auth(token);
+    let stream = request.send().await.expect("an answer");
+    assert_eq!(stream.status(), 200);
+    // Without an end this waits for ever.
+    tokio::time::timeout(PATIENCE, stream.bytes()).await.expect("it ends").expect("wholly");
+    server.app.stop().await;
 }
 
 #[tokio::test]

@@ -213,7 +213,7 @@ async fn pages_of_every_origin_may_use_them() {
     for answer in [&opened, &refused] {
         assert_eq!(answer.header("access-control-allow-origin"), "*", "{answer:?}");
         let exposed = answer.header("access-control-expose-headers");
-        for header in ["location", "etag", "link", "accept-patch"] {
+        for header in ["location", "etag", "link", "accept-patch", "date", "dpop-nonce"] {
             assert!(exposed.split(", ").any(|name| name == header), "{header}: {answer:?}");
         }
     }

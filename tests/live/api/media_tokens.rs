@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use cabildo::domain::id::TenantId;
+use cabildo::domain::role::Role;
 use cabildo::load::client::{MediaClient, TrackOptions};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::api::channel_client::Channel;
 use crate::api::media::{client_options, offer};
-use crate::api::person::{Person, token};
+use crate::api::person::{Person, ending_token, token};
 use crate::api::server::{Answer, Server, send};
 
 /// How often it is asked whether a connection has ended.
@@ -181,6 +182,30 @@ async fn a_connection_ends_with_its_media_token_or_goes_on_with_another() {
     // Whoever opened it may take it away after their token has ended.
     let deleted = delete(&server, renewed.header("location"), text(&first)).await;
     assert_eq!(deleted.status, 200, "{deleted:?}");
+    server.app.stop().await;
+}
+
+#[tokio::test]
+async fn a_connection_ends_with_its_access_token_or_goes_on_with_a_newer_one() {
+    let server = Server::start().await;
+    let session = server.create_active().await;
+    let chair = Person::named(&server, "chair", "moderator").await;
+    let (mut channel, _) = Channel::enter(&server, &session, &chair).await;
+    let left = Duration::from_secs(3);
+    let first = ending_token(&server, ("ends", Role::Observer), left).await;
+    let second = ending_token(&server, ("stays", Role::Observer), left).await;
+    let ends = open(&server, &session, "whep", &first).await;
+    let stays = open(&server, &session, "whep", &second).await;
+    assert_eq!((ends.status, stays.status), (201, 201), "{ends:?} {stays:?}");
+    let newer = token(&server, server.tenant, ("stays", "observer"), None, None).await;
+    assert_eq!(patch(&server, &stays, &newer).await.status, 204);
+    let gone = channel.hear_type("participant_left").await;
+    assert_eq!((&gone["user_id"], &gone["reason"]), (&json!("ends"), &json!("left")), "{gone}");
+    let other = token(&server, server.tenant, ("ends", "observer"), None, None).await;
+    assert_eq!(patch(&server, &ends, &other).await.code(), "MEDIA_RESOURCE_NOT_FOUND");
+    // Its owner ends it with whatever token they have now.
+    assert_eq!(patch(&server, &stays, &newer).await.status, 204);
+    assert_eq!(delete(&server, stays.header("location"), &newer).await.status, 200);
     server.app.stop().await;
 }
 

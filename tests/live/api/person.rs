@@ -1,10 +1,14 @@
 //! People: a key, an access token bound to it, and proofs of possession.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use cabildo::auth::dev_issuer::{DevIssuer, TOKEN_LIFETIME_S, TokenRequest};
+use cabildo::clock::Clock;
 use cabildo::domain::id::TenantId;
+use cabildo::domain::role::{Role, Roles};
 use p256::ecdsa::signature::Signer as _;
 use p256::ecdsa::{Signature, SigningKey};
 use reqwest::{Method, RequestBuilder};
@@ -56,6 +60,31 @@ pub(crate) async fn token(
     jkt: Option<String>,
 ) -> String {
     called(server, tenant, (user_id, "Somebody", role), session, jkt).await
+}
+
+/// A token of the built-in issuer without a key, of the server's tenant, that ends in `left`.
+pub(crate) async fn ending_token(
+    server: &Server,
+    (user_id, role): (&str, Role),
+    left: Duration,
+) -> String {
+    let usual = token(server, server.tenant, (user_id, role.as_str()), None, None).await;
+    let claims = usual.split('.').nth(1).expect("a JWT");
+    let claims = URL_SAFE_NO_PAD.decode(claims).expect("base64url");
+    let claims: Value = serde_json::from_slice(&claims).expect("claims");
+    let text = |name: &str| claims[name].as_str().expect("a text").to_owned();
+    let issuer = DevIssuer::open(server.data_dir(), text("iss"), text("aud")).expect("its key");
+    let request = TokenRequest {
+        tenant_id: server.tenant,
+        user_id: user_id.parse().expect("a user id"),
+        name: Some(user_id.to_owned()),
+        roles: Roles::of(&[role]),
+        session_id: None,
+        jkt: None,
+    };
+    let life = Duration::from_secs(u64::from(TOKEN_LIFETIME_S));
+    let issued_at = Clock::system().now().before(life - left);
+    issuer.issue(&request, issued_at).expect("issued").access_token
 }
 
 /// As [`token`], for somebody whose name is given.
