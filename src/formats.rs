@@ -11,6 +11,7 @@ mod ebml;
 pub mod index;
 pub mod mp4;
 pub mod order;
+mod reorder;
 pub mod rtp;
 pub mod sample;
 pub mod webm;

@@ -15,6 +15,7 @@ use mp4_atom::{
 use crate::domain::media::MediaKind;
 use crate::formats::ContainerError;
 use crate::formats::codec::{AacConfig, HevcSequenceSet, Setup};
+use crate::formats::reorder::Reorder;
 use crate::formats::sample::{Chunk, Finished, KeyPoint, KeyPoints, Sample};
 
 /// Ticks per second in `moov`.
@@ -63,8 +64,9 @@ pub struct Run {
 pub struct RunSample {
     /// Ticks from its decoding to that of the next one.
     pub ticks: u32,
-    /// Ticks from its decoding to when it is shown.
-    pub offset: u32,
+    /// Ticks from its decoding to when it is shown, which may be earlier: times of decoding only
+    /// say in which order and how fast samples are taken.
+    pub offset: i64,
     /// Whether it is a key frame.
     pub key: bool,
     /// Its bytes.
@@ -117,7 +119,7 @@ fn entry(sample: &RunSample) -> TrunEntry {
         duration: Some(sample.ticks),
         size: u32::try_from(sample.data.len()).ok(),
         flags: Some(if sample.key { KEY_FLAGS } else { DELTA_FLAGS }),
-        cts: (sample.offset > 0).then(|| sample.offset.into()),
+        cts: (sample.offset != 0).then_some(sample.offset),
     }
 }
 
@@ -373,6 +375,7 @@ pub fn avc_codecs(setup: &Setup, in_band: bool) -> String {
 pub struct Mp4Writer {
     setup: Option<Setup>,
     in_band: bool,
+    reorder: Reorder,
     chunk: Chunk,
     keys: KeyPoints,
     fragments: u32,
@@ -390,17 +393,32 @@ impl Mp4Writer {
         }
     }
 
-    /// Takes the next frame; appends the fragments that are complete to `out`.
+    /// Takes the next frame in the order of decoding, with the time at which it is shown; appends the
+    /// fragments that are complete to `out`.
     pub fn write(&mut self, sample: Sample, out: &mut Vec<u8>) -> Result<(), ContainerError> {
-        if self.chunk.is_full_for(&sample, MediaKind::Video) {
-            self.end_chunk(Some(sample.at_us), out)?;
+        self.reorder.handle(sample);
+        self.take_ordered(out)
+    }
+
+    /// The times of what comes next have nothing to do with those before.
+    pub fn handle_break(&mut self, out: &mut Vec<u8>) -> Result<(), ContainerError> {
+        self.reorder.flush();
+        self.take_ordered(out)
+    }
+
+    fn take_ordered(&mut self, out: &mut Vec<u8>) -> Result<(), ContainerError> {
+        while let Some(sample) = self.reorder.poll() {
+            if self.chunk.is_full_for(&sample, MediaKind::Video) {
+                self.end_chunk(Some(sample.at_us), out)?;
+            }
+            self.chunk.push(sample);
         }
-        self.chunk.push(sample);
         Ok(())
     }
 
     /// Ends the file: appends the last fragment to `out` and returns the header.
     pub fn finish(mut self, out: &mut Vec<u8>) -> Result<Finished, ContainerError> {
+        self.handle_break(out)?;
         self.end_chunk(None, out)?;
         let setup = self.setup.take().ok_or(ContainerError::Empty)?;
         let media_type = format!("video/mp4; codecs=\"{}\"", avc_codecs(&setup, self.in_band));
@@ -438,7 +456,8 @@ impl Mp4Writer {
             .map(|(sample, end)| {
                 let length = end.saturating_sub(ticks(sample.at_us));
                 let ticks = u32::try_from(length).unwrap_or(u32::MAX);
-                RunSample { ticks, offset: 0, key: sample.key, data: sample.data }
+                let offset = sample.shown_after_us.saturating_mul(9) / 100;
+                RunSample { ticks, offset, key: sample.key, data: sample.data }
             })
             .collect();
         self.fragments += 1;

@@ -13,10 +13,14 @@ const CHUNK_US_MIN: u64 = 1_000_000;
 const CHUNK_BYTES_MAX: usize = 1 << 20;
 
 /// A frame and its time.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Sample {
-    /// Microseconds after the beginning of the file.
+    /// Microseconds after the beginning of the file at which it is shown; in an MP4 file, once its
+    /// place is known, at which it is decoded.
     pub at_us: u64,
+    /// Microseconds from its decoding to when it is shown: zero unless pictures are sent in another
+    /// order than they are shown in.
+    pub shown_after_us: i64,
     /// Whether it can be decoded without the frames before it.
     pub key: bool,
     /// Its bytes in the form that the container holds.

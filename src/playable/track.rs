@@ -170,7 +170,11 @@ impl TrackWriter {
         self.order.flush();
         self.take_ordered(out)?;
         self.frames.finish();
-        self.take_frames(out)
+        self.take_frames(out)?;
+        match &mut self.muxer {
+            Muxer::Webm(_) => Ok(()),
+            Muxer::Mp4(muxer) => Ok(muxer.handle_break(out)?),
+        }
     }
 
     fn take_ordered(&mut self, out: &mut Vec<u8>) -> Result<(), PlayableError> {
@@ -191,15 +195,20 @@ impl TrackWriter {
         let captured_us = self.moments.captured_us(self.epoch, frame.ticks);
         let is_first = self.zero_us.is_none();
         let zero_us = *self.zero_us.get_or_insert(captured_us);
-        let step_us = match self.codec.kind() {
-            MediaKind::Video if !is_first => VIDEO_STEP_US,
-            _ => 0,
+        let captured_us = u64::try_from(captured_us.saturating_sub(zero_us)).unwrap_or(0);
+        // Time never runs backwards in a file, whatever the timestamps of the sender. Those of H.264
+        // tell when a picture is shown, which need not be in the order of the pictures; there the
+        // writer of the file takes care of it.
+        let at_us = match self.codec {
+            Codec::H264 => captured_us,
+            _ if self.codec.kind() == MediaKind::Video && !is_first => {
+                captured_us.max(self.last_us + VIDEO_STEP_US)
+            }
+            _ => captured_us.max(self.last_us),
         };
-        // Time never runs backwards in a file, whatever the timestamps of the sender.
-        let at_us = u64::try_from(captured_us.saturating_sub(zero_us)).unwrap_or(0);
-        let at_us = at_us.max(self.last_us + step_us);
         self.last_us = at_us;
-        let sample = Sample { at_us, key: frame.key, data: frame.data };
+        let (key, data) = (frame.key, frame.data);
+        let sample = Sample { at_us, shown_after_us: 0, key, data };
         self.muxer.write(frame.setup, sample, out)
     }
 }

@@ -177,7 +177,7 @@ impl Growing {
         let has_key = pictures.iter().any(|picture| picture.key);
         let samples = pictures.into_iter().zip(&ends).map(|(picture, end)| RunSample {
             ticks: ticks((*end - picture.moment.decode).max(PICTURE_TICKS_MIN)),
-            offset: ticks(picture.moment.show - picture.moment.decode),
+            offset: picture.moment.show - picture.moment.decode,
             key: picture.key,
             data: Arc::unwrap_or_clone(picture).data,
         });

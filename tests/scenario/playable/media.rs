@@ -75,6 +75,29 @@ pub(crate) fn encode_video(codec: Codec, source: &str) -> Vec<Encoded> {
     }
 }
 
+/// Pictures of H.264 with B-frames, as [`video`] otherwise. Their times are when they are shown, and
+/// they stand in the order in which they are sent.
+pub(crate) fn reordered(size: &str, seconds: u32) -> Vec<Encoded> {
+    let source = clock_picture(size, seconds);
+    let arguments = ["-v", "error", "-f", "lavfi", "-i", &source, "-g", "25", "-threads", "1"];
+    let encoder = "-c:v libx264 -preset medium -bf 3 -sc_threshold 0 -slices 1 -x264-params \
+                   aud=1:b-pyramid=none:b-adapt=0:open-gop=0 -f h264 pipe:1";
+    let arguments: Vec<&str> = arguments.into_iter().chain(encoder.split_whitespace()).collect();
+    let mut frames = annex_b(&run("ffmpeg", &arguments));
+    // A picture that others do not refer to is shown before the one sent before that is.
+    let is_b: Vec<bool> = frames
+        .iter()
+        .map(|frame| nal_units(&frame.data).iter().any(|unit| unit[0] & 0x7F == 1))
+        .collect();
+    for n in 0..frames.len() {
+        let following = is_b[n + 1..].iter().take_while(|it| **it).count();
+        let shown = if is_b[n] { n - 1 } else { n + following };
+        frames[n].at_us = shown as u64 * 40_000;
+    }
+    assert!(is_b.iter().filter(|it| **it).count() > frames.len() / 3);
+    frames
+}
+
 /// A tone in packets of 20 ms.
 pub(crate) fn tone(hertz: u32, seconds: u32) -> Vec<Encoded> {
     let source = format!("sine=frequency={hertz}:sample_rate=48000:duration={seconds}");

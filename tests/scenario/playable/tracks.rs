@@ -9,8 +9,8 @@ use cabildo::playable::{PlayableError, TrackFile, TrackSurvey};
 use tempfile::TempDir;
 
 use crate::playable::media::{
-    Encoded, START_US, Sent, Source, brightness, clock_light, journals, loudness, packets, run,
-    sound, tone, video,
+    Encoded, START_US, Sent, Source, brightness, clock_light, journals, loudness, packets,
+    reordered, run, sound, tone, video,
 };
 
 /// Makes the file of these journals.
@@ -69,6 +69,35 @@ fn every_frame_of_every_codec_is_there_at_its_time() {
             assert!(near(at, wanted, 0.002), "{codec} {n}: {at}");
             assert!(near(light, clock_light(n), 4.0), "{codec} {n}: {light}");
         }
+    }
+}
+
+#[test]
+fn pictures_with_b_frames_are_shown_when_their_sender_says() {
+    let frames = reordered("320x240", 6);
+    let mut source = Source::new(Codec::H264, 1);
+    let mut sent = Vec::new();
+    for (frame, n) in frames.iter().zip(0_u64..) {
+        for (mut packet, part) in source.send(std::slice::from_ref(frame), 0).into_iter().zip(0..) {
+            // It comes when it is sent, and not when it is shown.
+            packet.at_us = n * 40_000 + part * 200;
+            sent.push(packet);
+        }
+    }
+    let (_directory, path, file) = file(Codec::H264, &sent);
+    assert!(file.duration_us.abs_diff(6_000_000) <= 45_000, "{}", file.duration_us);
+    let mut shown: Vec<f64> = packets(&path).into_iter().map(|(at, _)| at).collect();
+    assert_eq!(shown.len(), frames.len());
+    assert!(!shown.is_sorted(), "they are sent in another order");
+    shown.sort_by(f64::total_cmp);
+    for pair in shown.windows(2) {
+        assert!(near(pair[1] - pair[0], 0.04, 0.002), "{pair:?}");
+    }
+    let seen = brightness(&path);
+    assert_eq!(seen.len(), frames.len());
+    for (n, (at, light)) in seen.into_iter().enumerate() {
+        assert!(near(light, clock_light(n), 4.0), "{n}: {light}");
+        assert!(near(at, f64::from(u32::try_from(n).expect("small")) * 0.04, 0.003), "{n}: {at}");
     }
 }
 
