@@ -1,6 +1,6 @@
 //! Cameras in rooms: a camera that this server calls takes part like a device of the hall.
-//! Its pictures in H.264 and its sound in Opus go to members as they come; a camera that
-//! sends anything else is in the room and says why it is not shown or heard.
+//! Its pictures in H.264 and its sound in Opus or G.711 go to members as they come; a camera
+//! that sends anything else is in the room and says why it is not shown or heard.
 
 pub mod engine;
 mod relay;
@@ -231,7 +231,7 @@ fn fault_of(stream: &Stream) -> Option<StreamFault> {
         StreamStatus::Running if report.packets.has_b_frames => {
             Some(StreamFault::UnsupportedBframes)
         }
-        StreamStatus::Running if report.audio.is_some_and(|audio| audio != CameraCodec::Opus) => {
+        StreamStatus::Running if report.audio == Some(CameraCodec::Aac) => {
             Some(StreamFault::SoundUnsupported)
         }
         StreamStatus::Running | StreamStatus::Starting | StreamStatus::Stopped => None,

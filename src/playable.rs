@@ -12,6 +12,7 @@ mod moments;
 mod part;
 mod reader;
 mod scenes;
+mod telephone;
 mod track;
 mod view;
 
@@ -69,6 +70,9 @@ pub enum PlayableError {
     /// The parts stored by an earlier run differ from those that this run makes.
     #[error("the stored parts were made by another version")]
     Moved,
+    /// The sound can't be made into what files hold.
+    #[error("the sound can't be encoded: {0}")]
+    Sound(String),
     /// The combined file can't be mixed.
     #[error("{0}")]
     Mixing(String),
@@ -88,6 +92,8 @@ impl From<ContainerError> for PlayableError {
 pub const fn container_of(codec: Codec) -> Container {
     match codec {
         Codec::H264 => Container::Mp4,
-        Codec::Opus | Codec::Vp8 | Codec::Vp9 | Codec::Av1 => Container::Webm,
+        Codec::Opus | Codec::Pcmu | Codec::Pcma | Codec::Vp8 | Codec::Vp9 | Codec::Av1 => {
+            Container::Webm
+        }
     }
 }

@@ -227,15 +227,16 @@ impl Relay {
     }
 
     async fn sound(&mut self, member: &MemberHandle, sound: &Sound) -> Result<(), Over> {
-        if sound.codec != CameraCodec::Opus {
-            return Ok(());
+        let Some(config) = sound_config(sound.codec) else { return Ok(()) };
+        if let Some(before) = self.sounds.take_if(|fed| fed.config != config) {
+            // A format that receivers were not offered is another track.
+            drop(member.end_feed(before.feed.track()).await);
         }
         if self.sounds.is_none() {
             if self.sound_asked_at.is_some_and(|at| at.elapsed() < LOOK_EVERY) {
                 return Ok(());
             }
             self.sound_asked_at = Some(Instant::now());
-            let config = CodecConfig::Opus;
             let fed = feed(member, TrackSource::Microphone, config).await?;
             self.sounds = fed.map(|(feed, track)| Fed { feed, config, engine: Sounds::new(track) });
         }
@@ -272,6 +273,16 @@ impl Relay {
             given.finish()?;
         }
         Ok(())
+    }
+}
+
+/// The format of a camera's sound in a room; none when a room does not take it.
+const fn sound_config(codec: CameraCodec) -> Option<CodecConfig> {
+    match codec {
+        CameraCodec::Opus => Some(CodecConfig::Opus),
+        CameraCodec::Pcmu => Some(CodecConfig::Pcmu),
+        CameraCodec::Pcma => Some(CodecConfig::Pcma),
+        CameraCodec::Aac | CameraCodec::H264 | CameraCodec::H265 => None,
     }
 }
 

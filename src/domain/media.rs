@@ -37,6 +37,10 @@ named_values!(
         Vp9 => "vp9",
         /// AV1 (RTP payload format for AV1, version 1.0).
         Av1 => "av1",
+        /// G.711 µ-law (RFC 3551 §4.5.14), which cameras send.
+        Pcmu => "pcmu",
+        /// G.711 A-law, which others do.
+        Pcma => "pcma",
     }
 );
 
@@ -56,7 +60,7 @@ impl Codec {
     #[must_use]
     pub const fn kind(self) -> MediaKind {
         match self {
-            Self::Opus => MediaKind::Audio,
+            Self::Opus | Self::Pcmu | Self::Pcma => MediaKind::Audio,
             Self::Vp8 | Self::H264 | Self::Vp9 | Self::Av1 => MediaKind::Video,
         }
     }
@@ -64,9 +68,10 @@ impl Codec {
     /// Ticks per second of its RTP timestamps.
     #[must_use]
     pub const fn clock_rate_hz(self) -> u32 {
-        match self.kind() {
-            MediaKind::Audio => 48_000,
-            MediaKind::Video => 90_000,
+        match self {
+            Self::Opus => 48_000,
+            Self::Pcmu | Self::Pcma => 8_000,
+            Self::Vp8 | Self::H264 | Self::Vp9 | Self::Av1 => 90_000,
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod aac;
 mod av1;
+mod g711;
 mod h264;
 mod hevc;
 mod opus;
@@ -15,6 +16,7 @@ use crate::domain::media::{Codec, MediaKind};
 use crate::formats::order::{InOrder, Ordered};
 
 pub use aac::{AacConfig, AacFrames};
+pub use g711::g711_samples;
 pub use hevc::SequenceSet as HevcSequenceSet;
 pub use opus::duration_us as opus_duration_us;
 pub use vp8::Vp8Descriptor;
@@ -50,7 +52,7 @@ pub struct Setup {
 #[must_use]
 pub fn is_key_frame_start(codec: Codec, payload: &[u8]) -> bool {
     match codec {
-        Codec::Opus => true,
+        Codec::Opus | Codec::Pcmu | Codec::Pcma => true,
         Codec::Vp8 => Vp8Descriptor::parse(payload).is_some_and(|it| it.key_frame_start),
         Codec::H264 => h264::is_key_frame_start(payload),
         Codec::Vp9 => vp9::is_key_frame_start(payload),
@@ -66,7 +68,7 @@ pub fn picture_size(codec: Codec, payload: &[u8]) -> Option<(u32, u32)> {
         Codec::Vp8 => vp8::picture_size(payload),
         Codec::Vp9 => vp9::picture_size(payload),
         Codec::H264 => h264::picture_size_in(payload),
-        Codec::Opus | Codec::Av1 => None,
+        Codec::Opus | Codec::Pcmu | Codec::Pcma | Codec::Av1 => None,
     }
 }
 
@@ -238,7 +240,7 @@ impl Depacketiser {
 
     fn unit(&mut self, payloads: &[Bytes]) -> Option<Unit> {
         match self.format {
-            Format::Media(Codec::Opus) => None,
+            Format::Media(Codec::Opus | Codec::Pcmu | Codec::Pcma) => None,
             Format::Media(Codec::Vp8) => vp8::unit(payloads),
             Format::Media(Codec::Vp9) => vp9::unit(payloads),
             Format::Media(Codec::H264) => self.parameters.unit(payloads),

@@ -64,9 +64,9 @@ impl WebmWriter {
         if self.chunk.is_full_for(&sample, self.codec.kind()) {
             self.end_chunk(out);
         }
-        let length_us = match self.codec {
-            Codec::Opus => u64::from(opus_duration_us(&sample.data)),
-            _ => last_frame_us(self.codec),
+        let length_us = match self.codec.kind() {
+            MediaKind::Audio => u64::from(opus_duration_us(&sample.data)),
+            MediaKind::Video => last_frame_us(self.codec),
         };
         self.end_us = self.end_us.max(sample.at_us + length_us);
         self.chunk.push(sample);
@@ -192,9 +192,10 @@ fn seek_head(places: [u64; 3]) -> Vec<u8> {
     out
 }
 
+/// Sound is always Opus: no browser plays G.711 in a file, so files have it as Opus.
 const fn codec_id(codec: Codec) -> &'static str {
     match codec {
-        Codec::Opus => "A_OPUS",
+        Codec::Opus | Codec::Pcmu | Codec::Pcma => "A_OPUS",
         Codec::Vp8 => "V_VP8",
         Codec::Vp9 => "V_VP9",
         Codec::Av1 => "V_AV1",
@@ -212,7 +213,7 @@ fn opus_head() -> [u8; 19] {
 
 fn media_type(codec: Codec, setup: &Setup) -> String {
     let codecs = match codec {
-        Codec::Opus => return "audio/webm; codecs=\"opus\"".to_owned(),
+        Codec::Opus | Codec::Pcmu | Codec::Pcma => return "audio/webm; codecs=\"opus\"".to_owned(),
         Codec::Vp8 => "vp8".to_owned(),
         Codec::Vp9 => match setup.private.first() {
             None | Some(0) => "vp9".to_owned(),

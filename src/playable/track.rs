@@ -13,6 +13,7 @@ use crate::formats::sample::{Finished, Sample};
 use crate::formats::webm::WebmWriter;
 use crate::playable::PlayableError;
 use crate::playable::moments::{Moments, Sources, Survey};
+use crate::playable::telephone::Telephone;
 use crate::recorder::journal::{JournalReader, RecordKind};
 
 /// Smallest distance of two video frames in a file: its tick.
@@ -68,6 +69,8 @@ pub struct TrackWriter {
     epoch: usize,
     order: Order,
     frames: Depacketiser,
+    /// Makes Opus of G.711.
+    telephone: Option<Telephone>,
     muxer: Muxer,
     /// When the first frame was captured, in microseconds since 1970.
     zero_us: Option<i64>,
@@ -98,7 +101,7 @@ impl TrackWriter {
     fn new(codec: Codec, moments: Moments) -> Self {
         let muxer = match codec {
             Codec::H264 => Muxer::Mp4(Mp4Writer::default()),
-            Codec::Opus | Codec::Vp8 | Codec::Vp9 | Codec::Av1 => {
+            Codec::Opus | Codec::Pcmu | Codec::Pcma | Codec::Vp8 | Codec::Vp9 | Codec::Av1 => {
                 Muxer::Webm(WebmWriter::new(codec))
             }
         };
@@ -109,6 +112,7 @@ impl TrackWriter {
             epoch: 0,
             order: Order::default(),
             frames: Depacketiser::new(codec),
+            telephone: Telephone::of(codec),
             muxer,
             zero_us: None,
             last_us: 0,
@@ -208,8 +212,16 @@ impl TrackWriter {
         };
         self.last_us = at_us;
         let (key, data) = (frame.key, frame.data);
-        let sample = Sample { at_us, shown_after_us: 0, key, data };
-        self.muxer.write(frame.setup, sample, out)
+        let Some(telephone) = &mut self.telephone else {
+            let sample = Sample { at_us, shown_after_us: 0, key, data };
+            return self.muxer.write(frame.setup, sample, out);
+        };
+        for (after_us, data) in telephone.frames(&data)? {
+            let at_us = at_us + after_us;
+            self.last_us = at_us;
+            self.muxer.write(None, Sample { at_us, shown_after_us: 0, key, data }, out)?;
+        }
+        Ok(())
     }
 }
 

@@ -105,6 +105,8 @@ const fn codec_number(codec: Codec) -> u8 {
         Codec::H264 => 3,
         Codec::Vp9 => 4,
         Codec::Av1 => 5,
+        Codec::Pcmu => 7,
+        Codec::Pcma => 8,
     }
 }
 

@@ -314,7 +314,7 @@ pub struct TrackView {
     pub kind: String,
     /// `microphone`, `camera`, `screen` or `screen_audio`.
     pub source: String,
-    /// `opus`, `vp8`, `h264`, `vp9` or `av1`.
+    /// `opus`, `vp8`, `h264`, `vp9` or `av1`; of cameras also `pcmu` or `pcma`.
     pub codec: String,
     /// How many encodings it has; `max_layer` of a subscription counts from 0.
     pub layers: u8,

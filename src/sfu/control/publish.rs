@@ -62,6 +62,10 @@ impl Control {
         let member = self.peer(room, peer)?;
         let mut offer =
             sdp::parse(offer, OFFER_LIMITS).map_err(|error| SfuError::SdpInvalid(error.0))?;
+        for section in &mut offer.sections {
+            section.formats.retain(|it| it.config.is_published_by_peers());
+            section.rejected |= section.formats.is_empty();
+        }
         let succession = self.check_offer(&offer, member.publisher.as_ref())?;
         let tracks_before =
             member.publisher.as_ref().map_or(&[][..], |publisher| &publisher.tracks);

@@ -2,7 +2,7 @@
 //! events to the control half.
 
 use crate::domain::id::SessionId;
-use crate::domain::media::{Codec, MediaKind};
+use crate::domain::media::MediaKind;
 use crate::sfu::plane::{Gate, MediaEvent};
 use crate::sfu::rtcp::{self, REPORT_BLOCKS_MAX, SenderReport};
 
@@ -197,11 +197,7 @@ impl Forwarder {
             let Some(publication) = publications.at(segment.publication) else { continue };
             let encoding = publication.encodings.get(usize::from(segment.encoding));
             let Some(report) = encoding.and_then(|encoding| encoding.report) else { continue };
-            let rate_hz = match publication.kind {
-                MediaKind::Audio => Codec::Opus.clock_rate_hz(),
-                MediaKind::Video => Codec::Vp8.clock_rate_hz(),
-            };
-            let (ntp, timestamp) = report.at(now_us, rate_hz);
+            let (ntp, timestamp) = report.at(now_us, publication.clock_rate_hz());
             let timestamp = subscription.outgoing_timestamp(segment.generation, timestamp);
             let Some(timestamp) = timestamp else { continue };
             let wrapping = |count: u64| {

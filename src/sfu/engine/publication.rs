@@ -110,6 +110,11 @@ impl Publication {
         matches!(self.origin, PublicationOrigin::Transport(of) if of == id)
     }
 
+    /// Ticks per second of its stamps, which all of its formats share.
+    pub(super) fn clock_rate_hz(&self) -> u32 {
+        self.meanings.first().map_or(90_000, |(_, meaning)| meaning.codec.clock_rate_hz())
+    }
+
     pub(super) fn meaning(&self, payload_type: u8) -> Option<PayloadMeaning> {
         self.meanings.iter().find(|(it, _)| *it == payload_type).map(|(_, meaning)| *meaning)
     }

@@ -22,6 +22,10 @@ pub enum CodecConfig {
         /// How NAL units are put in packets.
         mode: PacketizationMode,
     },
+    /// G.711 µ-law (RFC 3551 §4.5.14), which every receiver takes (RFC 7874 §3).
+    Pcmu,
+    /// G.711 A-law.
+    Pcma,
 }
 
 /// Profiles of H.264, from the simplest to the most capable.
@@ -47,7 +51,7 @@ pub enum PacketizationMode {
 }
 
 /// Every configuration, in the order of the payload types below.
-const CONFIGS: [CodecConfig; 12] = {
+const CONFIGS: [CodecConfig; 14] = {
     use H264Profile::{Baseline, ConstrainedBaseline, High, Main};
     use PacketizationMode::{NonInterleaved, SingleUnit};
     const fn h264(profile: H264Profile, mode: PacketizationMode) -> CodecConfig {
@@ -66,12 +70,15 @@ const CONFIGS: [CodecConfig; 12] = {
         h264(Baseline, SingleUnit),
         h264(Main, SingleUnit),
         h264(High, SingleUnit),
+        CodecConfig::Pcmu,
+        CodecConfig::Pcma,
     ]
 };
 
 /// Payload types of this server's offers, for packets and retransmissions, by position in
-/// `CONFIGS`. First from the dynamic range, then from the numbers that RFC 5761 §4 leaves free.
-const PAYLOAD_TYPES: [(u8, u8); 12] = [
+/// `CONFIGS`. First from the dynamic range, then from the numbers that RFC 5761 §4 leaves free. Those
+/// of G.711 are fixed (RFC 3551 §6).
+const PAYLOAD_TYPES: [(u8, u8); 14] = [
     (111, 0),
     (96, 97),
     (98, 99),
@@ -84,6 +91,8 @@ const PAYLOAD_TYPES: [(u8, u8); 12] = [
     (114, 115),
     (116, 117),
     (118, 119),
+    (0, 0),
+    (8, 0),
 ];
 
 impl CodecConfig {
@@ -96,6 +105,8 @@ impl CodecConfig {
             Self::Vp9 => Codec::Vp9,
             Self::Av1 => Codec::Av1,
             Self::H264 { .. } => Codec::H264,
+            Self::Pcmu => Codec::Pcmu,
+            Self::Pcma => Codec::Pcma,
         }
     }
 
@@ -103,6 +114,12 @@ impl CodecConfig {
     #[must_use]
     pub const fn kind(self) -> MediaKind {
         self.codec().kind()
+    }
+
+    /// Whether peers may publish it. G.711 is forwarded for cameras, which have nothing better.
+    #[must_use]
+    pub const fn is_published_by_peers(self) -> bool {
+        !matches!(self, Self::Pcmu | Self::Pcma)
     }
 
     /// The payload type that this server's offers give it, and that of its retransmissions.
@@ -122,6 +139,8 @@ impl CodecConfig {
             Self::Vp9 => "VP9/90000",
             Self::Av1 => "AV1/90000",
             Self::H264 { .. } => "H264/90000",
+            Self::Pcmu => "PCMU/8000",
+            Self::Pcma => "PCMA/8000",
         }
     }
 
@@ -130,7 +149,7 @@ impl CodecConfig {
     pub fn fmtp(self, level: Option<u8>) -> Option<String> {
         match self {
             Self::Opus => Some("minptime=10;useinbandfec=1".to_owned()),
-            Self::Vp8 => None,
+            Self::Vp8 | Self::Pcmu | Self::Pcma => None,
             Self::Vp9 => Some("profile-id=0".to_owned()),
             Self::Av1 => Some("level-idx=5;profile=0;tier=0".to_owned()),
             Self::H264 { profile, mode } => {
@@ -168,6 +187,9 @@ impl CodecConfig {
             "vp8/90000" => Some((Self::Vp8, None)),
             "vp9/90000" => plain(Self::Vp9, "profile-id"),
             "av1/90000" => plain(Self::Av1, "profile"),
+            // One channel, which may be named.
+            "pcmu/8000" | "pcmu/8000/1" => Some((Self::Pcmu, None)),
+            "pcma/8000" | "pcma/8000/1" => Some((Self::Pcma, None)),
             "h264/90000" => {
                 // Without the parameter it is Baseline at level 1 (RFC 6184 §8.1).
                 let id = parameter("profile-level-id").unwrap_or("42000a");
@@ -222,7 +244,7 @@ mod tests {
             ("H264/90000", "profile-level-id=+2e01f"),
             ("H265/90000", ""),
             ("opus/48000", ""),
-            ("PCMU/8000", ""),
+            ("PCMU/16000", ""),
             ("red/48000/2", "111/111"),
         ] {
             assert_eq!(CodecConfig::recognise(rtpmap, fmtp), None, "{rtpmap} {fmtp}");

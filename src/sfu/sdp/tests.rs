@@ -42,7 +42,10 @@ fn chromium_offers_simulcast_in_its_order_of_preference() {
     let offer = read(CHROMIUM).expect("valid");
     let [audio, video] = &offer.sections[..] else { panic!("{:?}", offer.sections) };
     assert!(offer.bundle && !audio.rejected && !video.rejected);
-    assert_eq!(payload_types(audio), [(111, Codec::Opus, None)]);
+    assert_eq!(
+        payload_types(audio),
+        [(111, Codec::Opus, None), (0, Codec::Pcmu, None), (8, Codec::Pcma, None)]
+    );
     assert_eq!(video.rids, ["q", "h", "f"]);
     assert_eq!(payload_types(video)[0], (96, Codec::Vp8, Some(97)));
     let codecs: std::collections::BTreeSet<Codec> =

@@ -263,9 +263,10 @@ async fn a_viewer_in_a_room_decodes_the_pictures_of_a_camera() {
     let chair = Person::with_role(&server, "moderator").await;
     let added = add(&server, &chair, &session).await;
     assert_eq!(added.status, 201, "{added:?}");
+    // Its sound is G.711, which passes.
     assert_eq!(
         (&added.json()["user_id"], &added.json()["media_fault"]),
-        (&json!(USER), &json!("sound_unsupported"))
+        (&json!(USER), &Value::Null)
     );
     let again = add(&server, &chair, &session).await;
     assert_eq!(again.status, 200, "{again:?}");
@@ -305,8 +306,10 @@ async fn a_camera_in_a_room_is_a_participant_whom_moderators_rule() {
     assert_eq!(add(&server, &chair, &session).await.status, 201);
     let joined = event(&mut channel, "participant_joined", |_| true).await;
     assert_eq!((&joined["user_id"], &joined["roles"]), (&json!(USER), &json!(["camera"])));
-    let track = event(&mut channel, "track_published", |_| true).await;
-    assert_eq!((&track["user_id"], &track["codec"]), (&json!(USER), &json!("h264")));
+    for codec in ["h264", "pcmu"] {
+        let track = event(&mut channel, "track_published", |it| it["codec"] == codec).await;
+        assert_eq!(&track["user_id"], &json!(USER));
+    }
     channel.done(json!({"type": "mute_user", "user_id": USER})).await;
     event(&mut channel, "user_muted", |it| it["user_id"] == USER).await;
     channel.done(json!({"type": "remove_participant", "user_id": USER})).await;

@@ -64,7 +64,7 @@ pub(crate) fn encode_video(codec: Codec, source: &str) -> Vec<Encoded> {
             "-c:v libx264 -preset ultrafast -tune zerolatency -bf 0 -sc_threshold 0 -slices 1"
                 .split(' '),
         ),
-        Codec::Opus => panic!("no pictures"),
+        Codec::Opus | Codec::Pcmu | Codec::Pcma => panic!("no pictures"),
     }
     if codec == Codec::H264 {
         arguments.extend(["-x264-params", "aud=1", "-f", "h264", "pipe:1"]);
@@ -109,6 +109,18 @@ pub(crate) fn tone(hertz: u32, seconds: u32) -> Vec<Encoded> {
         .skip(2)
         .zip(0..)
         .map(|(data, n)| Encoded { at_us: n * 20_000, data })
+        .collect()
+}
+
+/// A tone as telephones have it, in packets of 20 ms.
+pub(crate) fn telephone_tone(codec: Codec, hertz: u32, seconds: u32) -> Vec<Encoded> {
+    let source = format!("sine=frequency={hertz}:sample_rate=8000:duration={seconds}");
+    let format = if codec == Codec::Pcma { "alaw" } else { "mulaw" };
+    let arguments = ["-v", "error", "-f", "lavfi", "-i", &source, "-f", format, "pipe:1"];
+    run("ffmpeg", &arguments)
+        .chunks(160)
+        .zip(0..)
+        .map(|(data, n)| Encoded { at_us: n * 20_000, data: data.to_vec() })
         .collect()
 }
 
@@ -168,7 +180,7 @@ fn ogg(file: &[u8]) -> Vec<Vec<u8>> {
 /// The payloads of one frame.
 pub(crate) fn payloads(codec: Codec, frame: &[u8], number: usize) -> Vec<Vec<u8>> {
     match codec {
-        Codec::Opus => vec![frame.to_vec()],
+        Codec::Opus | Codec::Pcmu | Codec::Pcma => vec![frame.to_vec()],
         Codec::Vp8 => vp8_payloads(frame, number),
         Codec::Vp9 => vp9_payloads(frame, number),
         Codec::H264 => h264_payloads(frame),

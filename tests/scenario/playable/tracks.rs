@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::playable::media::{
     Encoded, START_US, Sent, Source, brightness, clock_light, journals, loudness, packets,
-    reordered, run, sound, tone, video,
+    reordered, run, sound, telephone_tone, tone, video,
 };
 
 /// Makes the file of these journals.
@@ -98,6 +98,21 @@ fn pictures_with_b_frames_are_shown_when_their_sender_says() {
     for (n, (at, light)) in seen.into_iter().enumerate() {
         assert!(near(light, clock_light(n), 4.0), "{n}: {light}");
         assert!(near(at, f64::from(u32::try_from(n).expect("small")) * 0.04, 0.003), "{n}: {at}");
+    }
+}
+
+#[test]
+fn sound_of_telephones_is_heard_in_a_file_that_browsers_play() {
+    for codec in [Codec::Pcmu, Codec::Pcma] {
+        let sent = Source::new(codec, 1).send(&telephone_tone(codec, 440, 3), 0);
+        let (_directory, path, file) = file(codec, &sent);
+        assert_eq!(file.media_type, "audio/webm; codecs=\"opus\"", "{codec}");
+        assert!(file.duration_us.abs_diff(3_000_000) <= 2_000, "{codec}: {}", file.duration_us);
+        let heard = sound(&path);
+        for at_s in [0.5, 1.5, 2.5] {
+            assert!(loudness(&heard, at_s, 440.0) > 0.05, "{codec} at {at_s}");
+            assert!(loudness(&heard, at_s, 1_500.0) < 0.01, "{codec} at {at_s}");
+        }
     }
 }
 

@@ -653,7 +653,7 @@ kind: string,
  */
 source: string, 
 /**
- * `opus`, `vp8`, `h264`, `vp9` or `av1`.
+ * `opus`, `vp8`, `h264`, `vp9` or `av1`; of cameras also `pcmu` or `pcma`.
  */
 codec: string, 
 /**

@@ -58,3 +58,26 @@ fn a_feed_of_a_worker_that_ended_is_told_as_lost() {
     let again = scene.control.feed(scene.room, peer, spec, KeyFrameSignal::default());
     assert!(matches!(again, Err(SfuError::Stopped)));
 }
+
+#[test]
+fn g711_is_offered_for_a_feed_and_taken_from_no_peer() {
+    let mut scene = Scene::new();
+    let camera = scene.join();
+    let (source, config) = (TrackSource::Microphone, CodecConfig::Pcma);
+    let spec = FeedSpec { source, config, payload_type: 8 };
+    let fed = scene.control.feed(scene.room, camera, spec, KeyFrameSignal::default());
+    let (track, _) = fed.expect("fed");
+    let viewer = scene.join();
+    scene.subscribe(viewer, track);
+    let offered = scene.offers();
+    assert!(offered[0].0.contains("a=rtpmap:8 PCMA/8000\r\n"), "{}", offered[0].0);
+    let opus = audio("0", "sendonly");
+    let both = opus.replacen(" 111", " 0 111", 1) + "a=rtpmap:0 PCMU/8000\r\n";
+    let peer = scene.join();
+    let answer = scene.publish(peer, &Client::new(0, 1).offer(&[both])).expect("published");
+    assert!(answer.sdp.contains("opus") && !answer.sdp.contains("PCMU"), "{}", answer.sdp);
+    let only = opus.replace("opus/48000/2", "PCMU/8000");
+    let peer = scene.join();
+    let answer = scene.publish(peer, &Client::new(1, 2).offer(&[only])).expect("answered");
+    assert!(answer.tracks.is_empty() && answer.sdp.contains("m=audio 0 "), "{}", answer.sdp);
+}
