@@ -10,15 +10,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::relay::Relay;
+use self::relay::{Over, Relay};
+use crate::cameras::repository::{BridgeKey, BridgeRepository};
 use crate::cameras::{CameraError, Gateway, Stream};
 use crate::clock::Clock;
 use crate::domain::camera::{CameraCodec, StreamFault, StreamStatus};
 use crate::domain::id::{CameraId, SessionId, SessionKey, TenantId, UserId};
+use crate::domain::store_error::StoreError;
+use crate::domain::time::Timestamp;
 use crate::room::error::RoomError;
 use crate::room::{Rooms, camera_user};
 
@@ -30,6 +33,14 @@ const BRIDGES_MAX: usize = 128;
 const FIRST_PICTURE_MAX: Duration = Duration::from_secs(3);
 /// Longest wait until a camera that is taken out has left its room.
 const LEAVE_MAX: Duration = Duration::from_secs(5);
+/// For how long an instance has a camera in a room without saying so again. A camera whose
+/// instance is gone comes back after this time at the latest; raising it lets that take longer.
+const KEPT_FOR: Duration = Duration::from_secs(15);
+/// How often it is said again, and how often cameras are looked for that nobody has.
+const RENEW_EVERY: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_secs(3);
+/// Cameras that are taken at one look; the next ones are taken at the next.
+const TAKEN_AT_ONCE: u32 = 64;
 /// Messages of a room that wait for a camera; it reads them at once.
 const OUTBOUND_MAX: usize = 512;
 
@@ -76,6 +87,7 @@ pub struct Bridged {
 struct Inner {
     gateway: Gateway,
     rooms: Rooms,
+    repository: Arc<dyn BridgeRepository>,
     clock: Clock,
     active: Mutex<BTreeMap<Key, Place>>,
     stop: CancellationToken,
@@ -99,10 +111,16 @@ pub struct Bridges(Arc<Inner>);
 impl Bridges {
     /// No camera is in a room yet.
     #[must_use]
-    pub fn new(gateway: Gateway, rooms: Rooms, clock: Clock) -> Self {
+    pub fn new(
+        gateway: Gateway,
+        rooms: Rooms,
+        repository: Arc<dyn BridgeRepository>,
+        clock: Clock,
+    ) -> Self {
         Self(Arc::new(Inner {
             gateway,
             rooms,
+            repository,
             clock,
             active: Mutex::default(),
             stop: CancellationToken::new(),
@@ -147,16 +165,114 @@ impl Bridges {
         if let Some(fault) = fault.filter(|fault| is_unsupported(*fault)) {
             return Err(BridgeError::Unsupported(fault));
         }
+        let kept_until = gateway.now().after(KEPT_FOR);
+        let bridge = BridgeKey { tenant, session, camera: camera.clone() };
+        self.0.repository.put_bridge(&bridge, kept_until).await.map_err(CameraError::from)?;
+        if let Err(error) = self.enter(&bridge, reserved, kept_until).await {
+            self.forget(&bridge).await;
+            return Err(error.into());
+        }
+        Ok(Bridged { user, is_new: true, fault })
+    }
+
+    /// Brings cameras back whose instance is gone, for as long as the server runs.
+    pub async fn run(self) {
+        let mut looks = tokio::time::interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while self.0.stop.run_until_cancelled(looks.tick()).await.is_some() {
+            if let Err(error) = self.take_over().await {
+                tracing::warn!(%error, "cameras of rooms could not be looked for");
+            }
+        }
+    }
+
+    async fn take_over(&self) -> Result<(), StoreError> {
+        let (gateway, repository) = (&self.0.gateway, &self.0.repository);
+        for bridge in repository.unkept_bridges(gateway.now(), TAKEN_AT_ONCE).await? {
+            let key = (bridge.tenant, bridge.session, bridge.camera.clone());
+            // One that has a place is just coming in or leaving.
+            let Ok(Ok(reserved)) = self.reserve(key) else { continue };
+            let now = gateway.now();
+            let kept_until = now.after(KEPT_FOR);
+            if !repository.take_bridge(&bridge, now, kept_until).await? {
+                continue;
+            }
+            let bridges = self.clone();
+            self.0.tasks.spawn(async move {
+                if let Err(error) = bridges.enter(&bridge, reserved, kept_until).await {
+                    tracing::info!(tenant = %bridge.tenant, %error, "a camera did not come back into its room");
+                    if is_final(&error) {
+                        bridges.forget(&bridge).await;
+                    }
+                }
+            });
+        }
+        Ok(())
+    }
+
+    /// Brings a camera into its room, where it stays by a task of its own.
+    async fn enter(
+        &self,
+        bridge: &BridgeKey,
+        reserved: Reserved,
+        kept_until: Timestamp,
+    ) -> Result<(), RoomError> {
+        let session_key = SessionKey { tenant: bridge.tenant, session: bridge.session };
         let (sink, outbound) = mpsc::channel(OUTBOUND_MAX);
-        let entered = self.0.rooms.enter_camera(session_key, camera, sink).await?;
+        let entered = self.0.rooms.enter_camera(session_key, &bridge.camera, sink).await?;
         reserved.place.entered.cancel();
-        let relay = Relay::new(gateway.clone(), self.0.clock.clone(), (tenant, camera.clone()));
+        let camera = (bridge.tenant, bridge.camera.clone());
+        let relay = Relay::new(self.0.gateway.clone(), self.0.clock.clone(), camera);
+        let (bridges, bridge) = (self.clone(), bridge.clone());
         self.0.tasks.spawn(async move {
-            let stop = reserved.place.stop.clone();
-            relay.run(entered.member, outbound, stop).await;
+            let (stop, mut kept_until) = (reserved.place.stop.clone(), kept_until);
+            let kept = async {
+                bridges.keep(&bridge, &mut kept_until).await;
+                stop.cancel();
+                std::future::pending().await
+            };
+            let over = tokio::select! {
+                over = relay.run(entered.member, outbound, stop.clone()) => over,
+                over = kept => over,
+            };
+            match over {
+                Over::CameraGone | Over::SentOut => bridges.forget(&bridge).await,
+                // Another instance or the next process may bring it in; whoever took it out, or
+                // has it by now, has said so.
+                Over::RoomGone | Over::Stopped => bridges.let_go(&bridge, kept_until).await,
+            }
             drop(reserved);
         });
-        Ok(Bridged { user, is_new: true, fault })
+        Ok(())
+    }
+
+    /// Says again and again that this instance has a camera, until another one has it or it is
+    /// not to be in its room any more.
+    async fn keep(&self, bridge: &BridgeKey, kept_until: &mut Timestamp) {
+        loop {
+            tokio::time::sleep(RENEW_EVERY).await;
+            let until = self.0.gateway.now().after(KEPT_FOR);
+            match self.0.repository.keep_bridge(bridge, (*kept_until, until)).await {
+                Ok(true) => *kept_until = until,
+                Ok(false) => return,
+                Err(error) => {
+                    tracing::warn!(tenant = %bridge.tenant, %error, "a camera is kept without saying so");
+                }
+            }
+        }
+    }
+
+    async fn let_go(&self, bridge: &BridgeKey, kept_until: Timestamp) {
+        let kept = (kept_until, self.0.gateway.now());
+        if let Err(error) = self.0.repository.keep_bridge(bridge, kept).await {
+            tracing::warn!(tenant = %bridge.tenant, %error, "a camera is left without saying so");
+        }
+    }
+
+    async fn forget(&self, bridge: &BridgeKey) {
+        if let Err(error) = self.0.repository.remove_bridge(bridge).await {
+            tracing::warn!(tenant = %bridge.tenant, %error, "a camera of a room is not forgotten yet");
+        }
     }
 
     /// Takes a camera out of a room.
@@ -168,8 +284,14 @@ impl Bridges {
         SessionKey { tenant, session }: SessionKey,
         camera: &CameraId,
     ) -> Result<(), BridgeError> {
+        let bridge = BridgeKey { tenant, session, camera: camera.clone() };
+        let noted = self.0.repository.remove_bridge(&bridge).await.map_err(CameraError::from)?;
         let key = (tenant, session, camera.clone());
-        let place = self.lock().get(&key).cloned().ok_or(BridgeError::NotInRoom)?;
+        let place = self.lock().get(&key).cloned();
+        let Some(place) = place else {
+            // The instance that has it finds that it is not to.
+            return if noted { Ok(()) } else { Err(BridgeError::NotInRoom) };
+        };
         place.stop.cancel();
         // It leaves in any case.
         drop(tokio::time::timeout(LEAVE_MAX, place.left.cancelled()).await);
@@ -214,6 +336,17 @@ impl Drop for Reserved {
         self.bridges.lock().remove(&self.key);
         self.place.left.cancel();
     }
+}
+
+/// Whether a camera that does not come into its room never will.
+const fn is_final(error: &RoomError) -> bool {
+    matches!(
+        error,
+        RoomError::SessionNotFound
+            | RoomError::SessionNotActive
+            | RoomError::SessionOver
+            | RoomError::ProviderUnsupported
+    )
 }
 
 const fn is_unsupported(fault: StreamFault) -> bool {

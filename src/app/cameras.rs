@@ -74,12 +74,14 @@ impl Cameras {
         let gateway = Gateway::new(options, parts);
         let probes = Probes::new(gateway.clone(), store.clone(), config.probe_interval);
         let streams = StreamControl::new(gateway.clone(), store.clone());
-        let bridges = Bridges::new(gateway.clone(), rooms.rooms.clone(), base.clock.clone());
+        let (live, clock) = (rooms.rooms.clone(), base.clock.clone());
+        let bridges = Bridges::new(gateway.clone(), live, store.clone(), clock);
         let captures = CaptureStore::new(store, base.wall.clone());
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let swept = (gateway.clone(), streams.clone());
         tasks.spawn(sweep(swept, config.sweep_interval, stop.clone()));
         tasks.spawn(streams.clone().run());
+        tasks.spawn(bridges.clone().run());
         tasks.spawn(probes.clone().run(stop.clone()));
         tasks.close();
         Ok(Self { gateway, captures, probes, streams, bridges, stop, tasks })

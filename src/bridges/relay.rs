@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::domain::camera::{CameraCodec, StreamFault};
 use crate::domain::id::{CameraId, TenantId};
 use crate::domain::media::TrackSource;
+use crate::room::engine::Goodbye;
 use crate::room::{MemberHandle, Outbound};
 use crate::sfu::sdp::CodecConfig;
 use crate::sfu::{Feed, FeedError, FeedSpec};
@@ -64,11 +65,16 @@ enum Age {
 }
 
 /// Why a camera leaves its room.
-enum Over {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Over {
     /// There is no such camera any more.
     CameraGone,
     /// The media plane or the room takes nothing any more.
     RoomGone,
+    /// It is to be there no more: it was sent out, or the session is over.
+    SentOut,
+    /// It is to leave.
+    Stopped,
 }
 
 impl Relay {
@@ -91,17 +97,17 @@ impl Relay {
         member: MemberHandle,
         mut outbound: mpsc::Receiver<Outbound>,
         stop: CancellationToken,
-    ) {
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = let_go(&mut outbound) => {}
-            over = self.relay(&member) => {
-                if matches!(over, Over::CameraGone) {
-                    tracing::info!(tenant = %self.camera.0, "a camera in a room is gone");
-                }
-            }
+    ) -> Over {
+        let over = tokio::select! {
+            () = stop.cancelled() => Over::Stopped,
+            over = let_go(&mut outbound) => over,
+            over = self.relay(&member) => over,
+        };
+        if over == Over::CameraGone {
+            tracing::info!(tenant = %self.camera.0, "a camera in a room is gone");
         }
         member.leave().await;
+        over
     }
 
     async fn relay(&mut self, member: &MemberHandle) -> Over {
@@ -332,10 +338,15 @@ impl<'feed> Given<'feed> {
 }
 
 /// Until the room lets the connection go.
-async fn let_go(outbound: &mut mpsc::Receiver<Outbound>) {
+async fn let_go(outbound: &mut mpsc::Receiver<Outbound>) -> Over {
     loop {
         match outbound.recv().await {
-            None | Some(Outbound::Goodbye(_) | Outbound::Replaced | Outbound::Closing) => return,
+            Some(Outbound::Goodbye(Goodbye::Removed | Goodbye::SessionOver)) => {
+                return Over::SentOut;
+            }
+            None | Some(Outbound::Goodbye(_) | Outbound::Replaced | Outbound::Closing) => {
+                return Over::RoomGone;
+            }
             Some(_) => {}
         }
     }

@@ -394,7 +394,9 @@ impl Gateway {
         self.0.options.lifetimes
     }
 
-    pub(super) fn now(&self) -> Timestamp {
+    /// The time, as all instances have it.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
         self.0.parts.clock.now()
     }
 

@@ -8,7 +8,9 @@ use crate::domain::camera::{
     CameraCodec, CameraHealth, CameraTransport, ProbeCause, StreamFault, StreamSessionStatus,
     StreamStatus,
 };
-use crate::domain::id::{CameraId, CameraSecretId, CaptureId, StreamId, StreamSessionId, TenantId};
+use crate::domain::id::{
+    CameraId, CameraSecretId, CaptureId, SessionId, StreamId, StreamSessionId, TenantId,
+};
 use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 
@@ -425,4 +427,50 @@ pub trait CaptureRepository: Send + Sync {
 
     /// The captures of a tenant, the newest first.
     async fn captures(&self, tenant: TenantId, limit: u32) -> Result<Vec<Capture>, StoreError>;
+}
+
+/// A camera in the room of a session.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BridgeKey {
+    /// Whose.
+    pub tenant: TenantId,
+    /// The session.
+    pub session: SessionId,
+    /// The camera.
+    pub camera: CameraId,
+}
+
+/// The cameras that are to be in rooms. One instance has each: it takes it for a while and
+/// renews that, so that another one, or the next process, brings it in when it is gone.
+#[async_trait]
+pub trait BridgeRepository: Send + Sync {
+    /// Notes a camera, which this instance keeps in its room until `kept_until`.
+    async fn put_bridge(&self, bridge: &BridgeKey, kept_until: Timestamp)
+    -> Result<(), StoreError>;
+
+    /// Forgets a camera; whether it was noted.
+    async fn remove_bridge(&self, bridge: &BridgeKey) -> Result<bool, StoreError>;
+
+    /// Cameras that nobody keeps in their rooms at `now`.
+    async fn unkept_bridges(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<BridgeKey>, StoreError>;
+
+    /// Takes a camera that nobody keeps at `now`, until `until`; whether this instance has it.
+    async fn take_bridge(
+        &self,
+        bridge: &BridgeKey,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, StoreError>;
+
+    /// Keeps a camera for longer, from the one time to the other; `false` when somebody else has
+    /// it, or it is not to be in the room any more.
+    async fn keep_bridge(
+        &self,
+        bridge: &BridgeKey,
+        kept: (Timestamp, Timestamp),
+    ) -> Result<bool, StoreError>;
 }

@@ -1,5 +1,6 @@
 //! Cameras, stream sessions and captures on the database.
 
+mod bridges;
 mod captures;
 mod directory;
 mod probes;

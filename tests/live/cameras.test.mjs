@@ -16,7 +16,9 @@ const CAMERA = 'cabildo:camera:hall-1';
 async function foreignCameras(stage) {
   // Debian's own interpreter: it is the one that has the bindings.
   const script = join(ROOT, 'tests', 'support', 'gst_camera.py');
-  const child = spawn('/usr/bin/python3', [script], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn('/usr/bin/python3', [script], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
   stage.stop = () => child.kill();
   const [line] = await within(30_000, 'a port of the cameras', once(child.stdout, 'data'));
   return Number(String(line).trim());
@@ -26,6 +28,7 @@ async function open(stage) {
   stage.server = await Server.start('cameras');
   stage.browser = await launch({ hertz: 440, gestures: false });
   const port = await foreignCameras(stage);
+  stage.port = port;
   stage.session = await startedSession(stage.server, {
     moderation: 'open',
   });
@@ -50,7 +53,9 @@ story('A camera in a room', open, {
     async (stage, t) => {
       const { server, session } = stage;
       const path = `/api/v1/sessions/${session.id}/cameras`;
-      const added = await stage.chair.call('POST', path, { camera_id: 'hall-1' });
+      const added = await stage.chair.call('POST', path, {
+        camera_id: 'hall-1',
+      });
       assert.equal(added.status, 201, JSON.stringify(added));
       assert.equal(added.body.user_id, CAMERA);
       const page = await rawClient(stage.browser, server, {
@@ -95,4 +100,55 @@ story('A camera in a room', open, {
       });
       t.diagnostic(`the first picture came after ${waited} ms`);
     },
+
+  'the sound of a camera with G.711 passes as it is': async (stage) => {
+    const { server, session } = stage;
+    const provisioned = await asGovernance(server, 'POST', '/gateway/provision', {
+      tenantId: session.tenant_id,
+      cameraId: 'hall-2',
+      rtspUrl: `rtsp://127.0.0.1:${stage.port}/pcmu`,
+    });
+    assert.equal(provisioned.status, 201, JSON.stringify(provisioned));
+    const path = `/api/v1/sessions/${session.id}/cameras`;
+    const added = await stage.chair.call('POST', path, { camera_id: 'hall-2' });
+    assert.equal(added.status, 201, JSON.stringify(added));
+    assert.equal(added.body.media_fault, null);
+    const page = stage.pages.viewer;
+    const track = await until('its sound is published', async (seen) => {
+      seen.last = await page.evaluate(() =>
+        window.__probe.received.filter(({ type }) => type === 'track_published'),
+      );
+      return seen.last.find(({ codec }) => codec === 'pcmu');
+    });
+    const answer = await page.evaluate((id) => window.client.subscribe(id), track.track);
+    assert.equal(answer.type, 'ack', JSON.stringify(answer));
+    await until('a browser decodes it', async (seen) => {
+      seen.last = (await inbound(page)).filter(({ codec }) => codec === 'pcmu');
+      return seen.last.some(({ energy }) => energy > 0);
+    });
+  },
+
+  'a camera in a room comes back by itself after the server was killed': async (stage) => {
+    const { server, session } = stage;
+    await server.stop('SIGKILL');
+    await server.start();
+    const path = `/gateway/health/${session.tenant_id}/hall-2`;
+    await until('the camera is called again', async (seen) => {
+      seen.last = await asGovernance(server, 'GET', path);
+      return seen.last.body.status === 'RUNNING';
+    });
+    const page = await rawClient(stage.browser, server, {
+      session: session.id,
+      tenant: session.tenant_id,
+      user: 'later',
+    });
+    stage.pages.later = page;
+    await until('both cameras show their tracks', async (seen) => {
+      seen.last = await page.evaluate(() => window.__probe.received);
+      const welcome = seen.last.find(({ type }) => type === 'welcome');
+      const published = seen.last.filter(({ type }) => type === 'track_published');
+      const users = [...welcome.tracks, ...published].map(({ user_id: user }) => user);
+      return users.includes(CAMERA) && users.includes('cabildo:camera:hall-2');
+    });
+  },
 });

@@ -1,5 +1,5 @@
-//! Whose sessions and streams are, when sessions run out, until when streams are kept and
-//! when cameras are looked after: asked before a tenant is known, so it holds nothing else.
+//! Whose sessions and streams are, when sessions run out, until when streams and cameras in
+//! rooms are kept, and when cameras are looked after: asked before a tenant is known, so it holds nothing else.
 
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Order, Query};
 use sea_orm::{Condition, ConnectionTrait};
@@ -16,6 +16,7 @@ const TABLE: &str = "camera_directory";
 pub(super) const SESSION: &str = "session";
 pub(super) const CAMERA: &str = "camera";
 pub(super) const STREAM: &str = "stream";
+pub(super) const BRIDGE: &str = "bridge";
 
 /// Enters something, or changes when it is due.
 pub(super) async fn enter(
@@ -59,16 +60,15 @@ pub(super) async fn renew(
     Ok(tx.connection().execute(&update).await?.rows_affected() > 0)
 }
 
-/// Removes something.
-pub(super) async fn leave(tx: &TenantTx, kind: &'static str, id: &str) -> Result<(), StoreError> {
+/// Removes something; whether it was there.
+pub(super) async fn leave(tx: &TenantTx, kind: &'static str, id: &str) -> Result<bool, StoreError> {
     let delete = Query::delete()
         .from_table(TABLE)
         .cond_where(of_kind(kind))
         .and_where(Expr::col("id").eq(id))
         .and_where(Expr::col("tenant_id").eq(tx.tenant().as_uuid()))
         .take();
-    tx.connection().execute(&delete).await?;
-    Ok(())
+    Ok(tx.connection().execute(&delete).await?.rows_affected() > 0)
 }
 
 /// Whose something is. What servers name is of one tenant.

@@ -343,6 +343,43 @@ async fn a_camera_in_a_room_is_a_participant_whom_moderators_rule() {
 }
 
 #[tokio::test]
+async fn a_camera_in_a_room_comes_back_after_a_restart_unless_it_was_taken_out() {
+    let keys = [("cameras.probe_interval_s", "0")];
+    let server = Server::start_with(&keys).await;
+    let (hall, door) = (
+        RtspCamera::start(film(Behaviour::default())).await,
+        RtspCamera::start(film(Behaviour::default())).await,
+    );
+    provision(&server, "hall", &hall.url()).await;
+    provision(&server, "door", &door.url()).await;
+    let session = server.create_active().await;
+    let chair = Person::with_role(&server, "moderator").await;
+    for camera in ["hall", "door"] {
+        let added = add_one(&server, &chair, (&session, camera)).await;
+        assert_eq!(added.status, 201, "{added:?}");
+    }
+    assert_eq!(remove(&server, &chair, &session).await.status, 204);
+    let server = server.restart_with(&keys).await;
+    door.asked("PLAY", 2).await;
+    // It is there already, by the same name.
+    let chair = Person::with_role(&server, "moderator").await;
+    let again = add_one(&server, &chair, (&session, "door")).await;
+    let user = &again.json()["user_id"];
+    assert_eq!((again.status, user), (200, &json!("cabildo:camera:door")), "{again:?}");
+    let played = hall.requests().iter().filter(|it| *it == "PLAY").count();
+    assert_eq!(played, 1, "nobody called the one that was taken out");
+    // When the session is over nobody brings it in again.
+    server.step(&session, "end").await;
+    door.asked("TEARDOWN", 2).await;
+    let server = server.restart_with(&keys).await;
+    let health = format!("/gateway/health/{}/door", server.tenant);
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let health = send(server.govern(Method::GET, &health)).await.json();
+    assert_eq!(health["status"], "STOPPED", "{health}");
+    server.app.stop().await;
+}
+
+#[tokio::test]
 async fn a_camera_that_a_room_can_not_show_says_why() {
     let server = Server::start_with(&[("cameras.probe_interval_s", "0")]).await;
     let session = server.create_active().await;
