@@ -1,6 +1,7 @@
 //! `/gateway`: the cameras of tenants, for services with a certificate and for
 //! operators. JSON here is in camel case, as gateways of cameras have it.
 
+pub(super) mod cameras;
 pub(super) mod health;
 pub(super) mod playback;
 pub(super) mod sessions;

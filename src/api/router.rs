@@ -100,6 +100,8 @@ fn cameras() -> OpenApiRouter<Api> {
         .routes(routes!(gateway::health::all))
         .routes(routes!(gateway::health::one))
         .routes(routes!(gateway::health::sync))
+        .routes(routes!(gateway::cameras::list))
+        .routes(routes!(gateway::cameras::preview))
         .routes(routes!(gateway::health::scrape))
         .routes(routes!(gateway::sessions::list, gateway::sessions::issue))
         .routes(routes!(gateway::sessions::activate))

@@ -10,6 +10,7 @@ pub mod growing;
 pub mod pictures;
 pub mod playlist;
 pub mod policy;
+pub mod preview;
 pub mod probing;
 pub mod reload;
 pub mod rtsp;

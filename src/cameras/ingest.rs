@@ -18,6 +18,8 @@ use self::call::{Call, Ended};
 pub use self::stream::{Heard, Listening, Sound, Stream, StreamReport};
 use crate::cameras::address::AddressPolicy;
 use crate::cameras::engine::attempts::Due;
+use crate::cameras::engine::pictures::Picture;
+use crate::cameras::engine::preview::preview;
 use crate::cameras::error::CameraError;
 use crate::cameras::metrics;
 use crate::cameras::repository::CameraRepository;
@@ -34,6 +36,10 @@ const STREAMS_MAX: usize = 256;
 const LINGER: Duration = Duration::from_secs(30);
 /// Longest wait for the goodbyes of cameras when the server stops.
 const GOODBYE_MAX: Duration = Duration::from_secs(2);
+
+/// Pictures that are kept of cameras that are not called any more; at the limit none is added. With
+/// pictures of 300 KiB they take 75 MiB. Raising it uses more memory.
+const PICTURES_MAX: usize = 256;
 
 /// A camera of a tenant.
 type Key = (TenantId, CameraId);
@@ -53,6 +59,8 @@ pub(super) struct IngestParts {
 struct Inner {
     parts: IngestParts,
     streams: Mutex<BTreeMap<Key, Entry>>,
+    /// The last key pictures of cameras that are not called any more.
+    pictures: Mutex<BTreeMap<Key, Arc<Picture>>>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -72,6 +80,7 @@ impl Ingest {
         Self(Arc::new(Inner {
             parts,
             streams: Mutex::default(),
+            pictures: Mutex::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         }))
@@ -128,8 +137,31 @@ impl Ingest {
         streams.get(&(tenant, camera.clone())).map(|entry| entry.stream.clone())
     }
 
+    /// The newest whole picture of a camera, as a film of one picture; nothing when this instance
+    /// has not called it, or it has shown none.
+    #[must_use]
+    pub fn preview(&self, tenant: TenantId, camera: &CameraId) -> Option<Vec<u8>> {
+        let live = self.stream(tenant, camera).and_then(|stream| stream.key_picture());
+        let kept = || {
+            let pictures = self.0.pictures.lock().unwrap_or_else(PoisonError::into_inner);
+            pictures.get(&(tenant, camera.clone())).cloned()
+        };
+        let picture = live.or_else(kept)?;
+        preview(&picture)
+    }
+
+    fn keep_picture(&self, key: &Key, stream: &Stream) {
+        let Some(picture) = stream.key_picture() else { return };
+        let mut pictures = self.0.pictures.lock().unwrap_or_else(PoisonError::into_inner);
+        if pictures.len() < PICTURES_MAX || pictures.contains_key(key) {
+            pictures.insert(key.clone(), picture);
+        }
+    }
+
     /// Ends a stream at once: the camera is gone.
     pub fn end(&self, tenant: TenantId, camera: &CameraId) {
+        let key = (tenant, camera.clone());
+        self.0.pictures.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
         let mut streams = self.0.streams.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = streams.remove(&(tenant, camera.clone())) {
             entry.stream.close();
@@ -177,7 +209,7 @@ impl Task {
         tokio::select! {
             () = self.calls(&call) => {}
             () = stop.cancelled() => {}
-            () = self.stream.unwanted() => {}
+            () = self.stream.unwanted() => self.ingest.keep_picture(&self.key, &self.stream),
         }
         self.stream.close();
         self.ingest.forget(&self.key, &self.stream);

@@ -207,7 +207,7 @@ pub(in crate::api) async fn one(
 }
 
 /// What is known of a camera.
-async fn known(
+pub(super) async fn known(
     api: &Api,
     tenant: TenantId,
     camera: &CameraId,

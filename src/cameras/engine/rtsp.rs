@@ -7,7 +7,7 @@ use crate::domain::camera::StreamFault;
 
 /// Largest head of a message, in bytes. The largest that cameras were seen to send has less than
 /// 2 KiB. Raising it uses more memory for each camera that sends nonsense.
-pub const HEAD_BYTES_MAX: usize = 16 << 10;
+const HEAD_BYTES_MAX: usize = 16 << 10;
 /// Largest body, which is a description of some KiB. Raising it does the same.
 pub const BODY_BYTES_MAX: usize = 64 << 10;
 /// Most headers of a message.

@@ -156,6 +156,11 @@ impl Stream {
         Listening { group: state.group.pictures().to_vec(), heard: self.heard.subscribe() }
     }
 
+    /// The newest key picture.
+    pub(super) fn key_picture(&self) -> Option<Arc<Picture>> {
+        self.lock().group.pictures().first().cloned()
+    }
+
     /// Whether it has ended for good.
     #[must_use]
     pub fn is_closed(&self) -> bool {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::api::person::Person;
 use crate::api::server::{Answer, Server, send};
+use crate::rtsp_camera::{Behaviour, RtspCamera};
 
 const PASSWORD: &str = "correct-horse-battery";
 
@@ -234,6 +235,69 @@ async fn an_operator_touches_only_cameras_of_the_own_tenant() {
     assert_eq!(count(own.read(&server, Method::GET, list).await), Some(1));
     let answer = own.write(&server, Method::POST, &end, |it| it).await;
     assert_eq!(answer.status, 200, "{answer:?}");
+    server.app.stop().await;
+}
+
+#[tokio::test]
+async fn cameras_are_listed_with_pictures_for_operators_of_their_tenant_only() {
+    let server = Server::start_with(&[("cameras.probe_interval_s", "0")]).await;
+    let camera = RtspCamera::start(Behaviour::default()).await;
+    assert_eq!(provision(&server, server.tenant, "hall", &camera.url()).await.status, 201);
+    let operator = Person::with_role(&server, "operator").await;
+    let get = async |path: &str, person: &Person| {
+        send(person.prove(server.request(Method::GET, path))).await
+    };
+    let (list, preview) = ("/gateway/cameras", "/gateway/cameras/hall/preview");
+    let listed = get(list, &operator).await;
+    assert_eq!(listed.status, 200, "{listed:?}");
+    let listed = listed.json();
+    let first = &listed["cameras"][0];
+    assert_eq!((&first["cameraId"], &first["viewers"]), (&json!("hall"), &json!(0)), "{listed}");
+    assert_eq!(
+        (&first["health"]["status"], &first["transport"]),
+        (&json!("STOPPED"), &json!("auto"))
+    );
+    assert!(!listed.to_string().contains("secret"), "{listed}");
+    assert_eq!(get(preview, &operator).await.status, 204, "it was never called");
+    let sync = server.govern(Method::POST, "/gateway/cameras/hall/sync-health");
+    let synced = send(sync.header("X-Tenant-ID", server.tenant.to_string())).await;
+    assert_eq!(synced.status, 200, "{synced:?}");
+    let film = operator.prove(server.request(Method::GET, preview)).send().await.expect("sent");
+    assert_eq!(
+        (film.status().as_u16(), &film.headers()["content-type"]),
+        (200, &"video/mp4".parse().expect("a value"))
+    );
+    let film = film.bytes().await.expect("bytes");
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    std::io::Write::write_all(&mut file, &film).expect("written");
+    let probed = std::process::Command::new("ffprobe")
+        .args([
+            "-v",
+            "error",
+            "-count_frames",
+            "-show_entries",
+            "stream=width,height,nb_read_frames",
+        ])
+        .args(["-of", "csv=p=0"])
+        .arg(file.path())
+        .output()
+        .expect("ffprobe");
+    let complaints = String::from_utf8_lossy(&probed.stderr);
+    assert_eq!(String::from_utf8_lossy(&probed.stdout).trim(), "320,180,1", "{complaints}");
+    assert!(complaints.is_empty(), "{complaints}");
+    for role in ["participant", "moderator", "observer", "hall"] {
+        let person = Person::with_role(&server, role).await;
+        for path in [list, preview] {
+            let refused = get(path, &person).await;
+            assert_eq!((refused.status, refused.code().as_str()), (403, "FORBIDDEN"), "{role}");
+        }
+    }
+    let other = TenantId::generate().to_string();
+    let foreign = server.govern(Method::GET, preview).header("X-Tenant-ID", other.as_str());
+    let foreign = send(foreign).await;
+    assert_eq!((foreign.status, foreign.code().as_str()), (404, "CAMERA_NOT_FOUND"));
+    let none = send(server.govern(Method::GET, list).header("X-Tenant-ID", other.as_str())).await;
+    assert_eq!(none.json()["cameras"], json!([]));
     server.app.stop().await;
 }
 
