@@ -14,6 +14,8 @@ const PAGES = [
   'verify',
   'recording',
   'report',
+  'cameras',
+  'player',
   'signed-in',
   'docs',
 ];
@@ -52,6 +54,7 @@ export default defineConfig({
   server: {
     proxy: {
       '/api': SERVER,
+      '/gateway': SERVER,
       '/dev': SERVER,
       '/.well-known': SERVER,
       '/openapi.json': SERVER,

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { attendTexts } from './attend';
+import { cameraTexts } from './cameras';
 import { captionTexts } from './captions';
 import { chairTexts } from './chair';
 import { deskTexts } from './desk';
@@ -14,6 +15,7 @@ import { verifyTexts } from './verify/texts';
 const ALL = {
   pages: catalogues,
   attend: attendTexts,
+  cameras: cameraTexts,
   captions: captionTexts,
   chair: chairTexts,
   desk: deskTexts,

@@ -1,0 +1,194 @@
+// The pages about cameras: an operator's list with pictures and warnings, and the player that
+// whoever has a link watches a camera with, as little behind as the server offers.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { asGovernance, startedSession } from './api.mjs';
+import { launch, newPage, screenshot } from './browser.mjs';
+import { fits, isAccessible } from './looks.mjs';
+import { Server } from './server.mjs';
+import { story } from './story.mjs';
+import { ROOT, until, within } from './until.mjs';
+
+const SIZES = {
+  phone: { width: 360, height: 740 },
+  desktop: { width: 1280, height: 800 },
+};
+const LANGUAGES = ['es', 'en', 'pt'];
+/** How often the player's delay is read, and how many times. */
+const READ_EVERY_MS = 250;
+const READ = 40;
+const READING_MS_MAX = 120_000;
+
+async function open(stage) {
+  stage.server = await Server.start('player');
+  stage.browser = await launch();
+  // Debian's own interpreter: it is the one that has the bindings.
+  const script = join(ROOT, 'tests', 'support', 'gst_camera.py');
+  const child = spawn('/usr/bin/python3', [script], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  stage.stop = () => child.kill();
+  const [line] = await within(30_000, 'a port of the cameras', once(child.stdout, 'data'));
+  stage.port = Number(String(line).trim());
+  stage.session = await startedSession(stage.server, { moderation: 'open' });
+  stage.tenant = stage.session.tenant_id;
+  for (const [cameraId, path] of [
+    ['hall-1', 'often'],
+    ['hall-2', 'bframes'],
+    ['hall-3', 'nothing-there'],
+  ]) {
+    const rtspUrl = `rtsp://viewer:secret@127.0.0.1:${stage.port}/${path}`;
+    const body = { tenantId: stage.tenant, cameraId, rtspUrl };
+    const provisioned = await asGovernance(stage.server, 'POST', '/gateway/provision', body);
+    assert.equal(provisioned.status, 201, JSON.stringify(provisioned));
+  }
+}
+
+/** The address of the player, with a new token. */
+async function link({ server, tenant }, change = {}) {
+  const body = { tenantId: tenant, cameraId: 'hall-1' };
+  const issued = await asGovernance(server, 'POST', '/gateway/sessions', body);
+  assert.equal(issued.status, 201, JSON.stringify(issued));
+  const query = {
+    tenant,
+    camera: 'hall-1',
+    token: issued.body.token,
+    ...change,
+  };
+  return `${server.origin}/player?${new URLSearchParams(query)}`;
+}
+
+/** Looks at a page in each size and language, by axe and by picture. */
+async function look(page, name) {
+  for (const language of LANGUAGES) {
+    await page.getByTestId('language').selectOption(language);
+    for (const [size, viewport] of Object.entries(SIZES)) {
+      await page.setViewportSize(viewport);
+      await fits(page, `${name} ${size} ${language}`);
+      for (const colorScheme of ['light', 'dark']) {
+        await page.emulateMedia({ colorScheme });
+        await isAccessible(page, `${name} ${size} ${language} ${colorScheme}`);
+      }
+      await page.emulateMedia({ colorScheme: 'light' });
+      await screenshot(page, `${name}-${size}-${language}`);
+    }
+  }
+  await page.getByTestId('language').selectOption('es');
+}
+
+const at = (sorted, part) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))];
+
+story('Cameras for operators and viewers', open, {
+  'the player plays by parts, and tells how far behind it is': async (stage, t) => {
+    const page = await newPage(stage.browser);
+    await page.goto(await link(stage));
+    const video = page.getByTestId('player-video');
+    await page.locator('[data-testid="player"][data-state="playing"]').waitFor({ timeout: 60_000 });
+    const behind = [];
+    await until(
+      'its delay, read again and again',
+      async (seen) => {
+        const read = await video.getAttribute('data-behind-ms');
+        if (read !== null) behind.push(Number(read));
+        seen.last = behind.length;
+        await new Promise((resolve) => setTimeout(resolve, READ_EVERY_MS));
+        return behind.length >= READ;
+      },
+      READING_MS_MAX,
+    );
+    const later = behind.slice(READ / 2).sort((one, other) => one - other);
+    t.diagnostic(
+      `behind by PROGRAM-DATE-TIME: P50 ${at(later, 0.5)} ms, P95 ${at(later, 0.95)} ms`,
+    );
+    assert.ok(at(later, 0.5) < 6_000, `${later}`);
+    const shown = await video.evaluate((it) => [it.videoWidth, it.videoHeight, it.currentTime]);
+    assert.deepEqual(shown.slice(0, 2), [320, 180]);
+    // It is asked for parts, not only for whole segments.
+    const asked = await page.evaluate(() =>
+      performance.getEntriesByType('resource').map(({ name }) => name),
+    );
+    assert.ok(
+      asked.some((name) => name.includes('_HLS_msn=')),
+      'playlists are waited for',
+    );
+    await page.getByTestId('player-sound').click();
+    assert.equal(await video.evaluate((it) => it.muted), false);
+    await look(page, 'player');
+    assert.deepEqual(page.problems, []);
+    await page.context().close();
+  },
+
+  'a link that is not good says what to do': async (stage) => {
+    for (const [change, text] of [
+      [{ token: 'nonsense' }, 'El enlace no es válido'],
+      [{ camera: 'hall-2' }, 'El enlace no es válido'],
+      [{ token: '' }, 'A este enlace le falta una parte'],
+    ]) {
+      const page = await newPage(stage.browser);
+      await page.goto(await link(stage, change));
+      await page.getByText(text).waitFor();
+      await page.context().close();
+    }
+  },
+
+  'an operator sees pictures and warnings, and gives links away': async (stage) => {
+    const page = await newPage(stage.browser);
+    const query = new URLSearchParams({
+      tenant: stage.tenant,
+      user: 'op',
+      role: 'operator',
+    });
+    await page.goto(`${stage.server.origin}/cameras?${query}`);
+    const card = (camera) => page.getByTestId(`camera-${camera}`);
+    await card('hall-1').waitFor();
+    for (const camera of ['hall-2', 'hall-3', 'hall-1']) {
+      await card(camera).getByTestId('camera-check').click();
+      await card(camera)
+        .getByTestId('camera-check')
+        .and(page.locator(':not([aria-disabled])'))
+        .waitFor();
+    }
+    await card('hall-3').getByTestId('camera-fault').waitFor();
+    assert.match(await card('hall-3').textContent(), /no existe esa ruta/);
+    assert.ok(!(await page.content()).includes('secret@'), 'no password is shown');
+    // A picture that the browser decoded.
+    await until('a preview', async (seen) => {
+      const video = card('hall-1').locator('video');
+      seen.last = (await video.count()) > 0 && (await video.evaluate((it) => it.videoWidth));
+      return seen.last === 320;
+    });
+    await card('hall-1').getByTestId('camera-bridge').click();
+    await page.getByTestId('bridge-session').fill('nonsense');
+    await page.getByTestId('bridge-sure').click();
+    await page.getByTestId('bridge-problem').waitFor();
+    await page.keyboard.press('Escape');
+    await page.getByTestId('add-id').fill('hall-4');
+    await page.getByTestId('add-address').fill('http://not-a-camera/');
+    await page.getByTestId('add-save').click();
+    await page.getByTestId('add-problem').waitFor();
+    await page.getByTestId('add-address').fill(`rtsp://127.0.0.1:${stage.port}/udp`);
+    await page.getByTestId('add-save').click();
+    await card('hall-4').waitFor();
+    await look(page, 'cameras');
+    await card('hall-4').getByTestId('camera-remove').click();
+    await page.getByTestId('remove-sure').click();
+    await card('hall-4').waitFor({ state: 'detached' });
+    assert.deepEqual(page.problems, []);
+    await page.context().close();
+  },
+
+  'whoever is no operator sees no camera': async (stage) => {
+    const page = await newPage(stage.browser);
+    const query = new URLSearchParams({
+      tenant: stage.tenant,
+      user: 'p',
+      role: 'participant',
+    });
+    await page.goto(`${stage.server.origin}/cameras?${query}`);
+    await page.getByTestId('cameras-failure').waitFor();
+    assert.equal(await page.locator('.camera').count(), 0);
+    await page.context().close();
+  },
+});

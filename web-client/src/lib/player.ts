@@ -1,0 +1,145 @@
+import type Hls from 'hls.js/light';
+
+/** Where a player stands. */
+export type PlayerState = 'starting' | 'playing' | 'waiting' | 'over';
+
+/** What is shown of a player. */
+export interface PlayerView {
+  readonly state: PlayerState;
+  /** How long ago what is seen happened, by the times that the server writes. */
+  readonly behindMs: number | null;
+  /** Why nothing is played: a code of the server, or `NETWORK`. */
+  readonly code: string | null;
+}
+
+/** Answers after which the same request can't succeed any more. */
+const FINAL = new Set([400, 401, 403, 404, 409, 410]);
+const VIEW_EVERY_MS = 500;
+/** Pictures that don't come for so long are missed. */
+const STALLED_MS = 3_000;
+/** A server that has nothing to show yet says so with 503 and is asked again. */
+const RETRIES = { maxNumRetry: 600, retryDelayMs: 1_000, maxRetryDelayMs: 3_000 };
+const LOADING = {
+  default: {
+    maxTimeToFirstByteMs: 15_000,
+    maxLoadTimeMs: 30_000,
+    timeoutRetry: RETRIES,
+    errorRetry: RETRIES,
+  },
+};
+
+/** Plays a stream with as little delay as the server offers, until it is stopped. */
+export class LivePlayer {
+  private hls: Hls | null = null;
+  private readonly timer: ReturnType<typeof setInterval>;
+  private code: string | null = null;
+  private isOver = false;
+  private lastTime = 0;
+  private lastMoved = 0;
+  private isStopped = false;
+
+  constructor(
+    private readonly video: HTMLVideoElement,
+    private readonly address: string,
+    private readonly show: (view: PlayerView) => void,
+  ) {
+    this.timer = setInterval(() => this.look(), VIEW_EVERY_MS);
+    void this.start();
+  }
+
+  stop(): void {
+    this.isStopped = true;
+    clearInterval(this.timer);
+    this.hls?.destroy();
+    this.video.removeAttribute('src');
+  }
+
+  private async start(): Promise<void> {
+    try {
+      // Asked once before, since a player does not tell why it was refused.
+      const first = await fetch(this.address, { cache: 'no-store' });
+      if (FINAL.has(first.status)) {
+        this.end(await codeOf(first));
+        return;
+      }
+      const { default: Hls } = await import('hls.js/light');
+      if (this.isStopped) return;
+      if (!Hls.isSupported()) {
+        // Safari on phones plays it by itself.
+        this.video.src = this.address;
+        await this.video.play();
+        return;
+      }
+      const hls = new Hls({
+        enableWorker: false,
+        lowLatencyMode: true,
+        maxLiveSyncPlaybackRate: 1.5,
+        backBufferLength: 10,
+        manifestLoadPolicy: LOADING,
+        playlistLoadPolicy: LOADING,
+        fragLoadPolicy: LOADING,
+      });
+      this.hls = hls;
+      hls.on(Hls.Events.ERROR, (_event, data) => {
+        const status = data.response?.code ?? 0;
+        if (FINAL.has(status)) void this.refused(data.url ?? this.address);
+        else if (data.fatal && data.type === Hls.ErrorTypes.MEDIA_ERROR) hls.recoverMediaError();
+        else if (data.fatal) hls.startLoad();
+      });
+      hls.loadSource(this.address);
+      hls.attachMedia(this.video);
+      await this.video.play();
+    } catch (error) {
+      // A browser that lets nothing begin by itself leaves that to whoever watches.
+      if (error instanceof DOMException) return;
+      this.code = 'NETWORK';
+      if (!this.isStopped) setTimeout(() => void this.start(), RETRIES.maxRetryDelayMs);
+    }
+  }
+
+  /** Finds out why a request was refused for good. A segment that is gone is no reason to end. */
+  private async refused(url: string): Promise<void> {
+    const answer = await fetch(url, { cache: 'no-store' }).catch(() => null);
+    if (answer === null || !FINAL.has(answer.status)) return;
+    const code = await codeOf(answer);
+    if (code === 'PLAYBACK_SEGMENT_NOT_FOUND') this.hls?.startLoad();
+    else this.end(code);
+  }
+
+  private end(code: string): void {
+    if (this.isStopped) return;
+    this.code = code;
+    this.isOver = true;
+    this.hls?.destroy();
+    this.hls = null;
+    this.look();
+  }
+
+  private look(): void {
+    if (this.isStopped) return;
+    const now = Date.now();
+    const { currentTime } = this.video;
+    if (currentTime !== this.lastTime) {
+      this.lastTime = currentTime;
+      this.lastMoved = now;
+      this.code = null;
+    }
+    const hasPlayed = this.lastMoved > 0;
+    const moves = hasPlayed && now - this.lastMoved < STALLED_MS;
+    const shown = this.hls?.playingDate ?? null;
+    this.show({
+      state: this.isOver ? 'over' : moves ? 'playing' : hasPlayed ? 'waiting' : 'starting',
+      behindMs: moves && shown !== null ? now - shown.getTime() : null,
+      code: this.code,
+    });
+  }
+}
+
+async function codeOf(answer: Response): Promise<string> {
+  try {
+    const { code } = (await answer.json()) as { code?: unknown };
+    return typeof code === 'string' ? code : `HTTP_${answer.status}`;
+  } catch {
+    return `HTTP_${answer.status}`;
+  }
+}
