@@ -27,7 +27,7 @@ use person::{Meeting, News, Person, Phase, Tally};
 /// People that join at once, so that joining is not what is measured.
 const JOINS_MAX: usize = 16;
 /// Time for everybody to come back; whoever is later counts as not back.
-const RETURN_MAX: Duration = Duration::from_secs(60);
+const RETURN_MAX: Duration = Duration::from_mins(1);
 /// Time between the last join and the loss, and between the last return and the count of bytes.
 const SETTLE: Duration = Duration::from_secs(2);
 

@@ -64,14 +64,12 @@ async fn serve(
         .spawn()?;
     let lines = process.stdout.take();
     let ready = tokio::task::spawn_blocking(move || lines.and_then(ready_address)).await;
-    match ready {
-        Ok(Some(address)) => Ok((process, address)),
-        Ok(None) | Err(_) => {
-            drop(process.kill());
-            drop(process.wait());
-            Err(LoadError::Unreachable("the server of the test did not become ready".to_owned()))
-        }
+    if let Ok(Some(address)) = ready {
+        return Ok((process, address));
     }
+    drop(process.kill());
+    drop(process.wait());
+    Err(LoadError::Unreachable("the server of the test did not become ready".to_owned()))
 }
 
 /// The address in the line that a server prints once it is ready.

@@ -104,7 +104,9 @@ impl RoomActor {
         }
         if !lost.is_empty() {
             self.decide_surely(|engine, now| {
-                lost.iter().for_each(|lost| engine.handle_lost(*lost, now));
+                for lost in lost {
+                    engine.handle_lost(lost, now);
+                }
             })
             .await;
         }
