@@ -1,5 +1,5 @@
 //! How a camera is to send its packets. Cameras that are known by now, and those that an
-//! earlier version adds, send as they are asked to.
+//! earlier version adds, send over their connection, as they did.
 
 use async_trait::async_trait;
 use sea_orm::DbErr;
@@ -20,7 +20,7 @@ impl MigrationName for CameraTransport {
 #[expect(elided_lifetimes_in_paths, reason = "the trait's own signature elides it")]
 impl MigrationTrait for CameraTransport {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let column = text("transport").default("auto").take();
+        let column = text("transport").default("tcp").take();
         manager.alter_table(Table::alter().table("cameras").add_column(column).take()).await
     }
 }

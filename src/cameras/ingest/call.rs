@@ -103,8 +103,12 @@ impl<'ingest> Call<'ingest> {
             }
         };
         tokio::select! {
-            // What the camera did to the connection is more than what the client saw of it.
-            fault = played => connection.fault().unwrap_or(fault).into(),
+            // The connection knows why it was ended. Only that it was closed says less than what
+            // the client found: a camera may answer with a refusal and close at once.
+            fault = played => {
+                let of_connection = connection.fault();
+                of_connection.filter(|it| *it != StreamFault::ConnectionClosed).unwrap_or(fault).into()
+            }
             ended = self.changed(called.revision) => ended,
         }
     }

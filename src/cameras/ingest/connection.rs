@@ -3,10 +3,12 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::task::Poll;
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::watch;
@@ -22,6 +24,9 @@ use crate::domain::camera::{CameraTransport, StreamFault};
 
 /// Bytes that are read at once: the largest frame, or datagram.
 const READ_BYTES: usize = 1 << 16;
+/// Bytes of packets that may wait in the kernel: more than a large key picture, which cameras send
+/// in one burst.
+const PACKETS_WAITING_BYTES: usize = 1 << 20;
 /// How often two ports beside each other are looked for.
 const PORTS_TRIED: u32 = 32;
 /// How long a camera may take over its goodbye. Raising it delays the next call of a camera that
@@ -59,7 +64,8 @@ impl Connection {
         let (told, fault) = watch::channel(None);
         let stop = CancellationToken::new();
         let (sockets, reports) = (Vec::new(), Vec::new());
-        let task = Task { camera, mediator, sockets, reports, opened: None };
+        let answered = Reader::default();
+        let task = Task { camera, mediator, sockets, reports, opened: None, answered };
         tasks.spawn(task.run(listener, stop.clone(), told));
         Ok(Self { url, fault, _open: stop.drop_guard() })
     }
@@ -85,6 +91,8 @@ struct Task {
     reports: Vec<UdpSocket>,
     /// Ports that the camera was told of.
     opened: Option<(UdpSocket, UdpSocket)>,
+    /// What the camera sent over the connection and was not handled yet.
+    answered: Reader,
 }
 
 impl Task {
@@ -112,7 +120,7 @@ impl Task {
     /// Until the camera or the client ends it.
     async fn mediate(&mut self, client: &mut TcpStream) -> Result<(), StreamFault> {
         let began = Instant::now();
-        let (mut asked, mut answered) = (Reader::default(), Reader::default());
+        let mut asked = Reader::default();
         let mut from_client = vec![0; READ_BYTES];
         let mut from_camera = vec![0; READ_BYTES];
         let mut datagram = vec![0; READ_BYTES];
@@ -127,8 +135,8 @@ impl Task {
                 }
                 read = self.camera.read(&mut from_camera) => {
                     let Ok(1..) = read else { return Err(StreamFault::ConnectionClosed) };
-                    answered.push(from_camera.get(..read.unwrap_or(0)).unwrap_or_default());
-                    while let Some(item) = answered.poll()? {
+                    self.answered.push(from_camera.get(..read.unwrap_or(0)).unwrap_or_default());
+                    while let Some(item) = self.answered.poll()? {
                         self.mediator.handle_camera(item)?;
                     }
                 }
@@ -169,17 +177,21 @@ impl Task {
                 }
             }
         }
-        // A client that reads slowly is waited for, so that no more is held than was read.
-        client.write_all(&for_client).await.map_err(|_| StreamFault::ConnectionClosed)
+        // A client that reads slowly is waited for, so that no more is held than was read. That it
+        // is gone is found when it is read from next.
+        drop(client.write_all(&for_client).await);
+        Ok(())
     }
 
-    /// From now on takes what comes from this port of the camera, and from nowhere else.
+    /// From now on takes what comes from this port of the camera, and from nowhere else: the kernel
+    /// drops what is from elsewhere.
     async fn receive_from(&mut self, port: u16) -> Result<(), StreamFault> {
         let Some((packets, reports)) = self.opened.take() else { return Ok(()) };
         let camera = self.camera.peer_addr().map_err(|_| StreamFault::ConnectionClosed)?;
         let from = SocketAddr::new(camera.ip(), port);
         packets.connect(from).await.map_err(|_| StreamFault::Unreachable)?;
-        // Whether it arrives does not matter where nothing has to be opened.
+        discard_waiting(&packets);
+        // It only opens a NAT or a firewall; where there is none, losing it does no harm.
         drop(packets.send(&OPENER).await);
         self.sockets.push(packets);
         self.reports.push(reports);
@@ -191,12 +203,11 @@ impl Task {
         if self.camera.write_all(&bytes).await.is_err() {
             return;
         }
-        let mut answered = Reader::default();
         let mut read = vec![0; READ_BYTES];
         while let Ok(length @ 1..) = self.camera.read(&mut read).await {
-            answered.push(read.get(..length).unwrap_or_default());
+            self.answered.push(read.get(..length).unwrap_or_default());
             loop {
-                match answered.poll() {
+                match self.answered.poll() {
                     Ok(Some(Item::Message(_))) | Err(_) => return,
                     Ok(Some(_)) => {}
                     Ok(None) => break,
@@ -223,6 +234,20 @@ async fn receive(sockets: &[UdpSocket], buffer: &mut [u8]) -> (usize, usize) {
     .await
 }
 
+/// Discards what waits in a socket that was connected just now: it may be from anybody.
+fn discard_waiting(socket: &UdpSocket) {
+    let socket = SockRef::from(socket);
+    let mut datagram = [MaybeUninit::uninit(); 1];
+    loop {
+        match socket.recv(&mut datagram) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            // What is longer than the buffer is cut. An error is what a router says of a datagram
+            // of ours.
+            Ok(_) | Err(_) => {}
+        }
+    }
+}
+
 /// Two ports beside each other, of which the first is even (RFC 3550 §11).
 async fn open_ports(ip: IpAddr) -> io::Result<(u16, (UdpSocket, UdpSocket))> {
     for _ in 0..PORTS_TRIED {
@@ -231,6 +256,8 @@ async fn open_ports(ip: IpAddr) -> io::Result<(u16, (UdpSocket, UdpSocket))> {
         if port % 2 == 0
             && let Ok(reports) = UdpSocket::bind((ip, port + 1)).await
         {
+            // The kernel may allow less; bursts of a picture are then lost more easily.
+            SockRef::from(&packets).set_recv_buffer_size(PACKETS_WAITING_BYTES).ok();
             return Ok((port, (packets, reports)));
         }
     }
