@@ -27,6 +27,9 @@ const LANES: usize = 16;
 /// Texts and gaps that wait in a lane. At the limit workers wait, so that the queue fills and
 /// sheds; gaps that do not come from a worker are counted and logged, and not told.
 const LANE_MAX: usize = 1_024;
+/// How long the sink may take for the last words of a session. Raising it makes the end of a
+/// session later while nothing can be stored.
+const HANDED_ON_MAX: Duration = Duration::from_secs(4);
 /// How much lower the priority of a worker is: the media comes first (`nice`).
 const NICENESS: i32 = 10;
 /// Speech that is long enough to tell its language by, in samples: 3 s.
@@ -204,9 +207,16 @@ impl Pool {
         if tokio::time::timeout(longest, self.finished(key)).await.is_err() {
             tracing::warn!(session = %key.session, "the last words of a session did not become text");
             self.give_up(Some(key));
-            // What a worker hands on at this moment.
-            self.finished(key).await;
         }
+        if tokio::time::timeout(HANDED_ON_MAX, self.handed_on(key)).await.is_err() {
+            tracing::error!(session = %key.session, "the last words of a session can't be stored");
+        }
+    }
+
+    /// Waits until the sink was given everything of a session that has become text or a gap.
+    async fn handed_on(&self, key: SessionKey) {
+        // A worker may be handing something on at this moment.
+        self.finished(key).await;
         let (reached, handed_on) = oneshot::channel();
         if let Some(lane) = self.shared.lane(key)
             && lane.send(Laned::Reached(reached)).await.is_ok()
@@ -240,12 +250,13 @@ impl Pool {
             let in_hand: Vec<_> = in_hand.map(|(_, piece)| piece).collect();
             (waiting, in_hand)
         };
-        for piece in waiting {
-            self.shared.shed(&piece);
-        }
+        // What is recognised was said before what waits.
         for (key, gap) in in_hand {
             self.shared.tell_gap(key, gap);
             self.shared.finished(key);
+        }
+        for piece in waiting {
+            self.shared.shed(&piece);
         }
     }
 

@@ -73,8 +73,8 @@ pub struct Patience {
 }
 
 impl Default for Patience {
-    /// A piece waits for two seconds at most, and a remote engine has five. What a second engine
-    /// is asked after that is waited for as long as it answers at once.
+    /// A piece waits for two seconds at most, and a remote engine has five. That leaves one second
+    /// for a second engine.
     fn default() -> Self {
         Self { last_words: Duration::from_secs(8), shutdown: Duration::from_secs(6) }
     }

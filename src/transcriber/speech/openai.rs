@@ -108,6 +108,8 @@ struct Inner {
     breaker: Mutex<Breaker>,
     /// The dialect that it understood last.
     dialect: AtomicU8,
+    /// The language with which it did not answer for the last piece; it may have been busy.
+    doubted: Mutex<Option<String>>,
     /// Languages that it refused, and until when they are not named to it.
     refused: Mutex<BTreeMap<String, Timestamp>>,
 }
@@ -159,6 +161,7 @@ impl OpenAi {
             runtime,
             breaker: Mutex::default(),
             dialect: AtomicU8::new(Dialect::Verbose as u8),
+            doubted: Mutex::default(),
             refused: Mutex::default(),
         })))
     }
@@ -254,8 +257,9 @@ impl Inner {
                 Asked::Answered(body) => {
                     let answer = reading::read(&body)?;
                     self.dialect.store(dialect as u8, Ordering::Relaxed);
-                    if let Some(refused) = wanted.filter(|_| language.is_none()) {
-                        self.remember_refused(refused);
+                    match language {
+                        Some(language) => self.believe(&language),
+                        None => self.doubt(wanted),
                     }
                     return Ok(answer);
                 }
@@ -281,8 +285,21 @@ impl Inner {
         refused.contains_key(language)
     }
 
-    /// The server answered only without this language. What it refused before keeps its time.
-    fn remember_refused(&self, language: String) {
+    /// The server answered with this language.
+    fn believe(&self, language: &str) {
+        let mut doubted = self.doubted.lock().unwrap_or_else(PoisonError::into_inner);
+        doubted.take_if(|doubted| doubted == language);
+    }
+
+    /// The server answered only without this language. One piece may have met a server that was
+    /// starting; the second in a row shows that it does not take the language. What it refused
+    /// before keeps its time.
+    fn doubt(&self, language: Option<String>) {
+        let Some(language) = language else { return };
+        let mut doubted = self.doubted.lock().unwrap_or_else(PoisonError::into_inner);
+        if doubted.replace(language.clone()).as_ref() != Some(&language) {
+            return;
+        }
         let until = self.clock.now().after(REFUSED_FOR);
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         if refused.len() >= REFUSED_MAX && !refused.contains_key(&language) {
