@@ -43,6 +43,7 @@ export function Line(props: {
   const at = lastBegun(all, atMs);
   const items = useMemo(() => partAround(all, at), [all, at]);
   const current = all[at];
+  const first = items[0] === undefined ? 0 : all.indexOf(items[0]);
   return (
     <section class="card stack" aria-labelledby="line" data-testid="timeline">
       <h2 id="line">{r('line.title')}</h2>
@@ -79,13 +80,15 @@ export function Line(props: {
         {items.length < all.length &&
           ` · ${r('spoken.part', { shown: items.length, count: all.length })}`}
       </p>
-      <Items items={items} say={say} current={current} onSeek={onSeek} />
+      <Items items={items} first={first} say={say} current={current} onSeek={onSeek} />
     </section>
   );
 }
 
 function Items(props: {
   items: readonly TimelineItem[];
+  /** The place of the first of them among all: a row stays the same one when the part moves on. */
+  first: number;
   say: (item: TimelineItem) => string;
   /** What the player is at. */
   current: TimelineItem | undefined;
@@ -93,11 +96,11 @@ function Items(props: {
 }) {
   const { items, current } = props;
   const now = items.findIndex((item) => item === current);
-  const list = useFollowing<HTMLOListElement>(now, [current]);
+  const list = useFollowing<HTMLOListElement>(now, [current, items]);
   return (
     <ol class="line-items" ref={list} tabIndex={0} aria-label={r('line.title')}>
       {items.map((item, at) => (
-        <li key={`${item.kind}${item.from}${at}`}>
+        <li key={props.first + at}>
           <button
             type="button"
             class={`line-item ${item.kind}`}
