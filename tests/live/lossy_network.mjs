@@ -6,15 +6,26 @@ import { once } from 'node:events';
 const isMedia = (datagram) => datagram[0] >= 128 && datagram[0] <= 191;
 
 /**
+ * Whether the next datagram of media is lost: always the same places, whatever goes another way,
+ * so that no run is luckier than another. The generator is Park and Miller's.
+ */
+function losses(ratio) {
+  let state = 1;
+  return () => {
+    state = (state * 48_271) % 2_147_483_647;
+    return state / 2_147_483_647 < ratio;
+  };
+}
+
+/**
  * Passes datagrams on between clients and a server, all of them in both directions but a part of
- * the media, which it loses: always the same places, so that no run is luckier than another.
- * Connectivity checks and handshakes pass, since both are repeated until they do.
+ * the media, which it loses. Connectivity checks and handshakes pass, since both are repeated
+ * until they do.
  */
 export class LossyNetwork {
   #socket = createSocket('udp4');
   /** A socket towards the server for each client, by its address. */
   #clients = new Map();
-  #random = 1;
   /** Port of the server's media. */
   serverPort = null;
   media = 0;
@@ -39,27 +50,28 @@ export class LossyNetwork {
 
   close() {
     this.#socket.close();
-    for (const client of this.#clients.values()) client.close();
+    for (const { socket } of this.#clients.values()) socket.close();
   }
 
   #fromClient(datagram, from) {
-    if (this.serverPort === null || this.#loses(datagram)) return;
+    if (this.serverPort === null) return;
     const name = `${from.address}:${from.port}`;
     let client = this.#clients.get(name);
     if (client === undefined) {
-      client = createSocket('udp4');
-      client.on('message', (answer) => {
-        if (!this.#loses(answer)) this.#socket.send(answer, from.port, from.address);
+      const [there, back] = [losses(this.ratio), losses(this.ratio)];
+      client = { socket: createSocket('udp4'), there };
+      client.socket.on('message', (answer) => {
+        if (!this.#loses(answer, back)) this.#socket.send(answer, from.port, from.address);
       });
       this.#clients.set(name, client);
     }
-    client.send(datagram, this.serverPort, '127.0.0.1');
+    if (this.#loses(datagram, client.there)) return;
+    client.socket.send(datagram, this.serverPort, '127.0.0.1');
   }
 
-  #loses(datagram) {
+  #loses(datagram, next) {
     if (!isMedia(datagram)) return false;
-    this.#random = (this.#random * 1_103_515_245 + 12_345) % 2_147_483_648;
-    const isLost = this.#random / 2_147_483_648 < this.ratio;
+    const isLost = next();
     this.media += 1;
     if (isLost) this.lost += 1;
     return isLost;

@@ -27,20 +27,34 @@ const SETUP = [
  */
 export function isInside(url) {
   if (process.env[INSIDE] !== undefined) return true;
-  test('in a network of its own', { timeout: 600_000 }, async () => {
+  test('in a network of its own', { timeout: 600_000 }, async (t) => {
     // A runner in a runner would talk to the outer one instead of printing.
     const { NODE_TEST_CONTEXT: _, ...environment } = process.env;
     const run = [...SETUP, 'exec "$0" --test --test-reporter=spec "$1"'].join(' && ');
     const alone = process.getuid() === 0 ? [] : ['--map-root-user'];
     const child = spawn(
       'unshare',
-      [...alone, '--net', 'bash', '-c', run, process.execPath, fileURLToPath(url)],
+      // What runs in it ends with the process that made it.
+      [
+        ...alone,
+        '--net',
+        '--pid',
+        '--fork',
+        '--kill-child',
+        '--mount-proc',
+        'bash',
+        '-c',
+        run,
+        process.execPath,
+        fileURLToPath(url),
+      ],
       // Debian has `ip` where only the administrator looks for programs.
       {
         stdio: 'inherit',
         env: { ...environment, PATH: `${environment.PATH}:/usr/sbin:/sbin`, [INSIDE]: '1' },
       },
     );
+    t.signal.addEventListener('abort', () => child.kill('SIGKILL'));
     const code = await new Promise((resolve, reject) => {
       child.once('error', reject);
       child.once('exit', resolve);

@@ -59,6 +59,7 @@ story('Transcription with 5 % loss', open, {
     const concealed = metrics['cabildo_transcriber_packets_concealed_total'];
     assert.ok(concealed > 0, 'packets that were lost were noticed');
     const exact = texts.filter(({ text }) => text === wordsOf(PHRASE)).length;
+    assert.ok(2 * exact >= texts.length, `${exact} of ${texts.length} texts have every word`);
     t.diagnostic(
       `${exact} of ${texts.length} texts have every word, with ${lost} of ${media} packets lost ` +
         `and ${concealed} reconstructed or concealed`,
