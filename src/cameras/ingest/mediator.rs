@@ -2,7 +2,7 @@
 //! without credentials; this has the camera's login, its way of sending, and its goodbye.
 
 use bytes::Bytes;
-use http_auth::{PasswordClient, PasswordParams};
+use http_auth::{PasswordClient, PasswordClientBuilder, PasswordParams};
 
 use crate::cameras::engine::rtsp::{Item, Message, frame};
 use crate::cameras::engine::source::Source;
@@ -337,7 +337,7 @@ impl Mediator {
         }
         let challenges = answer.all("www-authenticate");
         let built =
-            challenges.fold(PasswordClient::builder(), |all, it| all.challenges(it)).build();
+            challenges.fold(PasswordClient::builder(), PasswordClientBuilder::challenges).build();
         self.login = built.ok();
         self.login.is_some()
     }
@@ -347,7 +347,7 @@ impl Mediator {
     fn handle_described(&mut self, answer: &mut Message) {
         let given = answer.header("content-base").or_else(|| answer.header("content-location"));
         match given {
-            Some(base) => self.base = base.to_owned(),
+            Some(base) => base.clone_into(&mut self.base),
             None => answer.set("content-base", Some(self.base.clone())),
         }
     }
