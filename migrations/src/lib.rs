@@ -24,6 +24,7 @@ mod m0018_arrivals;
 mod m0019_recording_events;
 mod m0020_provider_meetings;
 mod m0021_camera_transport;
+mod m0022_session_glossary;
 
 use sea_orm::DbErr;
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
@@ -149,6 +150,7 @@ impl MigratorTrait for Migrations {
             Box::new(m0019_recording_events::RecordingEvents),
             Box::new(m0020_provider_meetings::ProviderMeetings),
             Box::new(m0021_camera_transport::CameraTransport),
+            Box::new(m0022_session_glossary::SessionGlossary),
         ]
     }
 }

@@ -102,6 +102,9 @@ struct TranscriptionBody {
     enabled: bool,
     /// BCP 47 language tag.
     language: Option<String>,
+    /// Names and other words that are likely to be said, the most important first: what recognises
+    /// speech spells them so.
+    glossary: Vec<String>,
 }
 
 /// How turns are given.
@@ -148,6 +151,7 @@ impl SessionBody {
             transcription: TranscriptionBody {
                 enabled: session.transcription.enabled,
                 language: session.transcription.language.clone(),
+                glossary: session.transcription.glossary.clone(),
             },
             speaking: SpeakingBody {
                 default_turn_s: session.speaking.default_turn_s,
@@ -241,6 +245,9 @@ struct NewRecordingBody {
 struct NewTranscriptionBody {
     enabled: Option<bool>,
     language: Option<String>,
+    /// Names and other words that are likely to be said, the most important first: at most 100 of
+    /// 100 bytes.
+    glossary: Option<Vec<String>>,
 }
 
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -278,6 +285,7 @@ impl From<NewSessionBody> for NewSession {
             transcription: TranscriptionPatch {
                 enabled: Change::from_option(transcription.enabled),
                 language: Change::from_option(transcription.language),
+                glossary: Change::from_option(transcription.glossary),
             },
             speaking: SpeakingPatch {
                 default_turn_s: Change::from_option(speaking.default_turn_s),
@@ -361,6 +369,9 @@ struct TranscriptionPatchBody {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     language: Member<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>)]
+    glossary: Member<Vec<String>>,
 }
 
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -409,6 +420,7 @@ impl From<SessionPatchBody> for SessionPatch {
             transcription: change(body.transcription, |transcription| TranscriptionPatch {
                 enabled: change(transcription.enabled, identity),
                 language: change(transcription.language, identity),
+                glossary: change(transcription.glossary, identity),
             }),
             speaking: change(body.speaking, |speaking| SpeakingPatch {
                 default_turn_s: change(speaking.default_turn_s, identity),

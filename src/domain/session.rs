@@ -114,6 +114,8 @@ pub struct TranscriptionPolicy {
     pub enabled: bool,
     /// BCP 47 language of the session, when it has one.
     pub language: Option<String>,
+    /// Names and other words that are likely to be said, the most important first.
+    pub glossary: Vec<String>,
 }
 
 /// How turns are given.

@@ -13,7 +13,7 @@ use crate::sessions::new_session::{
     MODERATION_DEFAULT, PROVIDER_DEFAULT, max_participants_default, recording_default,
     speaking_default, transcription_default,
 };
-use crate::sessions::validation::shown_title;
+use crate::sessions::validation::{shown_glossary, shown_title};
 
 /// The change of one value by a patch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -76,6 +76,8 @@ pub struct TranscriptionPatch {
     pub enabled: Change<bool>,
     /// BCP 47 language of the session.
     pub language: Change<String>,
+    /// Words that are likely to be said. They are cleaned; none is kept twice.
+    pub glossary: Change<Vec<String>>,
 }
 
 /// Changes to a speaking policy.
@@ -199,6 +201,9 @@ pub(crate) fn apply_transcription(
         Change::Set(patch) => {
             patch.enabled.apply(&mut policy.enabled, transcription_default().enabled);
             patch.language.apply_optional(&mut policy.language);
+            let default = transcription_default().glossary;
+            patch.glossary.apply(&mut policy.glossary, default);
+            policy.glossary = shown_glossary(std::mem::take(&mut policy.glossary));
         }
     }
 }
@@ -281,6 +286,7 @@ mod tests {
             transcription: TranscriptionPatch {
                 enabled: Change::Set(true),
                 language: Change::Set("es".to_owned()),
+                glossary: Change::Set(vec![" Ñemby".to_owned(), "Ñemby".to_owned()]),
             },
             speaking,
             attendance: AttendancePatch::default(),
@@ -358,7 +364,11 @@ mod tests {
         assert_eq!(problems, []);
         let recording =
             RecordingPolicy { retention_days: RETENTION_DAYS_DEFAULT, ..current.recording };
-        let transcription = TranscriptionPolicy { enabled: true, language: None };
+        let transcription = TranscriptionPolicy {
+            enabled: true,
+            language: None,
+            glossary: vec!["Ñemby".to_owned()],
+        };
         let speaking = SpeakingPolicy { auto_start: true, ..current.speaking };
         assert_eq!(wanted, Session { recording, transcription, speaking, ..current });
     }

@@ -106,6 +106,8 @@ struct Payload {
     recording_retention_days: u32,
     transcription_enabled: bool,
     transcription_language: Option<String>,
+    #[serde(default)]
+    transcription_glossary: Vec<String>,
     default_turn_s: u32,
     max_turn_s: u32,
     auto_start: bool,
@@ -146,6 +148,7 @@ impl Payload {
             recording_retention_days: session.recording.retention_days,
             transcription_enabled: session.transcription.enabled,
             transcription_language: session.transcription.language.clone(),
+            transcription_glossary: session.transcription.glossary.clone(),
             default_turn_s: session.speaking.default_turn_s,
             max_turn_s: session.speaking.max_turn_s,
             auto_start: session.speaking.auto_start,
@@ -185,6 +188,7 @@ impl Payload {
             transcription: TranscriptionPolicy {
                 enabled: self.transcription_enabled,
                 language: self.transcription_language,
+                glossary: self.transcription_glossary,
             },
             speaking: SpeakingPolicy {
                 default_turn_s: self.default_turn_s,
@@ -225,7 +229,11 @@ mod tests {
             media_policy: Some(MediaPolicy::Floor),
             start_with_assembly: true,
             recording: RecordingPolicy { enabled: true, retention_days: 9 },
-            transcription: TranscriptionPolicy { enabled: true, language: Some("es".to_owned()) },
+            transcription: TranscriptionPolicy {
+                enabled: true,
+                language: Some("es".to_owned()),
+                glossary: vec!["Ñemby".to_owned()],
+            },
             speaking: SpeakingPolicy {
                 default_turn_s: 60,
                 max_turn_s: 90,

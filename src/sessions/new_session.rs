@@ -36,7 +36,7 @@ pub(crate) const fn recording_default() -> RecordingPolicy {
 }
 
 pub(crate) const fn transcription_default() -> TranscriptionPolicy {
-    TranscriptionPolicy { enabled: false, language: None }
+    TranscriptionPolicy { enabled: false, language: None, glossary: Vec::new() }
 }
 
 pub(crate) const fn speaking_default() -> SpeakingPolicy {

@@ -8,6 +8,11 @@ use crate::sessions::limits::TenantLimits;
 
 /// Longest language tag, in bytes (RFC 5646 §4.4.1).
 pub const LANGUAGE_BYTES_MAX: usize = 35;
+/// Most words of a glossary. An engine is given as many of the first as it takes; raising it makes
+/// every session larger.
+const GLOSSARY_TERMS_MAX: usize = 100;
+/// Longest word of a glossary, in bytes.
+const GLOSSARY_TERM_BYTES_MAX: usize = 100;
 /// Longest time that a recording may be kept, in days: a hundred years.
 pub const RETENTION_DAYS_MAX: u32 = 36_525;
 /// Longest turn, in seconds: four hours.
@@ -58,6 +63,7 @@ pub(crate) fn problems_of(
         "transcription.language",
         wanted.transcription.language.as_deref().and_then(language_problem),
     );
+    say("transcription.glossary", glossary_problem(&wanted.transcription.glossary));
     let speaking = wanted.speaking;
     say("speaking.max_turn_s", bounds_problem(speaking.max_turn_s, TURN_S_MAX));
     say(
@@ -107,6 +113,27 @@ fn title_problem(title: &str) -> Option<String> {
 /// A title as it is kept and shown; empty when nothing of it can be seen.
 pub(crate) fn shown_title(title: &str) -> String {
     ShownText::Title.cleaned(title).unwrap_or_default()
+}
+
+/// The words of a glossary as they are kept: cleaned, without those that show nothing, and none
+/// twice. One more than is allowed is kept, so that too many are noticed.
+pub(crate) fn shown_glossary(terms: Vec<String>) -> Vec<String> {
+    let mut kept = Vec::new();
+    for term in terms {
+        let Some(term) = ShownText::Name.cleaned(&term) else { continue };
+        if kept.len() <= GLOSSARY_TERMS_MAX && !kept.contains(&term) {
+            kept.push(term);
+        }
+    }
+    kept
+}
+
+fn glossary_problem(terms: &[String]) -> Option<String> {
+    if terms.len() > GLOSSARY_TERMS_MAX {
+        return Some(format!("must have at most {GLOSSARY_TERMS_MAX} words"));
+    }
+    let is_long = terms.iter().any(|term| term.len() > GLOSSARY_TERM_BYTES_MAX);
+    is_long.then(|| format!("each word must have at most {GLOSSARY_TERM_BYTES_MAX} bytes"))
 }
 
 fn schedule_problem(moment: Option<Timestamp>) -> Option<String> {
@@ -177,6 +204,7 @@ mod tests {
         wrong.max_participants = 101;
         wrong.recording.retention_days = 0;
         wrong.transcription.language = Some("español".to_owned());
+        wrong.transcription.glossary = vec!["Ñ".repeat(51)];
         wrong.speaking.max_turn_s = TURN_S_MAX + 1;
         wrong.speaking.default_turn_s = 0;
         wrong.attendance.delegated_units_max = DELEGATED_UNITS_MAX + 1;
@@ -190,11 +218,30 @@ mod tests {
                 "max_participants",
                 "recording.retention_days",
                 "transcription.language",
+                "transcription.glossary",
                 "speaking.max_turn_s",
                 "speaking.default_turn_s",
                 "attendance.delegated_units_max",
             ]
         );
+    }
+
+    #[test]
+    fn a_glossary_has_each_word_once_and_a_limit() {
+        let words =
+            |words: &[&str]| shown_glossary(words.iter().map(|&it| it.to_owned()).collect());
+        assert_eq!(
+            words(&[" Ñemby\n", "Ñemby", "\u{202e}", "calle\tPalma"]),
+            ["Ñemby", "calle Palma"]
+        );
+        let many = |count: usize| shown_glossary((0..count).map(|it| it.to_string()).collect());
+        assert_eq!(glossary_problem(&many(GLOSSARY_TERMS_MAX)), None);
+        for count in [GLOSSARY_TERMS_MAX + 1, 10_000] {
+            assert_eq!(many(count).len(), GLOSSARY_TERMS_MAX + 1);
+            assert!(glossary_problem(&many(count)).is_some());
+        }
+        assert_eq!(glossary_problem(&words(&[&"ñ".repeat(50)])), None);
+        assert!(glossary_problem(&words(&[&"ñ".repeat(51)])).is_some());
     }
 
     #[test]

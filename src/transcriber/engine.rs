@@ -14,9 +14,11 @@ mod track;
 mod voice;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use crate::domain::id::{SessionKey, TrackId, UserId};
 use crate::domain::media::{Codec, MediaKind, TrackSource};
+use crate::domain::session::TranscriptionPolicy;
 use crate::domain::time::Timestamp;
 use crate::domain::transcript::GapCause;
 use crate::sfu::tap::{TapItem, TapKind};
@@ -29,6 +31,9 @@ pub use voice::{PIECE_SAMPLES_MAX, SAMPLE_RATE_HZ};
 pub const TRACKS_MAX: usize = 4_096;
 /// Sessions at the same time whose tracks are transcribed. Further ones are not, which is logged.
 pub const SESSIONS_MAX: usize = 4_096;
+/// Most bytes of the words that an engine is told with a piece: about 200 tokens, of which OpenAI's
+/// models take 224. The rest of a glossary is left out. Raising it makes each piece dearer.
+pub const WORDS_BYTES_MAX: usize = 600;
 /// Outputs that wait for the driver, which takes them after every item. Further ones are dropped:
 /// one item makes a few at most.
 const OUTPUTS_MAX: usize = 1_024;
@@ -57,6 +62,34 @@ impl HeardTrack {
     }
 }
 
+/// What is expected to be said in a session.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Expected {
+    /// The language, a BCP 47 tag, when it is known.
+    pub language: Option<String>,
+    /// Words that are likely to be said, with commas between them.
+    pub words: Option<Arc<str>>,
+}
+
+impl Expected {
+    /// What the policy of a session says. Of its glossary it has as many whole words as fit into
+    /// [`WORDS_BYTES_MAX`].
+    #[must_use]
+    pub fn of(policy: &TranscriptionPolicy) -> Self {
+        let mut words = String::new();
+        for term in &policy.glossary {
+            let between = if words.is_empty() { "" } else { ", " };
+            if words.len() + between.len() + term.len() > WORDS_BYTES_MAX {
+                break;
+            }
+            words.push_str(between);
+            words.push_str(term);
+        }
+        let words = (!words.is_empty()).then(|| words.into());
+        Self { language: policy.language.clone(), words }
+    }
+}
+
 /// A piece of speech: a part of a sentence, a sentence or a few.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Piece {
@@ -68,6 +101,8 @@ pub struct Piece {
     pub track: TrackId,
     /// The language of the session, a BCP 47 tag, when it has one.
     pub language: Option<String>,
+    /// Words that are likely to be said, with commas between them.
+    pub words: Option<Arc<str>>,
     /// The sound, at [`SAMPLE_RATE_HZ`], from -1 to 1, with a little silence around the speech.
     pub samples: Vec<f32>,
     /// When the speech began.
@@ -140,8 +175,8 @@ impl Effects {
 #[derive(Default)]
 pub struct Engine {
     tracks: BTreeMap<TrackId, Track>,
-    /// The sessions that are transcribed, with their language.
-    sessions: BTreeMap<SessionKey, Option<String>>,
+    /// The sessions that are transcribed, with what is expected to be said.
+    sessions: BTreeMap<SessionKey, Expected>,
     /// Tracks that have something to do when time passes.
     pending: BTreeSet<TrackId>,
     /// Tracks that were removed and whose last packets may still come, and until when these are
@@ -157,16 +192,15 @@ impl Engine {
         Self::default()
     }
 
-    /// The session is transcribed, in this language when it has one. `false` at
-    /// [`SESSIONS_MAX`].
-    pub fn open_session(&mut self, key: SessionKey, language: Option<String>) -> bool {
+    /// The session is transcribed, and this is expected to be said. `false` at [`SESSIONS_MAX`].
+    pub fn open_session(&mut self, key: SessionKey, expected: Expected) -> bool {
         if self.sessions.len() >= SESSIONS_MAX && !self.sessions.contains_key(&key) {
             return false;
         }
         for track in self.tracks.values_mut().filter(|track| track.is_of(key)) {
-            track.set_language(language.clone());
+            track.expect(expected.clone());
         }
-        self.sessions.insert(key, language);
+        self.sessions.insert(key, expected);
         true
     }
 
@@ -182,7 +216,7 @@ impl Engine {
     /// A track of a session that is transcribed. `false` when there are [`TRACKS_MAX`]. One that
     /// can't be understood, or is known already, changes nothing.
     pub fn add_track(&mut self, key: SessionKey, track: HeardTrack) -> bool {
-        let Some(language) = self.sessions.get(&key) else { return true };
+        let Some(expected) = self.sessions.get(&key) else { return true };
         self.ending.remove(&track.track);
         if !track.is_transcribable() || self.tracks.contains_key(&track.track) {
             return true;
@@ -191,7 +225,7 @@ impl Engine {
             return false;
         }
         let id = track.track;
-        match Track::new(key, track, language.clone()) {
+        match Track::new(key, track, expected.clone()) {
             Some(track) => {
                 self.tracks.insert(id, track);
                 true

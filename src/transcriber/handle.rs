@@ -12,7 +12,7 @@ use crate::domain::id::{SessionKey, TrackId};
 use crate::domain::session::TranscriptionPolicy;
 use crate::sfu::SfuError;
 use crate::sfu::tap::TapSink;
-use crate::transcriber::engine::{HeardTrack, SESSIONS_MAX};
+use crate::transcriber::engine::{Expected, HeardTrack, SESSIONS_MAX};
 use crate::transcriber::pool::Pool;
 use crate::transcriber::ports::{
     Patience, SoundTaps, TranscriberError, TranscriberOptions, TranscriberParts, TranscriberStats,
@@ -108,7 +108,7 @@ impl Transcriber {
             }
         }
         let known = sessions.entry(key).or_insert_with(|| Known {
-            policy: TranscriptionPolicy { enabled: false, language: None },
+            policy: TranscriptionPolicy { enabled: false, language: None, glossary: Vec::new() },
             tracks: Vec::new(),
         });
         let before = std::mem::replace(&mut known.policy, policy.clone());
@@ -116,7 +116,7 @@ impl Transcriber {
             return;
         }
         if policy.enabled {
-            self.send(Input::Open { key, language: policy.language }).await;
+            self.send(Input::Open { key, expected: Expected::of(&policy) }).await;
         }
         if before.enabled != policy.enabled {
             for track in &known.tracks {

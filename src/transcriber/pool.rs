@@ -454,7 +454,11 @@ impl Worker {
 
     fn recognise(&mut self, piece: &Piece) -> Result<Heard, SpeechError> {
         let recogniser = self.prepare()?;
-        let speech = Speech { samples: &piece.samples, language: piece.language.as_deref() };
+        let speech = Speech {
+            samples: &piece.samples,
+            language: piece.language.as_deref(),
+            words: piece.words.as_deref(),
+        };
         let recognised = catch_unwind(AssertUnwindSafe(|| recogniser.recognise(speech)));
         recognised.unwrap_or_else(|_| {
             // Nobody knows what state it is in.

@@ -19,6 +19,8 @@ pub struct Speech<'a> {
     pub samples: &'a [f32],
     /// Its language, a BCP 47 tag; recognised when absent.
     pub language: Option<&'a str>,
+    /// Words that are likely to be said, with commas between them.
+    pub words: Option<&'a str>,
 }
 
 /// What was understood.

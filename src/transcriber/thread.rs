@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use crate::clock::Clock;
 use crate::domain::id::{SessionKey, TrackId};
 use crate::sfu::tap::{TapBatch, TapSink};
-use crate::transcriber::engine::{Counts, Engine, HeardTrack, Output};
+use crate::transcriber::engine::{Counts, Engine, Expected, HeardTrack, Output};
 use crate::transcriber::pool::Pool;
 
 /// Batches that wait for the thread. At the limit taps lose further batches, which become gaps.
@@ -24,7 +24,7 @@ const TICK: Duration = Duration::from_millis(50);
 /// A message to the thread.
 pub(super) enum Input {
     Batch(TapBatch),
-    Open { key: SessionKey, language: Option<String> },
+    Open { key: SessionKey, expected: Expected },
     Close { key: SessionKey, closed: Option<oneshot::Sender<()>> },
     AddTrack { key: SessionKey, track: HeardTrack },
     RemoveTrack { track: TrackId },
@@ -114,8 +114,8 @@ impl Thread {
                 }
                 self.waiting.fetch_sub(1, Ordering::AcqRel);
             }
-            Input::Open { key, language } => {
-                if !self.engine.open_session(key, language) {
+            Input::Open { key, expected } => {
+                if !self.engine.open_session(key, expected) {
                     tracing::error!("too many sessions for the transcriber: one is left out");
                 }
             }

@@ -72,7 +72,11 @@ impl Assembly {
             provider: Provider::Webrtc,
             meeting_url: None,
             recording: RecordingPolicy { enabled: false, retention_days: 365 },
-            transcription: TranscriptionPolicy { enabled: false, language: None },
+            transcription: TranscriptionPolicy {
+                enabled: false,
+                language: None,
+                glossary: Vec::new(),
+            },
             started_at: None,
             participants_max: 5_000,
             moderation: ModerationMode::Open,

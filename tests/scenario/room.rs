@@ -73,7 +73,11 @@ impl Hall {
             provider: Provider::Webrtc,
             meeting_url: None,
             recording,
-            transcription: TranscriptionPolicy { enabled: false, language: None },
+            transcription: TranscriptionPolicy {
+                enabled: false,
+                language: None,
+                glossary: Vec::new(),
+            },
             started_at: None,
             participants_max: 5,
             moderation,

@@ -39,6 +39,8 @@ pub struct Model {
     pub recording_retention_days: i64,
     pub transcription_enabled: bool,
     pub transcription_language: Option<String>,
+    /// A JSON list of texts; absent in rows of versions that had none.
+    pub transcription_glossary: Option<String>,
     pub default_turn_s: i64,
     pub max_turn_s: i64,
     pub auto_start: bool,
@@ -77,6 +79,9 @@ pub(in crate::store) fn row_of(session: &Session) -> Result<ActiveModel, StoreEr
         recording_retention_days: session.recording.retention_days.into(),
         transcription_enabled: session.transcription.enabled,
         transcription_language: session.transcription.language.clone(),
+        transcription_glossary: Some(
+            serde_json::Value::from(session.transcription.glossary.clone()).to_string(),
+        ),
         default_turn_s: session.speaking.default_turn_s.into(),
         max_turn_s: session.speaking.max_turn_s.into(),
         auto_start: session.speaking.auto_start,
@@ -131,6 +136,10 @@ pub(in crate::store) fn session_of(row: Model) -> Result<Session, StoreError> {
         transcription: TranscriptionPolicy {
             enabled: row.transcription_enabled,
             language: row.transcription_language,
+            glossary: match &row.transcription_glossary {
+                Some(text) => word(serde_json::from_str(text).ok(), "transcription_glossary")?,
+                None => Vec::new(),
+            },
         },
         speaking: SpeakingPolicy {
             default_turn_s: number(row.default_turn_s, "default_turn_s")?,

@@ -5,7 +5,7 @@ use super::gap::{Gap, Gaps};
 use super::media_clock::MediaClock;
 use super::order::{Arrived, Next, Order};
 use super::voice::{Spoken, Voice, us_of};
-use super::{Effects, HeardTrack, Output, Piece, Unheard, moment};
+use super::{Effects, Expected, HeardTrack, Output, Piece, Unheard, moment};
 use crate::domain::id::SessionKey;
 use crate::domain::media::Codec;
 use crate::domain::transcript::GapCause;
@@ -52,7 +52,7 @@ enum Levels {
 pub(super) struct Track {
     key: SessionKey,
     room: HeardTrack,
-    language: Option<String>,
+    expected: Expected,
     ssrc: Option<u32>,
     /// Payload type of Opus.
     payload_type: Option<u8>,
@@ -79,11 +79,11 @@ pub(super) struct Track {
 
 impl Track {
     /// `None` when there is no memory for its decoder.
-    pub(super) fn new(key: SessionKey, room: HeardTrack, language: Option<String>) -> Option<Self> {
+    pub(super) fn new(key: SessionKey, room: HeardTrack, expected: Expected) -> Option<Self> {
         Some(Self {
             key,
             room,
-            language,
+            expected,
             ssrc: None,
             payload_type: None,
             levels: Levels::Absent,
@@ -106,8 +106,8 @@ impl Track {
         self.key == key
     }
 
-    pub(super) fn set_language(&mut self, language: Option<String>) {
-        self.language = language;
+    pub(super) fn expect(&mut self, expected: Expected) {
+        self.expected = expected;
     }
 
     /// Whether something is to be done when time passes.
@@ -376,7 +376,8 @@ impl Track {
                 key: self.key,
                 user: self.room.user.clone(),
                 track: self.room.track,
-                language: self.language.clone(),
+                language: self.expected.language.clone(),
+                words: self.expected.words.clone(),
                 samples,
                 from: moment(from_us),
                 to: moment(to_us),

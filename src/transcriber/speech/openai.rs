@@ -28,10 +28,10 @@ pub const TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest answer read, in bytes. That of eight seconds with every token is 20 KB.
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
-/// How long a language that the server refused is not named to it again. Raising it makes a server
-/// that was given another model be told the language later.
+/// How long the server is not sent again what it refused, a language or words. Raising it makes a
+/// server that was given another model be told them later.
 const REFUSED_FOR: Duration = Duration::from_mins(10);
-/// Languages that are remembered as refused. At the limit the one that was refused first is named
+/// Languages that are remembered as refused. At the limit the one that was refused first is sent
 /// again, which costs a few requests.
 const REFUSED_MAX: usize = 64;
 /// How a server says that it does not know a format: bad request, unsupported, unprocessable.
@@ -93,6 +93,15 @@ impl Dialect {
     }
 }
 
+/// What a server may refuse of a request that it could answer.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Refused {
+    /// A language, as it is named to it.
+    Language(String),
+    /// Words that are likely to be said.
+    Words,
+}
+
 /// The server.
 #[derive(Clone)]
 pub struct OpenAi(Arc<Inner>);
@@ -108,10 +117,10 @@ struct Inner {
     breaker: Mutex<Breaker>,
     /// The dialect that it understood last.
     dialect: AtomicU8,
-    /// The language with which it did not answer for the last piece; it may have been busy.
-    doubted: Mutex<Option<String>>,
-    /// Languages that it refused, and until when they are not named to it.
-    refused: Mutex<BTreeMap<String, Timestamp>>,
+    /// What it refused of the last piece; it may have been busy.
+    doubted: Mutex<Option<Refused>>,
+    /// What it refused, and until when it is not sent that.
+    refused: Mutex<BTreeMap<Refused, Timestamp>>,
 }
 
 impl OpenAi {
@@ -250,25 +259,29 @@ impl Inner {
         let file = wav(speech.samples);
         let known = Dialect::of(self.dialect.load(Ordering::Relaxed));
         let wanted = speech.language.map(primary_subtag);
-        let mut language = wanted.clone().filter(|language| !self.refuses(language));
-        let mut dialect = known;
+        let mut language =
+            wanted.filter(|language| !self.refuses(&Refused::Language(language.clone())));
+        let mut words = speech.words.filter(|_| !self.refuses(&Refused::Words));
+        let (mut dialect, mut refused) = (known, None);
         loop {
-            match self.request(dialect, file.clone(), language.as_deref()).await? {
+            match self.request(dialect, file.clone(), (language.as_deref(), words)).await? {
                 Asked::Answered(body) => {
                     let answer = reading::read(&body)?;
                     self.dialect.store(dialect as u8, Ordering::Relaxed);
-                    match language {
-                        Some(language) => self.believe(&language),
-                        None => self.doubt(wanted),
+                    if self.is_refused_again(refused.as_ref()) {
+                        self.remember_refused(refused);
                     }
                     return Ok(answer);
                 }
                 Asked::NotKnown(status) => {
                     if let Some(next) = dialect.next() {
                         dialect = next;
-                    } else if language.take().is_some() {
+                    } else if words.take().is_some() {
+                        // Not every model takes words.
+                        (dialect, refused) = (known, Some(Refused::Words));
+                    } else if let Some(language) = language.take() {
                         // It may be the language that it does not know: it recognises one itself.
-                        dialect = known;
+                        (dialect, refused) = (known, Some(Refused::Language(language)));
                     } else {
                         return Err(SpeechError::Failed(format!("status {status}")));
                     }
@@ -277,44 +290,40 @@ impl Inner {
         }
     }
 
-    /// Whether the server refused a language a while ago.
-    fn refuses(&self, language: &str) -> bool {
+    /// Whether the server refused this a while ago.
+    fn refuses(&self, what: &Refused) -> bool {
         let now = self.clock.now();
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         refused.retain(|_, until| now < *until);
-        refused.contains_key(language)
+        refused.contains_key(what)
     }
 
-    /// The server answered with this language.
-    fn believe(&self, language: &str) {
+    /// Whether the server refused the same of the last piece too. It may have been starting when it
+    /// refused something of one; the second in a row shows that it does not take that.
+    fn is_refused_again(&self, what: Option<&Refused>) -> bool {
         let mut doubted = self.doubted.lock().unwrap_or_else(PoisonError::into_inner);
-        doubted.take_if(|doubted| doubted == language);
+        let before = std::mem::replace(&mut *doubted, what.cloned());
+        what.is_some() && before.as_ref() == what
     }
 
-    /// The server answered only without this language. One piece may have met a server that was
-    /// starting; the second in a row shows that it does not take the language. What it refused
-    /// before keeps its time.
-    fn doubt(&self, language: Option<String>) {
-        let Some(language) = language else { return };
-        let mut doubted = self.doubted.lock().unwrap_or_else(PoisonError::into_inner);
-        if doubted.replace(language.clone()).as_ref() != Some(&language) {
-            return;
-        }
+    /// The server answered only without this. What it refused before keeps its time.
+    fn remember_refused(&self, what: Option<Refused>) {
+        let Some(what) = what else { return };
         let until = self.clock.now().after(REFUSED_FOR);
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        if refused.len() >= REFUSED_MAX && !refused.contains_key(&language) {
+        if refused.len() >= REFUSED_MAX && !refused.contains_key(&what) {
             let first = refused.iter().min_by_key(|(_, until)| **until);
-            let first = first.map(|(language, _)| language.clone());
-            refused.retain(|language, _| Some(language) != first.as_ref());
+            let first = first.map(|(what, _)| what.clone());
+            refused.retain(|what, _| Some(what) != first.as_ref());
         }
-        refused.entry(language).or_insert(until);
+        refused.entry(what).or_insert(until);
     }
 
     async fn request(
         &self,
         dialect: Dialect,
         file: Vec<u8>,
-        language: Option<&str>,
+        (language, words): (Option<&str>, Option<&str>),
     ) -> Result<Asked, SpeechError> {
         let unusable = |_| SpeechError::Failed("the request can't be made".to_owned());
         let part =
@@ -325,6 +334,9 @@ impl Inner {
             .text("temperature", "0");
         if let Some(language) = language {
             form = form.text("language", language.to_owned());
+        }
+        if let Some(words) = words {
+            form = form.text("prompt", words.to_owned());
         }
         form = match dialect {
             Dialect::Verbose => form.text("response_format", "verbose_json"),

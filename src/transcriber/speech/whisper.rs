@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
-use std::sync::Once;
+use std::sync::{Arc, Once};
 
 use whisper_rs::{
     FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperState,
@@ -13,7 +13,7 @@ use whisper_rs::{
 use super::model::{self, ModelError, ModelFacts};
 use super::text::loops;
 use super::{Heard, Recogniser, Speech, SpeechEngine, SpeechError, primary_subtag};
-use crate::transcriber::engine::SAMPLE_RATE_HZ;
+use crate::transcriber::engine::{SAMPLE_RATE_HZ, WORDS_BYTES_MAX};
 
 /// Least sound that is given to whisper.cpp, in samples: it ignores less than 100 ms, and does
 /// badly on less than a second.
@@ -29,6 +29,9 @@ const CONTEXT_RETRY: usize = 768;
 /// Tokens for a second of sound, and those that are added: nobody speaks faster.
 const TOKENS_PER_S: usize = 8;
 const TOKENS_MORE: usize = 8;
+/// Most tokens of the words that are likely to be said. With more of them before the speech, models
+/// repeat themselves more often.
+const WORDS_TOKENS_MAX: usize = 64;
 /// Text whose tokens have a lower average log-probability is an invention: noise, or another
 /// language.
 const LOG_PROBABILITY_MIN: f32 = -1.0;
@@ -50,7 +53,7 @@ pub const DEVICE: &str = if cfg!(feature = "cuda") {
 /// A model that was loaded.
 #[derive(Debug)]
 pub struct Whisper {
-    context: WhisperContext,
+    context: Arc<WhisperContext>,
     facts: ModelFacts,
     name: String,
 }
@@ -70,7 +73,7 @@ impl Whisper {
         let context = WhisperContext::new_with_params(&same, parameters)
             .map_err(|error| ModelError::NotLoaded(error.to_string()))?;
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        Ok(Self { context, facts, name: format!("whisper {stem}") })
+        Ok(Self { context: Arc::new(context), facts, name: format!("whisper {stem}") })
     }
 
     /// What the model is.
@@ -92,6 +95,8 @@ impl SpeechEngine for Whisper {
             .map_err(|error| SpeechError::Unavailable(error.to_string()))?;
         Ok(Box::new(Listening {
             state,
+            weights: Arc::clone(&self.context),
+            words: (String::new(), Vec::new()),
             // Every token below this one is a part of a word.
             specials: self.context.token_eot(),
             is_multilingual: self.facts.is_multilingual(),
@@ -111,6 +116,9 @@ fn silence() {
 /// The state of one worker.
 struct Listening {
     state: WhisperState,
+    weights: Arc<WhisperContext>,
+    /// The words that were told last, and their tokens.
+    words: (String, Vec<i32>),
     specials: i32,
     is_multilingual: bool,
     name: String,
@@ -133,9 +141,12 @@ impl Recogniser for Listening {
         let rate = SAMPLE_RATE_HZ as usize;
         let context =
             (CONTEXT_PER_S * samples.len() / rate + CONTEXT_MORE).clamp(CONTEXT_MIN, CONTEXT_MAX);
+        self.tell_words(speech.words.unwrap_or_default());
         let mut attempt = self.attempt(&samples, &language, context)?;
-        if loops(&attempt.text) && context < CONTEXT_RETRY {
-            attempt = self.attempt(&samples, &language, CONTEXT_RETRY)?;
+        if loops(&attempt.text) && (context < CONTEXT_RETRY || !self.words.1.is_empty()) {
+            // Words before the speech make loops more likely.
+            self.tell_words("");
+            attempt = self.attempt(&samples, &language, context.max(CONTEXT_RETRY))?;
         }
         if loops(&attempt.text) {
             return Err(SpeechError::Failed("the model repeats itself".to_owned()));
@@ -171,6 +182,14 @@ impl Listening {
         Ok(if is_known { subtag } else { String::new() })
     }
 
+    /// Has the next attempts expect these words, or as many of the first as it may have.
+    fn tell_words(&mut self, words: &str) {
+        if self.words.0 != words {
+            let tokens = words_tokens(&self.weights, words);
+            self.words = (words.to_owned(), tokens);
+        }
+    }
+
     fn attempt(
         &mut self,
         samples: &[f32],
@@ -180,7 +199,7 @@ impl Listening {
         if self.parameters.len() >= LANGUAGES_MAX {
             self.parameters.clear();
         }
-        let mut parameters = self
+        let mut parameters: FullParams<'_, '_> = self
             .parameters
             .entry(language.to_owned())
             .or_insert_with_key(|language| parameters(language))
@@ -189,6 +208,7 @@ impl Listening {
         let number = |value: usize| i32::try_from(value).unwrap_or(i32::MAX);
         parameters.set_audio_ctx(number(context));
         parameters.set_max_tokens(number(TOKENS_PER_S * seconds + TOKENS_MORE));
+        parameters.set_tokens(&self.words.1);
         self.state
             .full(parameters, samples)
             .map_err(|error| SpeechError::Failed(error.to_string()))?;
@@ -221,6 +241,24 @@ impl Listening {
             log_probability: log_probability / count,
         }
     }
+}
+
+/// The tokens of words with commas between them, of as many whole words as are allowed.
+fn words_tokens(weights: &WhisperContext, words: &str) -> Vec<i32> {
+    let mut rest = words;
+    while !rest.is_empty() {
+        // whisper.cpp's tokeniser needs more stack for longer words than a thread has.
+        if rest.len() <= WORDS_BYTES_MAX {
+            let text = format!(" {rest}.");
+            // A token is at least a byte: with less room than needed whisper-rs is not sound.
+            let tokens = weights.tokenize(&text, text.len() + 1).unwrap_or_default();
+            if tokens.len() <= WORDS_TOKENS_MAX {
+                return tokens;
+            }
+        }
+        rest = rest.rsplit_once(", ").map_or("", |(before, _)| before);
+    }
+    Vec::new()
 }
 
 /// The parameters that all pieces of a language have in common.

@@ -22,7 +22,10 @@ async fn a_session_has_exactly_the_promised_fields() {
         transcription speaking attendance start_with_assembly join_url meeting version created_at";
     assert_eq!(fields, promised.split_whitespace().collect());
     assert_eq!(session["recording"], json!({"enabled": false, "retention_days": 365}));
-    assert_eq!(session["transcription"], json!({"enabled": false, "language": null}));
+    assert_eq!(
+        session["transcription"],
+        json!({"enabled": false, "language": null, "glossary": []})
+    );
     let speaking = json!({
         "default_turn_s": 180, "max_turn_s": 600, "auto_start": false,
         "points_of_order_pass_closed_list": true,
@@ -65,7 +68,9 @@ async fn a_merge_patch_changes_what_it_names() {
     let path = format!("{SESSIONS}/{}", server.create().await);
     let change = json!({
         "title": "Another", "scheduled_start_at": "2030-01-01T10:00:00+02:00",
-        "speaking": {"default_turn_s": 60}, "transcription": {"enabled": true, "language": "es"},
+        "speaking": {"default_turn_s": 60}, "transcription": {
+            "enabled": true, "language": "es", "glossary": ["Ñemby", " Ñemby", "calle Palma"],
+        },
     });
     let answer = moderator
         .write(&server, Method::PATCH, &path, |request| {
@@ -81,12 +86,29 @@ async fn a_merge_patch_changes_what_it_names() {
     assert_eq!(session["scheduled_start_at"], "2030-01-01T08:00:00.000Z");
     assert_eq!(session["speaking"]["default_turn_s"], 60);
     assert_eq!(session["speaking"]["max_turn_s"], 600);
+    assert_eq!(session["transcription"]["glossary"], json!(["Ñemby", "calle Palma"]));
+    let many: Vec<String> = (0..101).map(|number| format!("calle {number}")).collect();
+    for (glossary, code) in [
+        (json!(many), "UNPROCESSABLE_REQUEST"),
+        (json!(["ñ".repeat(51)]), "UNPROCESSABLE_REQUEST"),
+        (json!("Ñemby"), "MALFORMED_REQUEST"),
+        (json!([7]), "MALFORMED_REQUEST"),
+    ] {
+        let wrong = json!({"transcription": {"glossary": glossary}});
+        let answer = moderator
+            .write(&server, Method::PATCH, &path, |it| it.header("if-match", "\"2\"").json(&wrong))
+            .await;
+        assert_eq!(answer.code(), code, "{wrong}");
+    }
     let clear = json!({"scheduled_start_at": null, "transcription": null});
     let answer = moderator
         .write(&server, Method::PATCH, &path, |it| it.header("if-match", "\"2\"").json(&clear))
         .await;
     assert_eq!(answer.json()["scheduled_start_at"], Value::Null);
-    assert_eq!(answer.json()["transcription"], json!({"enabled": false, "language": null}));
+    assert_eq!(
+        answer.json()["transcription"],
+        json!({"enabled": false, "language": null, "glossary": []})
+    );
     server.app.stop().await;
 }
 

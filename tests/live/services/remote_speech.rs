@@ -30,6 +30,7 @@ enum Mood {
     Redirecting,
     OtherLanguage,
     EnglishOnly,
+    Wordless,
     Repeating,
 }
 
@@ -89,6 +90,8 @@ async fn answer(State(stub): State<Stub>, headers: HeaderMap, body: Bytes) -> Re
                 "segments":[{"text":" hay quórum","avg_logprob":-0.105,"no_speech_prob":0.01}]}"#,
         ),
         Mood::EnglishOnly if field(&body, "language").is_some() => say(400, "unknown language"),
+        Mood::Wordless if field(&body, "prompt").is_some() => say(400, "no prompt"),
+        Mood::Wordless => say(200, r#"{"text":"hay quórum"}"#),
         Mood::OtherLanguage | Mood::EnglishOnly => {
             say(200, r#"{"language":"english","text":"good morning"}"#)
         }
@@ -126,11 +129,20 @@ fn engine(url: &str) -> OpenAi {
 
 /// Asks as a worker does, from a thread of its own.
 async fn ask(engine: &OpenAi, language: Option<&'static str>) -> Result<Heard, SpeechError> {
+    ask_with(engine, language, None).await
+}
+
+/// As [`ask`], with words that are likely to be said.
+async fn ask_with(
+    engine: &OpenAi,
+    language: Option<&'static str>,
+    words: Option<&'static str>,
+) -> Result<Heard, SpeechError> {
     let engine = engine.clone();
     let asked = tokio::task::spawn_blocking(move || {
         let samples = vec![0.25; 16_000];
         let mut recogniser = engine.recogniser().expect("always");
-        recogniser.recognise(Speech { samples: &samples, language })
+        recogniser.recognise(Speech { samples: &samples, language, words })
     });
     asked.await.expect("no panic")
 }
@@ -197,6 +209,29 @@ async fn a_language_that_a_server_does_not_know_is_recognised_by_it() {
     assert_eq!(asked("pt").await, 4, "another language may be known");
     assert_eq!(asked("gn").await, 1, "and nothing is forgotten meanwhile");
     assert_eq!(engine.problem(), None, "one session's language says nothing of the server");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn words_that_are_likely_are_sent_unless_the_server_refuses_them() {
+    let (stub, url) = Stub::start(Mood::Verbose).await;
+    let words = Some("Ñemby, Areguá");
+    ask_with(&engine(&url), Some("es"), words).await.expect("an answer");
+    let sent = |call: usize, name: &str| field(&stub.calls()[call].1, name);
+    assert_eq!(sent(0, "prompt").as_deref(), words);
+    ask(&engine(&url), Some("es")).await.expect("an answer");
+    assert_eq!(sent(1, "prompt"), None);
+    let (stub, url) = Stub::start(Mood::Wordless).await;
+    let engine = engine(&url);
+    // The first piece may have met a server that was starting.
+    for calls in [4, 8, 9, 10] {
+        let heard = ask_with(&engine, Some("es"), words).await.expect("an answer");
+        assert_eq!((heard.text.as_str(), stub.calls().len()), ("hay quórum", calls));
+        let (_, last) = stub.calls().pop().expect("a call");
+        assert_eq!(
+            (field(&last, "language").as_deref(), field(&last, "prompt")),
+            (Some("es"), None)
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

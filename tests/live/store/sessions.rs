@@ -52,7 +52,11 @@ async fn a_session_reads_back_as_it_was_stored(fixture: Fixture) {
         media_policy: Some(MediaPolicy::Floor),
         start_with_assembly: true,
         recording: RecordingPolicy { enabled: true, retention_days: 30 },
-        transcription: TranscriptionPolicy { enabled: true, language: Some("es-CO".to_owned()) },
+        transcription: TranscriptionPolicy {
+            enabled: true,
+            language: Some("es-CO".to_owned()),
+            glossary: vec!["Ñemby \"'); --".to_owned(), "🏛".to_owned()],
+        },
         speaking: SpeakingPolicy {
             default_turn_s: 60,
             max_turn_s: u32::MAX,

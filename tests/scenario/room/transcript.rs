@@ -39,7 +39,10 @@ impl Hall {
     fn transcribed(moderation: ModerationMode) -> Self {
         let mut hall = Self::new(moderation);
         let language = Some("es".to_owned());
-        hall.patch(|info| info.transcription = TranscriptionPolicy { enabled: true, language });
+        hall.patch(|info| {
+            info.transcription =
+                TranscriptionPolicy { enabled: true, language, glossary: Vec::new() }
+        });
         hall
     }
 
@@ -408,7 +411,9 @@ fn members_are_told_whether_and_in_what_language_there_is_text() {
     };
     assert_eq!(state(&hall, true), ("off".to_owned(), None));
     let language = Some("pt".to_owned());
-    hall.patch(|info| info.transcription = TranscriptionPolicy { enabled: true, language });
+    hall.patch(|info| {
+        info.transcription = TranscriptionPolicy { enabled: true, language, glossary: Vec::new() }
+    });
     assert_eq!(state(&hall, true), ("on".to_owned(), Some("pt".to_owned())));
     assert_eq!(state(&hall, false), ("unavailable".to_owned(), Some("pt".to_owned())));
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use cabildo::domain::id::{SessionId, SessionKey, TenantId, TrackId};
 use cabildo::domain::media::{Codec, TrackSource};
 use cabildo::sfu::tap::{TapItem, TapKind};
-use cabildo::transcriber::engine::{Engine, HeardTrack, Output, Piece, Unheard};
+use cabildo::transcriber::engine::{Engine, Expected, HeardTrack, Output, Piece, Unheard};
 
 use crate::speech::{LEVEL_ID, PACKET, PAYLOAD_TYPE, Sound, rtp};
 
@@ -13,6 +13,10 @@ use crate::speech::{LEVEL_ID, PACKET, PAYLOAD_TYPE, Sound, rtp};
 pub(super) const BEGUN_US: u64 = 1_800_000_000_000_000;
 /// Microseconds of a packet.
 pub(super) const PACKET_US: u64 = 20_000;
+
+fn spanish() -> Expected {
+    Expected { language: Some("es".to_owned()), words: Some("Ñemby, Areguá".into()) }
+}
 
 pub(super) fn key() -> SessionKey {
     SessionKey::new(TenantId::generate(), SessionId::generate())
@@ -45,7 +49,7 @@ impl Scene {
         let (key, microphone) = (key(), microphone("ana"));
         let track = microphone.track;
         let mut engine = Engine::new();
-        assert!(engine.open_session(key, Some("es".to_owned())));
+        assert!(engine.open_session(key, spanish()));
         assert!(engine.add_track(key, microphone));
         let mut scene = Self {
             engine,

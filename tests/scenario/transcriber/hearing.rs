@@ -2,6 +2,7 @@
 
 use cabildo::domain::transcript::GapCause;
 use cabildo::sfu::tap::TapKind;
+use cabildo::transcriber::engine::Expected;
 
 use super::fixture::{BEGUN_US, PACKET_US, SAMPLES, Scene, key, loses, microphone, seconds};
 use crate::speech::{Sound, encode, samples, silence};
@@ -364,11 +365,11 @@ fn a_track_that_is_listened_to_again_does_not_end_with_its_first_tap() {
     let (key, microphone) = (key(), microphone("ana"));
     let mut scene = Scene::new();
     scene.track = microphone.track;
-    assert!(scene.engine.open_session(key, None));
+    assert!(scene.engine.open_session(key, Expected::default()));
     assert!(scene.engine.add_track(key, microphone.clone()));
     scene.engine.close_session(key);
     assert!(scene.engine.hears(key), "its last packets may still come");
-    assert!(scene.engine.open_session(key, None));
+    assert!(scene.engine.open_session(key, Expected::default()));
     assert!(scene.engine.add_track(key, microphone));
     scene.give(TapKind::Ended);
     scene.pass(1_000_000);

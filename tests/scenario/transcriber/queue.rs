@@ -19,6 +19,7 @@ fn piece(key: SessionKey, track: TrackId, to_ms: u64) -> Piece {
         user: "ana".parse().expect("a user"),
         track,
         language: None,
+        words: None,
         samples: vec![0.0; 16],
         from: at(0),
         to: at(to_ms),

@@ -13,6 +13,7 @@ use cabildo::domain::session::TranscriptionPolicy;
 use cabildo::domain::transcript::{GapCause, Transcribed};
 use cabildo::sfu::SfuError;
 use cabildo::sfu::tap::{TapBatch, TapItem, TapKind, TapSink};
+use cabildo::transcriber::engine::WORDS_BYTES_MAX;
 use cabildo::transcriber::speech::fallback::Fallback;
 use cabildo::transcriber::speech::{Heard, Recogniser, Speech, SpeechEngine, SpeechError};
 use cabildo::transcriber::{
@@ -136,6 +137,9 @@ impl SpeechEngine for Scripted {
 
 impl Recogniser for Scripted {
     fn recognise(&mut self, speech: Speech<'_>) -> Result<Heard, SpeechError> {
+        let words = speech.words.expect("the session has a glossary");
+        assert!(words.starts_with("avenida 000, avenida 001, ") && words.len() <= WORDS_BYTES_MAX);
+        assert!(words.split(", ").all(|word| word.len() == "avenida 000".len()), "whole words");
         let text = match self {
             Self::Understands => "hay quórum",
             Self::HearsNothing => "",
@@ -175,7 +179,8 @@ impl Story {
     }
 
     async fn policy(&self, enabled: bool) {
-        let policy = TranscriptionPolicy { enabled, language: Some("es-PY".to_owned()) };
+        let glossary = (0..100).map(|it| format!("avenida {it:03}")).collect();
+        let policy = TranscriptionPolicy { enabled, language: Some("es-PY".to_owned()), glossary };
         self.transcriber.set_policy(self.key, policy).await;
     }
 

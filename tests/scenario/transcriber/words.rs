@@ -1,7 +1,7 @@
 //! Recorded phrases in three languages, as packets with losses, through the real model to text.
 
 use cabildo::transcriber::speech::whisper::Whisper;
-use cabildo::transcriber::speech::{Speech, SpeechEngine as _};
+use cabildo::transcriber::speech::{Speech, SpeechEngine as _, SpeechError};
 
 use super::fixture::{Scene, loses};
 use crate::speech::{encode, model, phrases, samples, silence};
@@ -21,7 +21,7 @@ fn recorded_phrases_become_exactly_their_words_with_five_percent_loss() {
                 .iter()
                 .map(|piece| {
                     let language = Some(phrase.language.as_str());
-                    let speech = Speech { samples: &piece.samples, language };
+                    let speech = Speech { samples: &piece.samples, language, words: None };
                     let heard = recogniser.recognise(speech).expect("an answer");
                     assert!((0.0..=1.0).contains(&heard.confidence), "{}", heard.confidence);
                     assert_eq!(heard.language, phrase.language);
@@ -37,6 +37,38 @@ fn recorded_phrases_become_exactly_their_words_with_five_percent_loss() {
     }
 }
 
+fn speech<'a>(samples: &'a [f32], language: Option<&'a str>) -> Speech<'a> {
+    Speech { samples, language, words: None }
+}
+
+#[test]
+fn words_that_are_expected_are_taken_whatever_their_number() {
+    let whisper = Whisper::load(&model()).expect("the model");
+    let mut recogniser = whisper.recogniser().expect("a state");
+    let mut scene = Scene::new();
+    scene.say(&encode(&[samples("es-hay-quorum.wav"), silence(1)].concat()));
+    let sound = &scene.pieces[0].samples;
+    let long = ["avenida Mariscal López"; 200].join(", ");
+    for words in [
+        "Ñemby, Areguá",
+        "",
+        &long,
+        &"Ñ".repeat(10_000),
+        ", , ,",
+        "a\0b",
+        "<|endoftext|>",
+        "[_EOT_]",
+    ] {
+        let speech = Speech { words: Some(words), ..speech(sound, Some("es")) };
+        // The model of the tests was not trained with words before the speech.
+        let heard = recogniser.recognise(speech);
+        assert!(matches!(heard, Ok(_) | Err(SpeechError::Failed(_))), "{heard:?}");
+    }
+    // What one piece was told is not told with the next.
+    let heard = recogniser.recognise(speech(sound, Some("es"))).expect("an answer");
+    assert_eq!(heard.text, "hay quórum");
+}
+
 #[test]
 fn the_language_is_recognised_when_nobody_says_it() {
     let whisper = Whisper::load(&model()).expect("the model");
@@ -44,13 +76,13 @@ fn the_language_is_recognised_when_nobody_says_it() {
     let mut scene = Scene::new();
     scene.say(&encode(&[samples("en-point-of-order.wav"), silence(1)].concat()));
     let piece = &scene.pieces[0];
-    let heard = recogniser.recognise(Speech { samples: &piece.samples, language: None });
+    let heard = recogniser.recognise(speech(&piece.samples, None));
     let heard = heard.expect("an answer");
     assert_eq!((heard.text.as_str(), heard.language.as_str()), ("point of order", "en"));
     // A tag that whisper.cpp does not know is no reason to fail.
-    let odd = recogniser.recognise(Speech { samples: &piece.samples, language: Some("x-\0y") });
+    let odd = recogniser.recognise(speech(&piece.samples, Some("x-\0y")));
     assert_eq!(odd.expect("an answer").text, "point of order");
-    let regional = Speech { samples: &piece.samples, language: Some("en-GB") };
+    let regional = speech(&piece.samples, Some("en-GB"));
     assert_eq!(recogniser.recognise(regional).expect("an answer").language, "en-GB");
 }
 
@@ -59,7 +91,7 @@ fn sound_of_any_length_and_kind_is_taken() {
     let whisper = Whisper::load(&model()).expect("the model");
     let mut recogniser = whisper.recogniser().expect("a state");
     for samples in [vec![], vec![0.0; 1], vec![1.0; 256], vec![-1.0; 8 * 16_000 + 256]] {
-        let heard = recogniser.recognise(Speech { samples: &samples, language: Some("es") });
+        let heard = recogniser.recognise(speech(&samples, Some("es")));
         assert!(heard.is_ok(), "{} samples: {heard:?}", samples.len());
     }
 }
@@ -90,6 +122,6 @@ fn files_that_are_no_model_are_refused() {
     std::fs::write(&file, b"GGUF").expect("a file");
     let mut recogniser = whisper.recogniser().expect("a state");
     let silence = vec![0.0; 32_000];
-    let silence = Speech { samples: &silence, language: Some("es") };
+    let silence = speech(&silence, Some("es"));
     assert_eq!(recogniser.recognise(silence).expect("an answer").text, "");
 }
