@@ -349,7 +349,8 @@ async fn a_refusal_of_one_changes_nothing_for_those_who_ask_with_them() {
     assert_eq!(wrong.0, Err(RoomError::NothingToResume), "a wrong secret");
     assert_eq!(future.0, Err(RoomError::NothingToResume), "events that there are not");
     assert_eq!(right.0, Ok(()));
-    let (_again, _outbound) = resume(request(&ana, 1, seq)).await;
+    let (again, _outbound) = Box::pin(resume(request(&ana, 1, seq))).await;
+    assert_eq!(again, Ok(()), "the refusals changed nothing");
     rooms.shutdown().await;
 }
 

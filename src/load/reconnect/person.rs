@@ -364,7 +364,7 @@ mod tests {
     fn everybody_has_a_loopback_address_of_their_own() {
         let addresses: BTreeSet<Ipv4Addr> = (0..10_000).map(own_address).collect();
         assert_eq!(addresses.len(), 10_000);
-        assert!(addresses.iter().all(|address| address.is_loopback()));
+        assert!(addresses.iter().all(Ipv4Addr::is_loopback));
         let ends: BTreeSet<u8> = addresses.iter().map(|address| address.octets()[3]).collect();
         assert!(!ends.contains(&0) && !ends.contains(&255), "{ends:?}");
     }

@@ -83,7 +83,7 @@ pub(crate) async fn ending_token(
         jkt: None,
     };
     let life = Duration::from_secs(u64::from(TOKEN_LIFETIME_S));
-    let issued_at = Clock::system().now().before(life - left);
+    let issued_at = Clock::system().now().before(life.saturating_sub(left));
     issuer.issue(&request, issued_at).expect("issued").access_token
 }
 

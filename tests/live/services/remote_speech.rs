@@ -91,7 +91,6 @@ async fn answer(State(stub): State<Stub>, headers: HeaderMap, body: Bytes) -> Re
         ),
         Mood::EnglishOnly if field(&body, "language").is_some() => say(400, "unknown language"),
         Mood::Wordless if field(&body, "prompt").is_some() => say(400, "no prompt"),
-        Mood::Wordless => say(200, r#"{"text":"hay quórum"}"#),
         Mood::OtherLanguage | Mood::EnglishOnly => {
             say(200, r#"{"language":"english","text":"good morning"}"#)
         }
@@ -99,7 +98,7 @@ async fn answer(State(stub): State<Stub>, headers: HeaderMap, body: Bytes) -> Re
         Mood::Tokens if format == "verbose_json" => say(400, r#"{"error":"response_format"}"#),
         Mood::Tokens => say(200, r#"{"text":"hay quórum","logprobs":[{"logprob":-0.105}]}"#),
         Mood::Plain if format == "verbose_json" || has_more => say(422, "no"),
-        Mood::Plain => say(200, r#"{"text":"hay quórum"}"#),
+        Mood::Plain | Mood::Wordless => say(200, r#"{"text":"hay quórum"}"#),
         Mood::Silent => {
             tokio::time::sleep(Duration::from_hours(1)).await;
             say(200, "{}")
