@@ -176,9 +176,9 @@ impl Assembly {
         let (sink, mut outbound) = mpsc::channel(4_096);
         tokio::spawn(async move {
             while let Some(message) = outbound.recv().await {
-                let is_turn =
-                    matches!(&message, Outbound::Told(text) if text.contains("\"turned\":true"));
-                if is_turn && told.send(()).is_err() {
+                let is_turn = |text: &Arc<str>| text.contains("\"turned\":true");
+                let Outbound::Told(texts) = message else { continue };
+                if texts.iter().any(is_turn) && told.send(()).is_err() {
                     break;
                 }
             }

@@ -226,7 +226,7 @@ fn laid_out(objects: &[&[u8]]) -> Vec<u8> {
     let mut pdf = b"%PDF-1.7\n".to_vec();
     let mut table = format!("xref\n1 {}\n", objects.len());
     for (number, object) in (1..).zip(objects) {
-        table += &format!("{:010} 00000 n \n", pdf.len());
+        table.extend([format!("{:010} 00000 n \n", pdf.len())]);
         pdf.extend(format!("{number} 0 obj\n").bytes());
         pdf.extend(*object);
         pdf.extend(b"\nendobj\n");
