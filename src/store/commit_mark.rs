@@ -1,4 +1,4 @@
-//! Finding out whether a transaction was committed of whose COMMIT no answer came. Such a transaction
+//! Finding out whether a transaction was committed when its COMMIT got no answer. Such a transaction
 //! writes a row of its own, its mark, and whoever commits it looks at the row afterwards. So what was
 //! answered with an error has not happened, and does not happen later either.
 
@@ -11,7 +11,7 @@ use sea_orm::sea_query::{Expr, OnConflict, Query};
 use crate::domain::id::TenantId;
 use crate::domain::store_error::StoreError;
 use crate::store::connect::Store;
-use crate::store::probe::TABLE;
+use crate::store::probe::{self, TABLE};
 use crate::store::tenant_tx::TenantTx;
 
 /// Pause between two tries to find out. Raising it makes callers wait longer once the database is back.
@@ -76,10 +76,15 @@ impl CommitMark {
     }
 
     /// Looks at the row in a transaction that waits for the one that was marked: on PostgreSQL it
-    /// may still be committing for a connection that was cut. On SQLite this one is written over what
-    /// a commit whose sync failed has left behind the end of the write-ahead log.
+    /// may still be committing for a connection that was cut.
     async fn is_committed(&self, tenant: TenantId) -> Result<bool, StoreError> {
         let tx = TenantTx::write_from_reserve(&self.store, tenant).await?;
+        if self.store.writer.is_some() {
+            // A commit whose sync failed stays in SQLite's write-ahead log behind its end, and would
+            // be valid after a crash. This one is written over it; the look alone changes no page,
+            // and nothing would be written.
+            probe::write_in(tx.connection()).await?;
+        }
         let look = Query::insert()
             .into_table(TABLE)
             .columns(["id", "writes"])
