@@ -121,7 +121,10 @@ impl TenantTx {
     /// committed.
     pub(super) async fn commit(self) -> Result<(), StoreError> {
         let Self { transaction, tenant, writer, mark } = self;
-        let Err(error) = transaction.commit().await else { return Ok(()) };
+        let Err(error) = transaction.commit().await else {
+            mark.into_iter().for_each(CommitMark::give_back);
+            return Ok(());
+        };
         drop(writer);
         match mark {
             Some(mark) => Box::pin(mark.resolve(tenant, error.into())).await,
@@ -136,7 +139,9 @@ impl TenantTx {
 
     /// Rolls the transaction back.
     pub(super) async fn rollback(self) -> Result<(), StoreError> {
-        Ok(self.transaction.rollback().await?)
+        self.transaction.rollback().await?;
+        self.mark.into_iter().for_each(CommitMark::give_back);
+        Ok(())
     }
 }
 

@@ -9,12 +9,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cabildo::domain::id::{RecordedTrackId, SessionKey, TenantId};
+use cabildo::domain::id::{RecordedTrackId, SessionId, SessionKey, TenantId};
 use cabildo::domain::session::Session;
 use cabildo::domain::store_error::StoreError;
 use cabildo::recorder::repository::{RecordedGap, RecordingRepository as _};
 use cabildo::room::journal::{JournalEvent, RoomJournal as _, StoredChange};
-use cabildo::sessions::{FixedLimits, SessionService};
+use cabildo::sessions::{FixedLimits, SessionFilter, SessionRepository as _, SessionService};
 use cabildo::store::{OnConnect, Store, StoreOptions};
 use tempfile::TempDir;
 
@@ -43,7 +43,12 @@ enum Outcome {
 /// A store on the disk, and what was written to it.
 struct Work {
     store: Store,
+    service: SessionService,
     session: Session,
+    /// Those of the tenant that were acknowledged; no others may be there.
+    sessions: BTreeSet<SessionId>,
+    /// Whether sessions are created too: that waits until the disk works.
+    creates: bool,
     track: RecordedTrackId,
     next_gap: u64,
     /// The `seq` of the room.
@@ -69,9 +74,13 @@ impl Work {
         let limits = FixedLimits::default();
         let service = SessionService::new(Arc::new(store.clone()), Arc::new(limits), Vec::new());
         let session = service.create(new_session(TenantId::generate()), NOW).await;
+        let session = session.expect("created");
         Self {
             store,
-            session: session.expect("created"),
+            service,
+            sessions: BTreeSet::from([session.id]),
+            session,
+            creates: true,
             track: RecordedTrackId::random(),
             next_gap: 0,
             seq: 0,
@@ -81,6 +90,20 @@ impl Work {
             refused_events: BTreeSet::new(),
             unsure: false,
             why: String::new(),
+        }
+    }
+
+    /// Creates a session, which is not told to have failed before it is known that it has.
+    async fn create(&mut self) -> Outcome {
+        match self.service.create(new_session(self.session.tenant_id), NOW).await {
+            Ok(session) => {
+                self.sessions.insert(session.id);
+                Outcome::Acknowledged
+            }
+            Err(error) => {
+                self.why = format!("a session: {error}");
+                Outcome::Refused
+            }
         }
     }
 
@@ -142,6 +165,10 @@ impl Work {
     }
 
     async fn writes(&mut self) -> bool {
+        // Nothing is written after a refusal, which would be written over what it left.
+        if self.creates && self.create().await != Outcome::Acknowledged {
+            return false;
+        }
         let mut all = true;
         for write in 0..WRITES {
             // A room of which it is not known what it holds is loaded anew before it goes on.
@@ -168,6 +195,10 @@ impl Work {
         let (tenant, id) = (self.session.tenant_id, self.session.id);
         let gaps = store.gaps(SessionKey::new(tenant, id)).await.expect("read");
         let gaps: BTreeSet<u64> = gaps.into_iter().map(|gap| gap.from_ms).collect();
+        let (filter, all) = (SessionFilter::default(), u32::MAX);
+        let sessions = store.list(tenant, &filter, None, all).await.expect("read");
+        let sessions: BTreeSet<_> = sessions.into_iter().map(|session| session.id).collect();
+        assert_eq!(sessions, self.sessions, "{when}: sessions that were acknowledged");
         let lost: Vec<_> = self.gaps.difference(&gaps).collect();
         assert!(lost.is_empty(), "{when}: gaps were acknowledged and are not there: {lost:?}");
         let events =
@@ -209,6 +240,7 @@ async fn attack(
     (error, first, times): ((&str, u64), u64, u64),
 ) -> bool {
     let when = format!("{} at operation {first} and {times} in all", error.0);
+    work.creates = times != FOR_EVER;
     disk.fail(error.1, first, times);
     let all = tokio::time::timeout(PATIENCE, work.writes()).await;
     let all = all.unwrap_or_else(|_| panic!("{when}: the store hangs"));
@@ -222,6 +254,7 @@ async fn attack(
         work.check(&store, &format!("{when}, after a crash")).await;
         store.close().await.expect("closed");
     }
+    work.creates = true;
     work.store.check_writable().await.unwrap_or_else(|error| panic!("{when}: {error}"));
     if work.unsure {
         work.load().await;
