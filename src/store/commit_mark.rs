@@ -3,6 +3,7 @@
 //! answered with an error has not happened, and does not happen later either.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,16 +23,35 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// a transaction of a connection that was cut, which whoever uses the row next would wait for.
 const REST: Duration = Duration::from_mins(1);
 
-/// The rows that one process uses in turn. Those of a process that has ended stay, some dozens of
-/// bytes each.
-#[derive(Default)]
+/// Longest time of one look, so that one that gets no answer does not keep others from looking.
+/// Longer than a statement may run.
+const LOOK_TIME_MAX: Duration = Duration::from_secs(15);
+
+/// The rows that one process uses in turn: as many as there are marked transactions at once. Those
+/// that wait to be looked at hold no connection; no more begin while they are as many as there are
+/// connections. The rows of a process that has ended stay, some dozens of bytes each.
 pub(super) struct CommitMarks {
     /// Those whose transactions are over, the last one first; then those that rest, the oldest one
     /// first.
     rows: Mutex<VecDeque<Row>>,
+    /// How many transactions there are of which it is not known whether they were committed.
+    unresolved: AtomicUsize,
+    /// So many of them that no more begin.
+    unresolved_max: usize,
+    /// Whoever looks holds this.
+    turn: tokio::sync::Mutex<()>,
 }
 
 impl CommitMarks {
+    pub(super) fn new(unresolved_max: usize) -> Self {
+        Self {
+            rows: Mutex::default(),
+            unresolved: AtomicUsize::new(0),
+            unresolved_max,
+            turn: tokio::sync::Mutex::default(),
+        }
+    }
+
     fn rows(&self) -> MutexGuard<'_, VecDeque<Row>> {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -57,14 +77,19 @@ pub(super) struct CommitMark {
 }
 
 impl CommitMark {
-    /// A mark that no other transaction has.
-    pub(super) fn take(store: &Store) -> Self {
+    /// A mark that no other transaction has. There is none while too many transactions wait to be
+    /// looked at.
+    pub(super) fn take(store: &Store) -> Result<Self, StoreError> {
+        if store.marks.unresolved.load(Ordering::Relaxed) >= store.marks.unresolved_max {
+            let why = "what became of earlier changes is not known yet";
+            return Err(StoreError::Unavailable(why.to_owned()));
+        }
         let is_free = |row: &mut Row| row.rests_since.is_none_or(|since| since.elapsed() > REST);
         let free = store.marks.rows().pop_front_if(is_free);
         // The row of the probe and those of other processes have other numbers.
         let fresh = || Row { id: rand::random_range(i64::MIN..0), uses: 0, rests_since: None };
         let Row { id, uses, .. } = free.unwrap_or_else(fresh);
-        Self { store: store.without_fence(), id, uses: uses + 1, is_over: false }
+        Ok(Self { store: store.without_fence(), id, uses: uses + 1, is_over: false })
     }
 
     /// Lets the row be used again at once, because the transaction is over.
@@ -84,21 +109,10 @@ impl CommitMark {
         Ok(())
     }
 
-    /// Finds out whether its transaction was committed, which then is so for ever, and waits for the
-    /// database as long as that takes. `error` is what its COMMIT failed with.
-    pub(super) async fn resolve(
-        self,
-        tenant: TenantId,
-        error: StoreError,
-    ) -> Result<(), StoreError> {
-        let committed = loop {
-            match self.is_committed(tenant).await {
-                Ok(committed) => break committed,
-                Err(_) => tokio::time::sleep(PAUSE).await,
-            }
-        };
-        self.give_back();
-        if committed { Ok(()) } else { Err(error) }
+    /// Counts its transaction among those of which it is not known whether they were committed.
+    pub(super) fn unresolved(self) -> Unresolved {
+        self.store.marks.unresolved.fetch_add(1, Ordering::Relaxed);
+        Unresolved(self)
     }
 
     /// Looks at the row in a transaction that waits for the one that was marked: on PostgreSQL it
@@ -124,6 +138,41 @@ impl CommitMark {
         let uses: i64 = row.map_or(Ok(0), |row| row.try_get("", "writes"))?;
         tx.commit_unsettled().await?;
         Ok(uses == self.uses)
+    }
+}
+
+/// The mark of a transaction whose COMMIT got no answer.
+pub(super) struct Unresolved(CommitMark);
+
+impl Unresolved {
+    /// Finds out whether its transaction was committed, which then is so for ever, and waits for the
+    /// database as long as that takes. `error` is what its COMMIT failed with.
+    pub(super) async fn resolve(
+        mut self,
+        tenant: TenantId,
+        error: StoreError,
+    ) -> Result<(), StoreError> {
+        let committed = self.look_until_known(tenant).await;
+        self.0.is_over = true;
+        if committed { Ok(()) } else { Err(error) }
+    }
+
+    /// One task looks at a time, so that many of them don't keep others from the database.
+    async fn look_until_known(&self, tenant: TenantId) -> bool {
+        loop {
+            let _turn = self.0.store.marks.turn.lock().await;
+            let look = Box::pin(self.0.is_committed(tenant));
+            if let Ok(Ok(committed)) = tokio::time::timeout(LOOK_TIME_MAX, look).await {
+                return committed;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+impl Drop for Unresolved {
+    fn drop(&mut self) {
+        self.0.store.marks.unresolved.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -78,13 +78,15 @@ impl Store {
         if engine == Engine::Postgres {
             roles::check(&connection).await?;
         }
+        let connections =
+            if engine == Engine::Postgres { options.max_connections.max(1) } else { 1 };
         let writer = (engine != Engine::Postgres).then(|| Arc::new(Mutex::new(())));
         Ok(Self {
             connection,
             writer,
             swept_at_us: Arc::new(AtomicI64::new(0)),
             reserve: DiskReserve::of(options, engine)?.map(Arc::new),
-            marks: Arc::default(),
+            marks: Arc::new(CommitMarks::new(usize::try_from(connections).unwrap_or(usize::MAX))),
             fence: None,
             arrival: None,
         })

@@ -87,7 +87,7 @@ impl TenantTx {
     /// whose failure is told to somebody who may ask again. Whoever repeats the same change by
     /// themselves needs no mark.
     pub(super) async fn marked(mut self, store: &Store) -> Result<Self, StoreError> {
-        let mark = CommitMark::take(store);
+        let mark = CommitMark::take(store)?;
         mark.write(&self.transaction).await?;
         self.mark = Some(mark);
         Ok(self)
@@ -125,6 +125,8 @@ impl TenantTx {
             mark.into_iter().for_each(CommitMark::give_back);
             return Ok(());
         };
+        // Counted before the next writer begins.
+        let mark = mark.map(CommitMark::unresolved);
         drop(writer);
         match mark {
             Some(mark) => Box::pin(mark.resolve(tenant, error.into())).await,
