@@ -202,6 +202,9 @@ impl App {
         let grace = Duration::from_secs(base.config.limits.shutdown_grace_s.into());
         doors.drain();
         delivery.drain();
+        // What follows would wait for a database that is away, and rooms and recordings would not be
+        // closed.
+        base.store.stop_waiting();
         let rest = async {
             clock.shutdown().await;
             kafka.shutdown().await;

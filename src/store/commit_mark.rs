@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use sea_orm::ConnectionTrait;
 use sea_orm::sea_query::{Expr, OnConflict, Query};
+use tokio_util::sync::CancellationToken;
 
 use crate::domain::id::TenantId;
 use crate::domain::store_error::StoreError;
@@ -40,6 +41,8 @@ pub(super) struct CommitMarks {
     unresolved_max: usize,
     /// Whoever looks holds this.
     turn: tokio::sync::Mutex<()>,
+    /// Ends every wait to find out.
+    stopping: CancellationToken,
 }
 
 impl CommitMarks {
@@ -49,7 +52,14 @@ impl CommitMarks {
             unresolved: AtomicUsize::new(0),
             unresolved_max,
             turn: tokio::sync::Mutex::default(),
+            stopping: CancellationToken::new(),
         }
+    }
+
+    /// From now on nobody waits to find out: what became of a transaction whose COMMIT gets no answer
+    /// stays unknown.
+    pub(super) fn stop_waiting(&self) {
+        self.stopping.cancel();
     }
 
     fn rows(&self) -> MutexGuard<'_, VecDeque<Row>> {
@@ -146,13 +156,16 @@ pub(super) struct Unresolved(CommitMark);
 
 impl Unresolved {
     /// Finds out whether its transaction was committed, which then is so for ever, and waits for the
-    /// database as long as that takes. `error` is what its COMMIT failed with.
+    /// database as long as that takes, or until the server stops. `error` is what its COMMIT failed
+    /// with.
     pub(super) async fn resolve(
         mut self,
         tenant: TenantId,
         error: StoreError,
     ) -> Result<(), StoreError> {
-        let committed = self.look_until_known(tenant).await;
+        let stopping = self.0.store.marks.stopping.clone();
+        let found = stopping.run_until_cancelled(self.look_until_known(tenant)).await;
+        let Some(committed) = found else { return Err(StoreError::Unknown(error.to_string())) };
         self.0.is_over = true;
         if committed { Ok(()) } else { Err(error) }
     }
@@ -186,5 +199,73 @@ impl Drop for CommitMark {
         } else {
             rows.push_back(row);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::secret::Secret;
+    use crate::store::options::StoreOptions;
+
+    fn failure() -> StoreError {
+        StoreError::Unavailable("the answer got lost".to_owned())
+    }
+
+    async fn store() -> Store {
+        let url = Secret::new("sqlite::memory:".to_owned());
+        Store::connect(&StoreOptions::new(url)).await.expect("connected")
+    }
+
+    async fn committed(store: &Store) {
+        let tx = TenantTx::write(store, TenantId::generate()).await.expect("begun");
+        tx.marked(store).await.expect("marked").commit().await.expect("committed");
+    }
+
+    fn ids(store: &Store) -> Vec<i64> {
+        store.marks.rows().iter().map(|row| row.id).collect()
+    }
+
+    #[tokio::test]
+    async fn a_row_is_used_again_when_its_transaction_is_over_and_rests_otherwise() {
+        let store = store().await;
+        committed(&store).await;
+        let first = ids(&store);
+        committed(&store).await;
+        assert_eq!(ids(&store), first, "a row that is free");
+        let tx = TenantTx::write(&store, TenantId::generate()).await.expect("begun");
+        drop(tx.marked(&store).await.expect("marked"));
+        committed(&store).await;
+        let both = ids(&store);
+        assert_eq!(both.len(), 2, "a row of its own, since the first one rests");
+        assert_eq!(both[1], first[0], "what rests is behind what is free");
+        committed(&store).await;
+        assert_eq!(ids(&store), both, "the row that is free");
+    }
+
+    #[tokio::test]
+    async fn no_change_begins_while_an_earlier_one_is_not_known() {
+        let store = store().await;
+        let tenant = TenantId::generate();
+        let earlier = CommitMark::take(&store).expect("a mark").unresolved();
+        let tx = TenantTx::write(&store, tenant).await.expect("begun");
+        let refused = tx.marked(&store).await.err();
+        assert!(matches!(refused, Some(StoreError::Unavailable(_))), "{refused:?}");
+        let outcome = earlier.resolve(tenant, failure()).await;
+        assert_eq!(outcome, Err(failure()), "it was not committed");
+        committed(&store).await;
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_an_outcome_once_the_server_stops() {
+        let store = store().await;
+        let tenant = TenantId::generate();
+        let mark = CommitMark::take(&store).expect("a mark").unresolved();
+        // Nobody can look while another transaction writes.
+        let _writing = store.writer().await;
+        let waiting = tokio::spawn(mark.resolve(tenant, failure()));
+        store.stop_waiting();
+        let outcome = waiting.await.expect("no panic");
+        assert!(matches!(outcome, Err(StoreError::Unknown(_))), "{outcome:?}");
     }
 }

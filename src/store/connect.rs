@@ -120,6 +120,12 @@ impl Store {
         self.reserve.as_ref().map_or(Ok(()), |reserve| reserve.check())
     }
 
+    /// Lets nobody wait any longer to find out what became of a change while the database is away:
+    /// such a change fails with [`StoreError::Unknown`]. Done first when the server stops.
+    pub fn stop_waiting(&self) {
+        self.marks.stop_waiting();
+    }
+
     /// Closes every connection, waiting for those in use.
     pub async fn close(self) -> Result<(), StoreError> {
         Ok(self.connection.close().await?)
