@@ -24,6 +24,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// a transaction of a connection that was cut, which whoever uses the row next would wait for.
 const REST: Duration = Duration::from_mins(1);
 
+/// Longest time that a look waits on PostgreSQL for a transaction that is not over.
+const LOCK_TIME_MAX: &str = "SET LOCAL lock_timeout = '1s'";
 /// Longest time of one look, so that one that gets no answer does not keep others from looking.
 /// Longer than a statement may run.
 const LOOK_TIME_MAX: Duration = Duration::from_secs(15);
@@ -134,6 +136,9 @@ impl CommitMark {
             // be valid after a crash. This one is written over it; the look alone changes no page,
             // and nothing would be written.
             probe::write_in(tx.connection()).await?;
+        } else {
+            // A transaction that still holds the row does not keep a connection busy for long.
+            tx.connection().execute_unprepared(LOCK_TIME_MAX).await?;
         }
         let look = Query::insert()
             .into_table(TABLE)

@@ -34,6 +34,9 @@ const SQLITE_CONNECT_TRIES: u32 = 500;
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest time that one statement may run on PostgreSQL, including waiting for locks.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest time that PostgreSQL waits for the next statement of a transaction, whose locks others wait
+/// for: the connection may have been cut without its notice.
+const IDLE_IN_TRANSACTION_MAX: Duration = Duration::from_secs(30);
 
 /// The database of one instance. Cheap to clone; implements the repository traits of the stations.
 #[derive(Clone)]
@@ -68,7 +71,11 @@ impl Store {
             connect
                 .max_connections(options.max_connections.max(1))
                 .acquire_timeout(options.acquire_timeout)
-                .statement_timeout(STATEMENT_TIMEOUT);
+                .statement_timeout(STATEMENT_TIMEOUT)
+                .map_sqlx_postgres_opts(|postgres| {
+                    let idle_ms = IDLE_IN_TRANSACTION_MAX.as_millis().to_string();
+                    postgres.options([("idle_in_transaction_session_timeout", idle_ms)])
+                });
         })
         .await?;
         if engine == Engine::SqliteMemory {
