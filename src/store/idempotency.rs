@@ -175,7 +175,7 @@ async fn finish(
 ) -> Result<(), StoreError> {
     let headers = serde_json::to_string(&answer.headers)
         .map_err(|error| StoreError::Corrupt(error.to_string()))?;
-    let tx = TenantTx::write(store, claim.tenant).await?.marked(store).await?;
+    let tx = TenantTx::write_from_reserve(store, claim.tenant).await?.marked(store).await?;
     let update = Query::update()
         .table(Column::Table)
         .value(Column::Status, i64::from(answer.status))
@@ -190,7 +190,7 @@ async fn finish(
 }
 
 async fn abandon(store: &Store, claim: &Claim, token: ClaimToken) -> Result<(), StoreError> {
-    let tx = TenantTx::write(store, claim.tenant).await?.marked(store).await?;
+    let tx = TenantTx::write_from_reserve(store, claim.tenant).await?.marked(store).await?;
     let delete = Query::delete()
         .from_table(Column::Table)
         .cond_where(is_claim(claim))
