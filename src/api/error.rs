@@ -20,6 +20,9 @@ pub(super) const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 /// Seconds after which a client should try again when a database does not answer.
 const DEPENDENCY_RETRY_AFTER_S: u32 = 5;
+/// The detail that says whether something was done, and its value when that is not known.
+const OUTCOME: &str = "outcome";
+const UNKNOWN: &str = "unknown";
 
 /// A refusal to be sent to the caller.
 #[derive(Debug, Clone)]
@@ -76,6 +79,11 @@ impl ApiError {
             self.headers.push((name, value));
         }
         self
+    }
+
+    /// Whether it says that it is not known whether something was done.
+    pub(super) fn is_outcome_unknown(&self) -> bool {
+        self.details[OUTCOME] == UNKNOWN
     }
 
     pub(super) fn retry_after_s(self, seconds: u32) -> Self {
@@ -248,6 +256,9 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         // The message of the database is logged, but not sent to callers.
         tracing::error!(%error, "the database failed");
+        if matches!(error, StoreError::Unknown(_)) {
+            return outcome_unknown();
+        }
         match error.code() {
             ErrorCode::DependencyUnavailable => {
                 Self::new(ErrorCode::DependencyUnavailable, "the database does not answer")
@@ -355,12 +366,24 @@ pub(super) async fn handle_unknown_method() -> ApiError {
 }
 
 /// The answer to a request that is still being carried out: it may have been done, or may be done
-/// later.
-pub(super) fn not_known_yet() -> ApiError {
+/// later. `has_key` says whether it came with an `Idempotency-Key`, by which it can be repeated.
+pub(super) fn not_known_yet(has_key: bool) -> ApiError {
+    if !has_key {
+        return outcome_unknown();
+    }
     let message = "it is not known yet whether this was done; the same request with the same \
                    Idempotency-Key gets its outcome";
+    unknown(message)
+}
+
+/// The answer to a request of which it stays unknown whether it was done.
+pub(super) fn outcome_unknown() -> ApiError {
+    unknown("it is not known whether this was done; look whether it was before asking again")
+}
+
+fn unknown(message: &str) -> ApiError {
     ApiError::new(ErrorCode::DependencyUnavailable, message)
-        .with_details(json!({"outcome": "unknown"}))
+        .with_details(json!({ OUTCOME: UNKNOWN }))
         .retry_after_s(DEPENDENCY_RETRY_AFTER_S)
 }
 

@@ -1,5 +1,6 @@
 //! Requests with an `Idempotency-Key` are carried out once. Successful answers are stored and
-//! repeated; a refusal frees its key, so that the same request may be tried again.
+//! repeated; a refusal frees its key, so that the same request may be tried again. When it is not known
+//! whether it was carried out, its key stays in use.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -21,7 +22,7 @@ use crate::sessions::{
     ANSWER_BYTES_MAX, Begin, Caller, Claim, ClaimToken, IdempotencyKey, KEPT, StoredAnswer,
 };
 
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Response header that marks a repeated answer.
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// Pause between two tries to store an answer. Raising it keeps keys in use longer once the database
@@ -86,6 +87,8 @@ pub(super) async fn once(
                 finish(in_progress, claim, token, answer).await;
                 Ok(response)
             }
+            // It may have been done, so the key is not free for another try.
+            Err(error) if error.is_outcome_unknown() => Err(error),
             Err(refusal) => {
                 if let Err(error) = api.idempotency.abandon(&claim, token).await {
                     // The key stays in use until its claim is taken over.

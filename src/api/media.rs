@@ -25,7 +25,7 @@ use self::resources::{Resource, Ticket};
 use self::sdp_fragment::Fragment;
 use super::body::{WholeBody, expect_content_type};
 use super::caller::{Credentials, see};
-use super::error::ApiError;
+use super::error::{ApiError, outcome_unknown};
 use super::precondition::IfMatch;
 use super::refusals::{BODY, READER, refusals};
 use super::sessions::session_id;
@@ -85,6 +85,9 @@ const OPEN: &[ErrorCode] = &[
 
 impl From<RoomError> for ApiError {
     fn from(error: RoomError) -> Self {
+        if matches!(error, RoomError::OutcomeUnknown) {
+            return outcome_unknown();
+        }
         let refusal = Self::new(error.code(), error.to_string());
         match error.code() {
             ErrorCode::DependencyUnavailable => refusal.retry_after_s(RETRY_AFTER_S),

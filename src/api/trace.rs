@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use tracing::Instrument as _;
 
 use super::error::{internal_error, not_known_yet};
+use super::idempotency::IDEMPOTENCY_KEY;
 use super::metrics;
 use crate::telemetry::{TraceId, traced};
 
@@ -39,8 +40,9 @@ pub(super) async fn trace(request: Request, next: Next) -> Response {
     let started = Instant::now();
     let work = async {
         let patience = (!request.method().is_safe()).then_some(OUTCOME_TIME_MAX);
+        let has_key = request.headers().contains_key(IDEMPOTENCY_KEY);
         let task = tokio::spawn(traced(trace, next.run(request)).in_current_span());
-        let response = answer_of(task, patience).await;
+        let response = answer_of(task, patience, has_key).await;
         let took = started.elapsed();
         let status = response.status().as_u16();
         metrics::http_request(&route, method, status, took);
@@ -60,7 +62,11 @@ pub(super) async fn trace(request: Request, next: Next) -> Response {
 }
 
 /// What a handler answers, or after a while that its outcome is not known yet; it goes on then.
-async fn answer_of(task: JoinHandle<Response>, patience: Option<Duration>) -> Response {
+async fn answer_of(
+    task: JoinHandle<Response>,
+    patience: Option<Duration>,
+    has_key: bool,
+) -> Response {
     let answer = match patience {
         Some(patience) => tokio::time::timeout(patience, task).await,
         None => Ok(task.await),
@@ -71,7 +77,7 @@ async fn answer_of(task: JoinHandle<Response>, patience: Option<Duration>) -> Re
             tracing::error!("a handler panicked");
             internal_error().into_response()
         }
-        Err(_) => not_known_yet().into_response(),
+        Err(_) => not_known_yet(has_key).into_response(),
     }
 }
 
@@ -139,11 +145,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_gave_no_key_is_told_to_look_before_asking_again() {
+        let mut messages = Vec::new();
+        for has_key in [true, false] {
+            let task = tokio::spawn(std::future::pending());
+            let answer = answer_of(task, Some(Duration::ZERO), has_key).await;
+            let body = to_bytes(answer.into_body(), 4096).await.expect("a body");
+            let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+            assert_eq!(body["details"]["outcome"], "unknown");
+            messages.push(body["message"].as_str().expect("a message").to_owned());
+        }
+        assert!(messages[0].contains("the same Idempotency-Key"), "{messages:?}");
+        assert!(messages[1].contains("look whether it was before asking again"), "{messages:?}");
+    }
+
+    #[tokio::test]
     async fn a_change_that_takes_too_long_is_told_to_be_pending_and_goes_on() {
         let waiting = Waiting::default();
         let handler = waiting.routes().oneshot(request(Method::POST));
         let task = tokio::spawn(async move { handler.await.expect("an answer") });
-        let answer = answer_of(task, Some(Duration::ZERO)).await;
+        let answer = answer_of(task, Some(Duration::ZERO), true).await;
         assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert!(answer.headers().contains_key("retry-after"));
         let body = to_bytes(answer.into_body(), 4096).await.expect("a body");

@@ -15,8 +15,9 @@ use crate::domain::time::Timestamp;
 /// How long an answer is kept for repetitions. Afterwards its key is free. The rate limit for
 /// writes times this bounds what one caller can store.
 pub const KEPT: Duration = Duration::from_hours(24);
-/// Age at which an unfinished claim may be taken over, since its process has probably died. Must be
-/// longer than any request may run.
+/// Age at which an unfinished claim may be taken over, since its process has probably died. A request
+/// of which it is not known what became of it may be older: its own process refuses a repetition as
+/// long as it carries it out, but another instance may then carry it out again.
 pub const TAKEN_OVER_AFTER: Duration = Duration::from_mins(1);
 /// Largest answer that is kept, in bytes of its body. A larger one frees its key instead.
 pub const ANSWER_BYTES_MAX: usize = 65_536;

@@ -213,7 +213,7 @@ const steps = {
     }
   },
 
-  'a request whose COMMIT is not known is pending, and the same wish when it comes again': async (
+  'a request whose COMMIT is not known is pending, and the same request when it comes again': async (
     stage,
   ) => {
     const body = {
