@@ -73,7 +73,7 @@ describe('the registration desk', () => {
     ]);
   });
 
-  it('keeps what was refused, with its code, and sends it again as the same wish', async () => {
+  it('keeps what was refused, with its code, and sends it again as the same request', async () => {
     const { calls, open, refuse } = world();
     const desk = open();
     refuse('DELEGATION_LIMIT_REACHED');
