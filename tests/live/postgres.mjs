@@ -34,15 +34,24 @@ export class Postgres {
     const directory = mkdtempSync(join(tmpdir(), 'cabildo-pg-'));
     const port = await freePort();
     const postgres = new Postgres(directory, port);
-    if (diskMib !== undefined) {
-      mkdirSync(postgres.cluster);
-      const options = `size=${diskMib}m,mode=0700`;
-      execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', postgres.cluster]);
-      postgres.isMounted = true;
+    try {
+      if (diskMib !== undefined) {
+        mkdirSync(postgres.cluster);
+        const options = `size=${diskMib}m,mode=0700`;
+        execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', postgres.cluster]);
+        postgres.isMounted = true;
+      }
+      run('start', directory, String(port), String(process.pid));
+      postgres.sql('postgres', `CREATE ROLE ${OWNER} LOGIN CREATEROLE`);
+      postgres.sql('postgres', `CREATE DATABASE cabildo OWNER ${OWNER}`);
+    } catch (error) {
+      try {
+        postgres.stop();
+      } catch {
+        // Nothing has been started; why is in the first error.
+      }
+      throw error;
     }
-    run('start', directory, String(port), String(process.pid));
-    postgres.sql('postgres', `CREATE ROLE ${OWNER} LOGIN CREATEROLE`);
-    postgres.sql('postgres', `CREATE DATABASE cabildo OWNER ${OWNER}`);
     return postgres;
   }
 
@@ -101,8 +110,11 @@ export class Postgres {
   }
 
   stop() {
-    execFileSync(SCRIPT, ['stop', this.directory], { stdio: 'ignore' });
-    if (this.isMounted) execFileSync('umount', ['-l', this.cluster]);
-    rmSync(this.directory, { recursive: true, force: true });
+    try {
+      execFileSync(SCRIPT, ['stop', this.directory], { stdio: 'ignore' });
+    } finally {
+      if (this.isMounted) execFileSync('umount', ['-l', this.cluster]);
+      rmSync(this.directory, { recursive: true, force: true });
+    }
   }
 }
