@@ -156,12 +156,13 @@ export class ApiClient {
     const url = this.origin + path;
     const idempotencyKey = method === 'GET' ? undefined : (options.idempotencyKey ?? newId());
     for (let attempt = 0; ; attempt += 1) {
+      // Before the proof is dated, since another answer may tell the time meanwhile.
+      const knownOffsetMs = this.clock.offsetMs;
       const headers = await this.headers(method, url, credentials);
       if (idempotencyKey !== undefined) headers.set('Idempotency-Key', idempotencyKey);
       if (options.ifMatch !== undefined) headers.set('If-Match', options.ifMatch);
       if (options.body !== undefined) headers.set('Content-Type', 'application/json');
       const sentMs = Date.now();
-      const knownOffsetMs = this.clock.offsetMs;
       const response = await this.fetchOnce(url, {
         method,
         headers,

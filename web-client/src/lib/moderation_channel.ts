@@ -22,7 +22,7 @@ const SPREAD_MS = 500;
 /** Later ones double from here to the cap. */
 const BACKOFF_MS_FIRST = 250;
 const BACKOFF_MS_MAX = 5_000;
-/** A connection that lasted this long was a good one: its loss is retried at once. */
+/** A connection that lasted this long was a good one: what follows its loss is a first retry. */
 const STABLE_AFTER_MS = 3_000;
 /** Refusals of a fresh token in a row after which the person must sign in anew. */
 const UNAUTHORISED_MAX = 3;
@@ -205,8 +205,8 @@ export class ModerationChannel {
   }
 
   /**
-   * Drops the connection and makes a new one at once. `fresh` gives up resuming:
-   * the server then makes new transports.
+   * Drops the connection and makes a new one, as after the loss of a good one. `fresh` gives up
+   * resuming: the server then makes new transports.
    */
   reconnect(fresh = false): void {
     if (this.currentStatus.phase === 'closed' || this.currentStatus.phase === 'idle') return;
