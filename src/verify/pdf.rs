@@ -1,6 +1,7 @@
 //! Takes a file out of a PDF (ISO 32000-1 §7). It reads documents as the server writes them: one
 //! cross-reference table, nothing encrypted, nothing added later. Anything else is refused.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::Read as _;
 
@@ -18,9 +19,11 @@ const DEPTH_MAX: usize = 16;
 const VALUES_MAX: usize = 10_000;
 /// Most nodes of the tree of names.
 const NODES_MAX: usize = 1_000;
-/// Most bytes of one object, without the contents of a stream. The same object may be read for each
-/// node of a tree.
+/// Most bytes of one object, without the contents of a stream.
 const OBJECT_BYTES_MAX: usize = 1 << 20;
+/// Most bytes of all objects that are read: twice the largest document. The same one may be read for
+/// each node of a tree.
+const READ_BYTES_MAX: usize = 128 << 20;
 /// Most objects of a document.
 const OBJECTS_MAX: u64 = 1_000_000;
 /// Where the end of a document is looked for.
@@ -73,6 +76,8 @@ struct Pdf<'a> {
     /// Where each object begins, by its number.
     objects: BTreeMap<u64, usize>,
     trailer: Dictionary,
+    /// How many bytes of objects may still be read.
+    budget: Cell<usize>,
 }
 
 impl<'a> Pdf<'a> {
@@ -111,21 +116,36 @@ impl<'a> Pdf<'a> {
         if trailer.contains_key(&b"Prev"[..]) || trailer.contains_key(&b"Encrypt"[..]) {
             return Err(malformed("it was added to, or is encrypted"));
         }
-        Ok(Self { bytes, objects, trailer })
+        Ok(Self { bytes, objects, trailer, budget: Cell::new(READ_BYTES_MAX) })
     }
 
     /// What an object is, and a reader of what follows it.
     fn object(&self, number: u64) -> Result<(Value, Reader<'a>), Finding> {
         let absent = || malformed("it names an object that it does not have");
         let offset = self.objects.get(&number).ok_or_else(absent)?;
-        let end = offset.saturating_add(OBJECT_BYTES_MAX).min(self.bytes.len());
+        let too_large = || Finding::new(Code::TooLarge, "the document has too large an object");
+        let length = OBJECT_BYTES_MAX.min(self.budget.get());
+        if length == 0 {
+            return Err(too_large());
+        }
+        let end = offset.saturating_add(length).min(self.bytes.len());
         let mut reader = Reader::at(&self.bytes[..end], *offset)?;
+        let value = Self::object_in(&mut reader, number);
+        self.budget.set(self.budget.get().saturating_sub(reader.at.saturating_sub(*offset)));
+        // What the limit cuts in two, such as a number, is not what the document says.
+        if reader.met_end && end < self.bytes.len() {
+            return Err(too_large());
+        }
+        Ok((value?, reader))
+    }
+
+    fn object_in(reader: &mut Reader<'a>, number: u64) -> Result<Value, Finding> {
         if reader.number()? != number {
             return Err(malformed("an object is not where its table says"));
         }
         reader.number()?;
         reader.word(b"obj")?;
-        Ok((reader.value()?, reader))
+        reader.value()
     }
 
     fn resolve(&self, value: &Value) -> Result<Value, Finding> {
@@ -188,7 +208,8 @@ impl<'a> Pdf<'a> {
             return Err(malformed("a file is no stream"));
         };
         reader.word(b"stream")?;
-        let at = reader.at + if reader.rest().starts_with(b"\r\n") { 2 } else { 1 };
+        let after = self.bytes.get(reader.at..).unwrap_or_default();
+        let at = reader.at + if after.starts_with(b"\r\n") { 2 } else { 1 };
         let Value::Number(length) = self.resolve(entry(&about, b"Length")?)? else {
             return Err(malformed("a file has no length"));
         };
@@ -231,6 +252,8 @@ struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
     values: usize,
+    /// Whether what was read may go on after the end of the bytes.
+    met_end: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -238,7 +261,7 @@ impl<'a> Reader<'a> {
         if at >= bytes.len() {
             return Err(malformed("an offset is after its end"));
         }
-        Ok(Self { bytes, at, values: 0 })
+        Ok(Self { bytes, at, values: 0, met_end: false })
     }
 
     fn rest(&self) -> &'a [u8] {
@@ -261,6 +284,7 @@ impl<'a> Reader<'a> {
     /// Takes a word if it is next.
     fn takes(&mut self, word: &[u8]) -> bool {
         self.skip_space();
+        self.met_end |= self.rest().len() < word.len();
         let is_next = self.rest().starts_with(word);
         if is_next {
             self.at += word.len();
@@ -283,6 +307,7 @@ impl<'a> Reader<'a> {
         self.skip_space();
         let rest = self.rest();
         let length = rest.iter().position(|it| !it.is_ascii_digit()).unwrap_or(rest.len());
+        self.met_end |= length == rest.len();
         let number = std::str::from_utf8(&rest[..length]).ok()?.parse().ok()?;
         self.at += length;
         Some(number)
@@ -335,6 +360,7 @@ impl<'a> Reader<'a> {
         let rest = self.rest();
         let is_end = |it: &u8| b" \t\r\n\x0C\0()<>[]{}/%".contains(it);
         let length = rest.iter().position(is_end).unwrap_or(rest.len());
+        self.met_end |= length == rest.len();
         self.at += length;
         &rest[..length]
     }
