@@ -9,6 +9,7 @@ use cabildo::documents::{
 };
 use cabildo::domain::time::Timestamp;
 use cabildo::verify::pdf::embedded_file;
+use cabildo::verify::report::Code;
 use lopdf::{Dictionary, Object};
 
 pub(crate) fn document(form: Form, blocks: Vec<Block>, data: &[u8]) -> Document {
@@ -327,4 +328,27 @@ fn hostile_documents_are_refused() {
     ] {
         refused(&made(&objects, trailer), why);
     }
+}
+
+/// Reading ends after so many bytes, also of one object that is named often, and what an end cuts in
+/// two is not taken for less.
+#[test]
+fn what_a_document_makes_read_is_bounded() {
+    let refusal = |objects: &[&str]| {
+        let found = embedded_file(&made(objects, "<</Root 1 0 R>>"), "attendance.json");
+        found.expect_err("too large").code
+    };
+    let file = "<</EF <</F 3 0 R>>>>";
+    let kids = "4 0 R ".repeat(200);
+    let often = format!("<</Names <</EmbeddedFiles <</Kids [{kids} 5 0 R]>>>>>>");
+    let comment = format!("%{}\n<</Names []>>", "a".repeat(1_000_000));
+    let stream = "<</Length 2>>\nstream\nhi\nendstream";
+    let last = "<</Names [(attendance.json) 2 0 R]>>";
+    assert_eq!(refusal(&[&often, file, stream, &comment, last]), Code::TooLarge, "named often");
+
+    // The limit of an object is between the two digits.
+    let cut = format!("%{}\n25", "a".repeat((1 << 20) - 11));
+    let names = "<</Names <</EmbeddedFiles <</Names [(attendance.json) 2 0 R]>>>>>>";
+    let stream = "<</Length 4 0 R>>\nstream\nhi\nendstream";
+    assert_eq!(refusal(&[names, file, stream, &cut]), Code::TooLarge, "cut in two");
 }
