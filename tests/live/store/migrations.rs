@@ -18,7 +18,7 @@ cases!(
     a_database_answers,
 );
 
-const ALL: [&str; 20] = [
+const ALL: [&str; 22] = [
     "m0001_foundation",
     "m0002_session_directory",
     "m0003_evidence",
@@ -39,6 +39,8 @@ const ALL: [&str; 20] = [
     "m0018_arrivals",
     "m0019_recording_events",
     "m0020_provider_meetings",
+    "m0021_camera_transport",
+    "m0022_session_glossary",
 ];
 
 async fn what_is_applied_is_not_applied_again(fixture: Fixture) {
