@@ -58,8 +58,8 @@ impl Connection {
         };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(unavailable)?;
         let port = listener.local_addr().map_err(unavailable)?.port();
-        let door = format!("rtsp://127.0.0.1:{port}/{:032x}", rand::random::<u128>());
-        let url = Url::parse(&door).map_err(|_| StreamFault::Unreachable)?;
+        let address = format!("rtsp://127.0.0.1:{port}/{:032x}", rand::random::<u128>());
+        let url = Url::parse(&address).map_err(|_| StreamFault::Unreachable)?;
         let mediator = Mediator::new(source, source.at(place), url.to_string(), transport);
         let (told, fault) = watch::channel(None);
         let stop = CancellationToken::new();
@@ -208,7 +208,8 @@ impl Task {
             self.answered.push(read.get(..length).unwrap_or_default());
             loop {
                 match self.answered.poll() {
-                    Ok(Some(Item::Message(_))) | Err(_) => return,
+                    Ok(Some(Item::Message(answer))) if self.mediator.is_goodbye(&answer) => return,
+                    Err(_) => return,
                     Ok(Some(_)) => {}
                     Ok(None) => break,
                 }

@@ -69,7 +69,7 @@ pub(super) struct Mediator {
     /// The camera's address without credentials.
     place: Secret<String>,
     /// The address that the client was given.
-    door: String,
+    client_address: String,
     credentials: Option<(String, Secret<String>)>,
     login: Option<PasswordClient>,
     transport: CameraTransport,
@@ -93,14 +93,14 @@ impl Mediator {
     pub(super) fn new(
         source: &Source,
         place: Secret<String>,
-        door: String,
+        client_address: String,
         transport: CameraTransport,
     ) -> Self {
         let credentials = source.credentials();
         Self {
             base: place.expose().clone(),
             place,
-            door,
+            client_address,
             credentials: credentials.map(|(user, password)| (user.to_owned(), password.clone())),
             login: None,
             transport,
@@ -136,7 +136,7 @@ impl Mediator {
             return Ok(());
         }
         if method == "DESCRIBE" {
-            self.is_known = uri == self.door;
+            self.is_known = uri == self.client_address;
             request.first = format!("DESCRIBE {} RTSP/1.0", self.place.expose());
         }
         if !self.is_known {
@@ -210,6 +210,13 @@ impl Mediator {
         request.set("cseq", Some(self.cseq.to_string()));
         self.authorise(&mut request);
         Some(request.bytes())
+    }
+
+    /// Whether the camera's message answers the goodbye, which was the last request: an answer to
+    /// one before may come first. One without a number is taken for it.
+    pub(super) fn is_goodbye(&self, answer: &Message) -> bool {
+        let is_last = |number: &str| number.parse() == Ok(self.cseq);
+        answer.status().is_some() && answer.header("cseq").is_none_or(is_last)
     }
 
     fn request(&self, method: &str, uri: &str) -> Message {
@@ -584,5 +591,15 @@ mod tests {
         );
         assert!(goodbye.contains("authorization: Basic"), "{goodbye}");
         assert_eq!(mediator.goodbye(), None);
+        let is_goodbye = |head: &str| {
+            let mut reader = Reader::default();
+            reader.push(format!("{head}\r\n\r\n").as_bytes());
+            let Ok(Some(Item::Message(answer))) = reader.poll() else { panic!("{head}") };
+            mediator.is_goodbye(&answer)
+        };
+        assert!(is_goodbye(&format!("RTSP/1.0 454 No\r\nCSeq: {}", mediator.cseq)));
+        assert!(is_goodbye("RTSP/1.0 200 OK"), "some cameras give no number");
+        assert!(!is_goodbye("RTSP/1.0 200 OK\r\nCSeq: 6"), "of an earlier request");
+        assert!(!is_goodbye(&format!("OPTIONS * RTSP/1.0\r\nCSeq: {}", mediator.cseq)));
     }
 }
