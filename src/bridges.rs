@@ -34,11 +34,15 @@ const FIRST_PICTURE_MAX: Duration = Duration::from_secs(3);
 /// Longest wait until a camera that is taken out has left its room.
 const LEAVE_MAX: Duration = Duration::from_secs(5);
 /// For how long an instance has a camera in a room without saying so again. A camera whose
-/// instance is gone comes back after this time at the latest; raising it lets that take longer.
+/// instance is gone comes back after this time at the latest, where its room is open; raising it
+/// lets that take longer.
 const KEPT_FOR: Duration = Duration::from_secs(15);
 /// How often it is said again, and how often cameras are looked for that nobody has.
 const RENEW_EVERY: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_secs(3);
+/// A camera that nobody has for this long comes back into a room that no instance has taken up
+/// again, or is forgotten with its session. Lowering it may open the room at two instances.
+const ABANDONED_AFTER: Duration = Duration::from_mins(1);
 /// Cameras that are taken at one look; the next ones are taken at the next.
 const TAKEN_AT_ONCE: u32 = 64;
 /// Messages of a room that wait for a camera; it reads them at once.
@@ -188,7 +192,14 @@ impl Bridges {
 
     async fn take_over(&self) -> Result<(), StoreError> {
         let (gateway, repository) = (&self.0.gateway, &self.0.repository);
+        let long_ago = gateway.now().before(ABANDONED_AFTER);
+        let abandoned = repository.unkept_bridges(long_ago, TAKEN_AT_ONCE).await?;
         for bridge in repository.unkept_bridges(gateway.now(), TAKEN_AT_ONCE).await? {
+            // A room that is opened here may be open at another instance, to which people come
+            // back, and it would be closed there.
+            if !abandoned.contains(&bridge) && !self.0.rooms.is_open(bridge.session).await {
+                continue;
+            }
             let key = (bridge.tenant, bridge.session, bridge.camera.clone());
             // One that has a place is just coming in or leaving.
             let Ok(Ok(reserved)) = self.reserve(key) else { continue };
@@ -225,20 +236,24 @@ impl Bridges {
         let relay = Relay::new(self.0.gateway.clone(), self.0.clock.clone(), camera);
         let (bridges, bridge) = (self.clone(), bridge.clone());
         self.0.tasks.spawn(async move {
-            let (stop, mut kept_until) = (reserved.place.stop.clone(), kept_until);
+            let mut kept_until = kept_until;
+            let leave = reserved.place.stop.child_token();
             let kept = async {
                 bridges.keep(&bridge, &mut kept_until).await;
-                stop.cancel();
+                leave.cancel();
                 std::future::pending().await
             };
             let over = tokio::select! {
-                over = relay.run(entered.member, outbound, stop.clone()) => over,
+                over = relay.run(entered.member, outbound, leave.clone()) => over,
                 over = kept => over,
             };
+            let was_taken_out =
+                reserved.place.stop.is_cancelled() && !bridges.0.stop.is_cancelled();
             match over {
                 Over::CameraGone | Over::SentOut => bridges.forget(&bridge).await,
-                // Another instance or the next process may bring it in; whoever took it out, or
-                // has it by now, has said so.
+                // It may have been taken out before it was noted that it came in.
+                Over::Stopped if was_taken_out => bridges.forget(&bridge).await,
+                // Another instance or the next process may bring it in, unless one has it by now.
                 Over::RoomGone | Over::Stopped => bridges.let_go(&bridge, kept_until).await,
             }
             drop(reserved);
@@ -247,7 +262,7 @@ impl Bridges {
     }
 
     /// Says again and again that this instance has a camera, until another one has it or it is
-    /// not to be in its room any more.
+    /// not to be in its room any more, or it can't be said for too long.
     async fn keep(&self, bridge: &BridgeKey, kept_until: &mut Timestamp) {
         loop {
             tokio::time::sleep(RENEW_EVERY).await;
@@ -257,6 +272,10 @@ impl Bridges {
                 Ok(false) => return,
                 Err(error) => {
                     tracing::warn!(tenant = %bridge.tenant, %error, "a camera is kept without saying so");
+                    // Another instance may have it from now on.
+                    if self.0.gateway.now() >= *kept_until {
+                        return;
+                    }
                 }
             }
         }

@@ -99,6 +99,8 @@ impl Relay {
         stop: CancellationToken,
     ) -> Over {
         let over = tokio::select! {
+            // Why the room let it go is known better than that its media ended.
+            biased;
             () = stop.cancelled() => Over::Stopped,
             over = let_go(&mut outbound) => over,
             over = self.relay(&member) => over,

@@ -94,6 +94,11 @@ impl Rooms {
         .await
     }
 
+    /// Whether the room of a session is open in this process.
+    pub async fn is_open(&self, session: SessionId) -> bool {
+        self.open.find_opened(session).await.is_some()
+    }
+
     /// Admits a camera that this server calls, as a device of the hall: it is shown, and heard
     /// where the hall is. Messages for it are sent to `sink`.
     ///

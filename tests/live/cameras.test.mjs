@@ -132,17 +132,17 @@ story('A camera in a room', open, {
     const { server, session } = stage;
     await server.stop('SIGKILL');
     await server.start();
-    const path = `/gateway/health/${session.tenant_id}/hall-2`;
-    await until('the camera is called again', async (seen) => {
-      seen.last = await asGovernance(server, 'GET', path);
-      return seen.last.body.status === 'RUNNING';
-    });
     const page = await rawClient(stage.browser, server, {
       session: session.id,
       tenant: session.tenant_id,
       user: 'later',
     });
     stage.pages.later = page;
+    const path = `/gateway/health/${session.tenant_id}/hall-2`;
+    await until('the camera is called again', async (seen) => {
+      seen.last = await asGovernance(server, 'GET', path);
+      return seen.last.body.status === 'RUNNING';
+    });
     await until('both cameras show their tracks', async (seen) => {
       seen.last = await page.evaluate(() => window.__probe.received);
       const welcome = seen.last.find(({ type }) => type === 'welcome');

@@ -360,9 +360,11 @@ async fn a_camera_in_a_room_comes_back_after_a_restart_unless_it_was_taken_out()
     }
     assert_eq!(remove(&server, &chair, &session).await.status, 204);
     let server = server.restart_with(&keys).await;
+    // It comes back where its room is: at the instance to which people come back.
+    let chair = Person::with_role(&server, "moderator").await;
+    let (_channel, _) = Channel::enter(&server, &session, &chair).await;
     door.asked("PLAY", 2).await;
     // It is there already, by the same name.
-    let chair = Person::with_role(&server, "moderator").await;
     let again = add_one(&server, &chair, (&session, "door")).await;
     let user = &again.json()["user_id"];
     assert_eq!((again.status, user), (200, &json!("cabildo:camera:door")), "{again:?}");
