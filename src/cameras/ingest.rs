@@ -19,7 +19,7 @@ pub use self::stream::{Heard, Listening, Sound, Stream, StreamReport};
 use crate::cameras::address::AddressPolicy;
 use crate::cameras::engine::attempts::Due;
 use crate::cameras::engine::pictures::Picture;
-use crate::cameras::engine::preview::preview;
+use crate::cameras::engine::preview::{PICTURE_BYTES_MAX, preview};
 use crate::cameras::error::CameraError;
 use crate::cameras::metrics;
 use crate::cameras::repository::CameraRepository;
@@ -150,8 +150,14 @@ impl Ingest {
         preview(&picture)
     }
 
+    fn forget_picture(&self, key: &Key) {
+        self.0.pictures.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+
     fn keep_picture(&self, key: &Key, stream: &Stream) {
-        let Some(picture) = stream.key_picture() else { return };
+        // One that is larger is not shown.
+        let picture = stream.key_picture();
+        let Some(picture) = picture.filter(|it| it.data.len() <= PICTURE_BYTES_MAX) else { return };
         let mut pictures = self.0.pictures.lock().unwrap_or_else(PoisonError::into_inner);
         if pictures.len() < PICTURES_MAX || pictures.contains_key(key) {
             pictures.insert(key.clone(), picture);
@@ -160,8 +166,7 @@ impl Ingest {
 
     /// Ends a stream at once: the camera is gone.
     pub fn end(&self, tenant: TenantId, camera: &CameraId) {
-        let key = (tenant, camera.clone());
-        self.0.pictures.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+        self.forget_picture(&(tenant, camera.clone()));
         let mut streams = self.0.streams.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = streams.remove(&(tenant, camera.clone())) {
             entry.stream.close();
@@ -172,6 +177,8 @@ impl Ingest {
 
     /// Calls a camera anew, since something about it was changed.
     pub fn renew(&self, tenant: TenantId, camera: &CameraId) {
+        // It may be another camera at the same place by now.
+        self.forget_picture(&(tenant, camera.clone()));
         if let Some(stream) = self.stream(tenant, camera) {
             stream.renew();
         }

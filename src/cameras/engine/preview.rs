@@ -6,7 +6,7 @@ use crate::formats::mp4::{Carries, Reference, Run, RunSample, fragment, header};
 
 /// Largest picture of which a preview is made, in bytes. Raising it makes lists of cameras load
 /// more slowly.
-const PICTURE_BYTES_MAX: usize = 1 << 20;
+pub(in crate::cameras) const PICTURE_BYTES_MAX: usize = 1 << 20;
 /// For how long the picture is shown, in ticks and in microseconds.
 const TICKS: u32 = 90_000;
 const DURATION_US: u64 = 1_000_000;
