@@ -100,7 +100,11 @@ export class LivePlayer {
   /** Finds out why a request was refused for good. A segment that is gone is no reason to end. */
   private async refused(url: string): Promise<void> {
     const answer = await fetch(url, { cache: 'no-store' }).catch(() => null);
-    if (answer === null || !FINAL.has(answer.status)) return;
+    // It was not for good. Loading was stopped, and has to be begun again.
+    if (answer === null || !FINAL.has(answer.status)) {
+      this.hls?.startLoad();
+      return;
+    }
     const code = await codeOf(answer);
     if (code === 'PLAYBACK_SEGMENT_NOT_FOUND') this.hls?.startLoad();
     else this.end(code);
