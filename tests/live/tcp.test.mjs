@@ -31,7 +31,10 @@ async function enter(stage, session, user, scripts) {
   return page;
 }
 
-/** The protocols of the pairs that carry media, of all connections of a page. */
+/**
+ * The protocols over which a page's connections run. The selected pair is asked for, because
+ * a pair in use is for moments not "succeeded": while it is checked again.
+ */
 const protocols = (page) =>
   page.evaluate(async () => {
     const found = [];
@@ -39,9 +42,8 @@ const protocols = (page) =>
       if (!peer) continue;
       const stats = await peer.getStats();
       for (const report of stats.values()) {
-        if (report.type === 'candidate-pair' && report.nominated && report.state === 'succeeded') {
-          found.push(stats.get(report.remoteCandidateId)?.protocol);
-        }
+        const pair = report.type === 'transport' && stats.get(report.selectedCandidatePairId);
+        if (pair) found.push(stats.get(pair.remoteCandidateId)?.protocol);
       }
     }
     return found;
