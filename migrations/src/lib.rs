@@ -25,6 +25,7 @@ mod m0019_recording_events;
 mod m0020_provider_meetings;
 mod m0021_camera_transport;
 mod m0022_session_glossary;
+mod m0023_planned_ids;
 
 use sea_orm::DbErr;
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
@@ -151,6 +152,7 @@ impl MigratorTrait for Migrations {
             Box::new(m0020_provider_meetings::ProviderMeetings),
             Box::new(m0021_camera_transport::CameraTransport),
             Box::new(m0022_session_glossary::SessionGlossary),
+            Box::new(m0023_planned_ids::PlannedIds),
         ]
     }
 }

@@ -19,7 +19,8 @@ use crate::domain::error_code::ErrorCode;
 use crate::domain::id::TenantId;
 use crate::domain::participant::Principal;
 use crate::sessions::{
-    ANSWER_BYTES_MAX, Begin, Caller, Claim, ClaimToken, IdempotencyKey, KEPT, StoredAnswer,
+    ANSWER_BYTES_MAX, Begin, Caller, Claim, ClaimToken, IdempotencyKey, KEPT, PlannedId,
+    StoredAnswer,
 };
 
 pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -77,11 +78,26 @@ pub(super) async fn once(
     body: &[u8],
     work: impl Future<Output = Result<Response, ApiError>> + Send,
 ) -> Result<Response, ApiError> {
-    let Some(key) = key_of(credentials)? else { return work.await };
+    once_creating(api, credentials, (tenant, caller), body, |_| work).await
+}
+
+/// As [`once`], for a request that creates something with the id that it is given, or finds it under
+/// that id. So a repetition after a failure creates nothing else, whichever process gets it.
+pub(super) async fn once_creating<W>(
+    api: &Api,
+    credentials: &Credentials,
+    (tenant, caller): (TenantId, Caller),
+    body: &[u8],
+    work: impl FnOnce(PlannedId) -> W + Send,
+) -> Result<Response, ApiError>
+where
+    W: Future<Output = Result<Response, ApiError>> + Send,
+{
+    let Some(key) = key_of(credentials)? else { return work(PlannedId::generate()).await };
     let claim = Claim { tenant, caller, key, request_hash: hash_of(credentials, body) };
     let in_progress = InProgress::enter(api, &claim)?;
     match api.idempotency.begin(&claim, api.wall.now()).await? {
-        Begin::Fresh(token) => match work.await {
+        Begin::Fresh(token, planned) => match work(planned).await {
             Ok(response) => {
                 let (response, answer) = kept(response).await?;
                 finish(in_progress, claim, token, answer).await;

@@ -13,7 +13,7 @@ use super::Api;
 use super::body::{WholeBody, json, query};
 use super::caller::{Credentials, PersonOrService, see, with_nonce};
 use super::error::ApiError;
-use super::idempotency::{once, origin_of};
+use super::idempotency::{once, once_creating, origin_of};
 use super::json_forms::{Id, Modality, Moment, SessionStatus};
 use super::precondition::IfMatch;
 use super::refusals::{BODY, READER, REPEATABLE, SERVICE, WRITER, refusals};
@@ -23,7 +23,7 @@ use crate::domain::id::{AssemblyId, SessionId, SessionKey, TenantId};
 use crate::domain::role::Action;
 use crate::domain::service_route::ServiceRoute;
 use crate::domain::session::Session;
-use crate::sessions::{ListQuery, SessionError, SessionFilter};
+use crate::sessions::{ListQuery, PlannedId, SessionError, SessionFilter};
 
 const JSON: &str = "application/json";
 const MERGE_PATCH: &str = "application/merge-patch+json";
@@ -80,16 +80,17 @@ pub(super) async fn create_as(
     let wanted: NewSessionBody = json(&credentials.headers, body, &[JSON])?;
     let tenant = wanted.tenant_id.0;
     let origin = origin_of(credentials, (tenant, &caller.as_caller()), body)?;
-    let work = async {
+    let work = |planned: PlannedId| async move {
         let now = api.clock.now();
-        let session = api.sessions.create_once(wanted.into(), origin, now).await?;
+        let id = SessionId::from_uuid(planned.as_uuid());
+        let session = api.sessions.create_once(wanted.into(), (id, origin), now).await?;
         let mut response = shown(api, StatusCode::CREATED, &session);
         if let Ok(location) = HeaderValue::from_str(&format!("/api/v1/sessions/{}", session.id)) {
             response.headers_mut().insert(LOCATION, location);
         }
         Ok(response)
     };
-    once(api, credentials, (tenant, caller.as_caller()), body, work).await
+    once_creating(api, credentials, (tenant, caller.as_caller()), body, work).await
 }
 
 /// What of the list is wanted.

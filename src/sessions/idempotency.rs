@@ -17,7 +17,8 @@ use crate::domain::time::Timestamp;
 pub const KEPT: Duration = Duration::from_hours(24);
 /// Age at which an unfinished claim may be taken over, since its process has probably died. A request
 /// of which it is not known what became of it may be older: its own process refuses a repetition as
-/// long as it carries it out, but another instance may then carry it out again.
+/// long as it carries it out, but another instance may then carry it out again, with the same
+/// [`PlannedId`].
 pub const TAKEN_OVER_AFTER: Duration = Duration::from_mins(1);
 /// Largest answer that is kept, in bytes of its body. A larger one frees its key instead.
 pub const ANSWER_BYTES_MAX: usize = 65_536;
@@ -123,11 +124,36 @@ impl ClaimToken {
     }
 }
 
+/// The id of what a request creates, if it creates something. All repetitions of the request have the
+/// same one, so that what was created before a failure is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlannedId(Uuid);
+
+impl PlannedId {
+    /// Makes a new time-ordered identifier (`UUIDv7`, RFC 9562 §5.7).
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(Uuid::now_v7())
+    }
+
+    /// The id in its stored form.
+    #[must_use]
+    pub const fn from_uuid(uuid: Uuid) -> Self {
+        Self(uuid)
+    }
+
+    /// The UUID itself.
+    #[must_use]
+    pub const fn as_uuid(&self) -> Uuid {
+        self.0
+    }
+}
+
 /// What to do with a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Begin {
     /// Carry it out, then finish or abandon the claim.
-    Fresh(ClaimToken),
+    Fresh(ClaimToken, PlannedId),
     /// It was carried out before; return this answer.
     Replay(StoredAnswer),
     /// It is being carried out (`IDEMPOTENCY_KEY_IN_USE`).

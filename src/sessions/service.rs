@@ -142,24 +142,30 @@ impl SessionService {
         new_session: NewSession,
         now: Timestamp,
     ) -> Result<Session, SessionError> {
-        self.create_once(new_session, None, now).await
+        self.create_once(new_session, (SessionId::generate(), None), now).await
     }
 
     /// Creates a scheduled session at version 1. When another provider carries its media, its
-    /// meeting there is made first; if that fails, there is no session. `origin` is a hash of the
-    /// request: the same request again goes on with the meeting that it had begun to make.
+    /// meeting there is made first; if that fails, there is no session. `id` is the session's: if it
+    /// exists, an earlier try of the request has created it, and it is the answer. `origin` is a hash
+    /// of the request: the same request again goes on with the meeting that it had begun to make.
     ///
     /// # Errors
     /// [`SessionError::Invalid`], [`SessionError::TenantSuspended`], [`SessionError::Meeting`].
     pub async fn create_once(
         &self,
         new_session: NewSession,
-        origin: Option<[u8; 32]>,
+        (id, origin): (SessionId, Option<[u8; 32]>),
         now: Timestamp,
     ) -> Result<Session, SessionError> {
+        if let Some(stored) =
+            self.repository.find(SessionKey::new(new_session.tenant_id, id)).await?
+        {
+            return Ok(stored);
+        }
         self.check_not_suspended(new_session.tenant_id).await?;
         let limits = self.limits.limits(new_session.tenant_id).await;
-        let mut session = new_session.into_session(SessionId::generate(), &limits, now);
+        let mut session = new_session.into_session(id, &limits, now);
         let problems = problems_of(&session, None, &limits);
         if !problems.is_empty() {
             return Err(SessionError::Invalid(problems));
@@ -177,7 +183,11 @@ impl SessionService {
         }
         self.committed(session.id, move |this| async move {
             let event = SessionEvent::created(session);
-            this.repository.insert(&event).await?;
+            if let Err(error) = this.repository.insert(&event).await {
+                // An earlier try of the same request may have been committed meanwhile.
+                let stored = this.repository.find(event.session.key()).await;
+                return stored.ok().flatten().ok_or_else(|| error.into());
+            }
             this.telling.tell(&event).await;
             Ok(event.session)
         })

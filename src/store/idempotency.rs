@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::sessions::{
-    ANSWER_BYTES_MAX, Begin, Claim, ClaimToken, IdempotencyStore, KEPT, StoredAnswer,
+    ANSWER_BYTES_MAX, Begin, Claim, ClaimToken, IdempotencyStore, KEPT, PlannedId, StoredAnswer,
     TAKEN_OVER_AFTER,
 };
 use crate::store::connect::Store;
@@ -27,6 +27,7 @@ enum IdempotencyKeys {
     Key,
     RequestHash,
     ClaimId,
+    PlannedId,
     ClaimedAt,
     ExpiresAt,
     Status,
@@ -76,8 +77,9 @@ async fn begin(
         .and_where(Expr::col(Column::ExpiresAt).lte(now.unix_us()))
         .take();
     tx.connection().execute(&expired).await?;
-    let begin = if insert(&tx, claim, token, now).await? {
-        Begin::Fresh(token)
+    let planned = PlannedId::generate();
+    let begin = if insert(&tx, claim, (token, planned), now).await? {
+        Begin::Fresh(token, planned)
     } else {
         existing(&tx, claim, token, now).await?
     };
@@ -89,7 +91,7 @@ async fn begin(
 async fn insert(
     tx: &TenantTx,
     claim: &Claim,
-    token: ClaimToken,
+    (token, planned): (ClaimToken, PlannedId),
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let insert = Query::insert()
@@ -100,6 +102,7 @@ async fn insert(
             Column::Key,
             Column::RequestHash,
             Column::ClaimId,
+            Column::PlannedId,
             Column::ClaimedAt,
             Column::ExpiresAt,
         ])
@@ -109,6 +112,7 @@ async fn insert(
             claim.key.as_str().into(),
             claim.request_hash.to_vec().into(),
             token.as_uuid().into(),
+            planned.as_uuid().into(),
             now.unix_us().into(),
             now.after(KEPT).unix_us().into(),
         ])
@@ -132,6 +136,7 @@ async fn existing(
         .columns([
             Column::RequestHash,
             Column::ClaimId,
+            Column::PlannedId,
             Column::ClaimedAt,
             Column::Status,
             Column::Headers,
@@ -153,9 +158,13 @@ async fn existing(
         return Ok(Begin::InUse);
     }
     let holder = row.try_get::<Uuid>("", "claim_id")?;
+    // Claims of an earlier version have none.
+    let planned = row.try_get::<Option<Uuid>>("", "planned_id")?;
+    let planned = planned.map_or_else(PlannedId::generate, PlannedId::from_uuid);
     let take_over = Query::update()
         .table(Column::Table)
         .value(Column::ClaimId, token.as_uuid())
+        .value(Column::PlannedId, planned.as_uuid())
         .value(Column::ClaimedAt, now.unix_us())
         .value(Column::ExpiresAt, now.after(KEPT).unix_us())
         .cond_where(is_claim(claim))
@@ -163,7 +172,7 @@ async fn existing(
         .and_where(Expr::col(Column::Status).is_null())
         .take();
     let won = tx.connection().execute(&take_over).await?.rows_affected() == 1;
-    Ok(if won { Begin::Fresh(token) } else { Begin::InUse })
+    Ok(if won { Begin::Fresh(token, planned) } else { Begin::InUse })
 }
 
 async fn finish(

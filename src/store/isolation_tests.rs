@@ -75,7 +75,7 @@ async fn tenant_with_everything(store: &Store) -> Session {
         key: "k".parse().expect("a key"),
         request_hash: [0; 32],
     };
-    assert!(matches!(store.begin(&claim, NOW).await, Ok(Begin::Fresh(_))));
+    assert!(matches!(store.begin(&claim, NOW).await, Ok(Begin::Fresh(..))));
     record_everything(store, &session).await;
     session
 }

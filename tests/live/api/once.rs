@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
 use reqwest::Method;
+use sea_orm::{ConnectionTrait as _, Database};
 use serde_json::json;
 
 use crate::api::person::Person;
@@ -38,6 +39,38 @@ async fn a_request_that_names_itself_is_carried_out_once() {
     other["title"] = json!("");
     assert_eq!(send(create("two", &other)).await.status, 422);
     assert_eq!(send(create("two", &body)).await.status, 201);
+    server.app.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_whose_process_died_before_it_answered_is_not_created_again() {
+    let server = Server::start().await;
+    let body = server.new_session();
+    let create =
+        || send(server.govern(Method::POST, SESSIONS).header("idempotency-key", "one").json(&body));
+    let first = create().await;
+    assert_eq!(first.status, 201);
+    let path = server.data_dir().join("cabildo.sqlite");
+    let database = Database::connect(format!("sqlite://{}", path.display())).await;
+    let database = database.expect("a database");
+    for (age_s, status) in [(0, 409), (61, 201)] {
+        // What a process leaves that dies between the session's commit and that of its answer.
+        let unanswered = format!(
+            "UPDATE idempotency_keys SET status = NULL, headers = NULL, body = NULL,
+             claimed_at = claimed_at - {age_s} * 1000000"
+        );
+        database.execute_unprepared(&unanswered).await.expect("an unanswered claim");
+        let again = create().await;
+        assert_eq!(again.status, status, "{again:?}");
+        if status == 201 {
+            assert_eq!(again.header("idempotency-replayed"), "");
+            assert_eq!(again.json(), first.json());
+        }
+    }
+    assert_eq!(create().await.header("idempotency-replayed"), "true");
+    let person = Person::with_role(&server, "participant").await;
+    let listed = person.read(&server, Method::GET, SESSIONS).await.json();
+    assert_eq!(listed["items"].as_array().map(Vec::len), Some(1));
     server.app.stop().await;
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cabildo::claims::{Claims, ClaimsParts, LeaseTimes};
 use cabildo::clock::{BootClock, Clock};
-use cabildo::domain::id::{AssemblyId, InstanceId, SessionKey, TenantId};
+use cabildo::domain::id::{AssemblyId, InstanceId, SessionId, SessionKey, TenantId};
 use cabildo::domain::session::{Modality, Provider, Session};
 use cabildo::meetings::{Meetings, VideoProvider, VideoProviders};
 use cabildo::sessions::{
@@ -58,7 +58,9 @@ impl Instances {
 
     async fn create(&self, at: usize, origin: u8) -> Result<Session, SessionError> {
         let (wanted, now) = (self.wanted(Provider::Zoom), Clock::system().now());
-        self.services[at].create_once(wanted, Some([origin; 32]), now).await
+        self.services[at]
+            .create_once(wanted, (SessionId::generate(), Some([origin; 32])), now)
+            .await
     }
 }
 

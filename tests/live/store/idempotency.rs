@@ -44,7 +44,7 @@ fn answer() -> StoredAnswer {
 
 async fn fresh(store: &impl IdempotencyStore, claim: &Claim) -> ClaimToken {
     match store.begin(claim, NOW).await.expect("begun") {
-        Begin::Fresh(token) => token,
+        Begin::Fresh(token, _) => token,
         other => panic!("not fresh: {other:?}"),
     }
 }
@@ -63,7 +63,7 @@ async fn an_answer_is_repeated_until_it_expires(fixture: Fixture) {
         assert_eq!(second.begin(&claim, now).await, Ok(Begin::Replay(answer())));
         assert_eq!(second.begin(&different, now).await, Ok(Begin::DifferentRequest));
     }
-    assert!(matches!(second.begin(&different, NOW.after(KEPT)).await, Ok(Begin::Fresh(_))));
+    assert!(matches!(second.begin(&different, NOW.after(KEPT)).await, Ok(Begin::Fresh(..))));
 }
 
 async fn a_key_belongs_to_one_caller_of_one_tenant(fixture: Fixture) {
@@ -91,13 +91,17 @@ async fn a_claim_that_was_abandoned_is_free(fixture: Fixture) {
 async fn a_claim_of_a_dead_process_is_taken_over(fixture: Fixture) {
     let [first, second] = &fixture.stores;
     let claim = claim(TenantId::generate(), "maria", "k");
-    let dead = fresh(first, &claim).await;
+    let Ok(Begin::Fresh(dead, planned)) = first.begin(&claim, NOW).await else {
+        panic!("it is not fresh");
+    };
     let almost = NOW.after(TAKEN_OVER_AFTER).before(Duration::from_micros(1));
     assert_eq!(second.begin(&claim, almost).await, Ok(Begin::InUse));
     let later = NOW.after(TAKEN_OVER_AFTER);
-    let Ok(Begin::Fresh(alive)) = second.begin(&claim, later).await else {
+    let Ok(Begin::Fresh(alive, planned_before)) = second.begin(&claim, later).await else {
         panic!("it was not taken over");
     };
+    // What the dead process may have created has the id that the next one is given.
+    assert_eq!(planned_before, planned);
     // The process was only slow; what it says no longer counts.
     let late = StoredAnswer { status: 500, ..answer() };
     first.finish(&claim, dead, &late, later).await.expect("ignored");
@@ -105,6 +109,11 @@ async fn a_claim_of_a_dead_process_is_taken_over(fixture: Fixture) {
     assert_eq!(first.begin(&claim, later).await, Ok(Begin::InUse));
     second.finish(&claim, alive, &answer(), later).await.expect("finished");
     assert_eq!(first.begin(&claim, later).await, Ok(Begin::Replay(answer())));
+    // A key that is used again later is another request.
+    let Ok(Begin::Fresh(_, another)) = first.begin(&claim, later.after(KEPT)).await else {
+        panic!("the key is not free");
+    };
+    assert_ne!(another, planned);
 }
 
 async fn of_concurrent_claims_one_is_fresh(fixture: Fixture) {
@@ -119,7 +128,7 @@ async fn of_concurrent_claims_one_is_fresh(fixture: Fixture) {
             tasks.spawn(async move { store.begin(&claim, NOW.after(TAKEN_OVER_AFTER)).await });
         }
         let outcomes = tasks.join_all().await;
-        let fresh = outcomes.iter().filter(|outcome| matches!(outcome, Ok(Begin::Fresh(_))));
+        let fresh = outcomes.iter().filter(|outcome| matches!(outcome, Ok(Begin::Fresh(..))));
         assert_eq!(fresh.count(), 1, "{outcomes:?}");
         let in_use = outcomes.iter().filter(|outcome| matches!(outcome, Ok(Begin::InUse)));
         assert_eq!(in_use.count(), 29, "{outcomes:?}");
