@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use sea_orm::sea_query::{Expr, ExprTrait as _, Order, Query};
-use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, Select};
 
 use super::{OUTBOX, RECORDING_EVENTS, ROW_COLUMNS, Row, SESSION_EVENTS, row_of, state};
-use crate::domain::id::SessionId;
+use crate::domain::id::{SessionId, TenantId};
 use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::events::{Batch, EventSource, OutboxError, OutboxEvent, Position, Scope};
@@ -158,7 +158,6 @@ async fn room_events(
     tx: &TenantTx,
     rows: &[Row],
 ) -> Result<BTreeMap<(SessionId, i64), StoredEvent>, StoreError> {
-    use room_event::{Column, Entity};
     let mut spans: Vec<(SessionId, i64, i64)> = rows
         .iter()
         .filter(|row| row.source == EventSource::Room)
@@ -175,18 +174,7 @@ async fn room_events(
     });
     let mut events = BTreeMap::new();
     for spans in spans.chunks(SPANS_PER_SELECT_MAX) {
-        let of_span = |(session, first, last): &(SessionId, i64, i64)| {
-            Condition::all()
-                .add(Column::TenantId.eq(tx.tenant().as_uuid()))
-                .add(Column::SessionId.eq(session.as_uuid()))
-                .add(Column::Seq.between(*first, *last))
-        };
-        let any = spans.iter().map(of_span).fold(Condition::any(), Condition::add);
-        let found = Entity::find()
-            .filter(Column::TenantId.eq(tx.tenant().as_uuid()))
-            .filter(any)
-            .all(tx.connection())
-            .await?;
+        let found = of_spans(tx.tenant(), spans).all(tx.connection()).await?;
         for row in found {
             let event = StoredEvent {
                 seq: row.seq,
@@ -198,4 +186,44 @@ async fn room_events(
         }
     }
     Ok(events)
+}
+
+/// The events of rooms of a tenant in these spans: session, first and last `seq`.
+///
+/// The tenant is named within each span only. SQLite would otherwise read all events of the tenant.
+fn of_spans(tenant: TenantId, spans: &[(SessionId, i64, i64)]) -> Select<room_event::Entity> {
+    use room_event::{Column, Entity};
+    let of_span = |(session, first, last): &(SessionId, i64, i64)| {
+        Condition::all()
+            .add(Column::TenantId.eq(tenant.as_uuid()))
+            .add(Column::SessionId.eq(session.as_uuid()))
+            .add(Column::Seq.between(*first, *last))
+    };
+    Entity::find().filter(spans.iter().map(of_span).fold(Condition::any(), Condition::add))
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::QueryTrait as _;
+
+    use super::*;
+    use crate::domain::secret::Secret;
+    use crate::store::options::StoreOptions;
+
+    #[tokio::test]
+    async fn events_are_read_by_session_however_many_a_tenant_has() {
+        let url = Secret::new("sqlite::memory:".to_owned());
+        let store = Store::connect(&StoreOptions::new(url)).await.expect("connected");
+        let backend = store.connection.get_database_backend();
+        for count in [1, 2, SPANS_PER_SELECT_MAX] {
+            let spans: Vec<_> = (0..count).map(|_| (SessionId::generate(), 1, 9)).collect();
+            let mut explain = of_spans(TenantId::generate(), &spans).build(backend);
+            explain.sql.insert_str(0, "EXPLAIN QUERY PLAN ");
+            let plan = store.connection.query_all_raw(explain).await.expect("a plan");
+            let steps: Vec<String> =
+                plan.iter().map(|row| row.try_get("", "detail").expect("a step")).collect();
+            let searches = steps.iter().filter(|step| step.contains("session_id=? AND seq>?"));
+            assert_eq!(searches.count(), count, "{steps:?}");
+        }
+    }
 }
