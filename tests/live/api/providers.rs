@@ -492,6 +492,14 @@ async fn webhooks_that_are_forged_late_or_of_others_change_nothing() {
     // Of a meeting that is not ours: taken, so that Zoom does not repeat it.
     let unknown = event("meeting.ended", "12345", now_s * 1_000);
     assert_eq!(world.webhook(now_s, WEBHOOK_SECRET, &unknown).await.status, 204);
+    // Each was counted, by why it was refused.
+    let metrics = send(world.server.request(Method::GET, "/metrics")).await.text;
+    for (outcome, times) in
+        [("unsigned", 9), ("expired", 2), ("malformed", 4), ("unknown_meeting", 1)]
+    {
+        let count = format!(r#"cabildo_provider_webhooks_total{{outcome="{outcome}"}} {times}"#);
+        assert!(metrics.contains(&count), "{count} in {metrics}");
+    }
     world.pass(Duration::from_mins(20));
     let asked = || world.platform.calls().len();
     let before = asked();
