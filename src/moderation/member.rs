@@ -267,6 +267,10 @@ impl Member {
                     .map(|(mid, track)| SectionTrack { mid, track: track.to_string() })
                     .collect(),
             },
+            Outbound::TrackRefused(track, codec) => ServerMessage::TrackRefused {
+                track: track.to_string(),
+                codec: codec.as_str().to_owned(),
+            },
             Outbound::TransportConnected(which) => ServerMessage::TransportState {
                 transport: side(which),
                 state: "connected".to_owned(),

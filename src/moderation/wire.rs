@@ -428,6 +428,15 @@ pub enum ServerMessage {
         /// The track that each section carries.
         tracks: Vec<SectionTrack>,
     },
+    /// The client has refused the section of a track in its answer, so it does not get this track: it
+    /// can't decode it in the codec in which it is sent. Told again only when the track is offered
+    /// again and refused again.
+    TrackRefused {
+        /// The track.
+        track: String,
+        /// In what it is sent, as in `track_published`.
+        codec: String,
+    },
     /// A transport is connected or was lost.
     TransportState {
         /// The transport.

@@ -9,7 +9,7 @@ use crate::attendance::{Attendance, Proof};
 use crate::domain::arrival::Arrival;
 use crate::domain::camera::StreamFault;
 use crate::domain::id::{AssemblyId, ConnectionId, SessionId, TrackId, UserId};
-use crate::domain::media::TrackSource;
+use crate::domain::media::{Codec, TrackSource};
 use crate::domain::participant::{ParticipantKind, Principal};
 use crate::domain::time::Timestamp;
 use crate::domain::transcript::Transcribed;
@@ -41,6 +41,8 @@ pub enum Outbound {
         /// The track that each section carries.
         tracks: Vec<(String, TrackId)>,
     },
+    /// The client refused to receive a track, as it was offered in this codec.
+    TrackRefused(TrackId, Codec),
     /// A transport was connected.
     TransportConnected(TransportSide),
     /// A transport was lost.

@@ -128,6 +128,16 @@ pub enum RoomMediaEvent {
         /// Which section (by `mid`) carries which track; all other sections are inactive.
         tracks: Vec<(String, TrackId)>,
     },
+    /// A receiver has refused the section of a track, so it does not get it. Told once for each offer
+    /// of the track that it refuses.
+    TrackRefused {
+        /// The receiver.
+        peer: ConnectionId,
+        /// The track.
+        track: TrackId,
+        /// The codec in which it was offered.
+        codec: Codec,
+    },
     /// A transport has completed its handshake.
     TransportConnected {
         /// The peer to which it belongs.

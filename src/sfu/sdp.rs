@@ -223,7 +223,7 @@ pub struct Stream {
 pub struct OfferSection {
     /// Its `mid`.
     pub mid: String,
-    /// Its only codec.
+    /// What is sent in it. H.264 is offered by several profiles ([`CodecConfig::offered_as`]).
     pub config: CodecConfig,
     /// The stream that it sends; `None` makes it inactive.
     pub stream: Option<Stream>,

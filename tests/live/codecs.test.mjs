@@ -12,12 +12,13 @@ async function open(stage) {
   stage.browser = await launch({ hertz: 440, gestures: false });
 }
 
-async function enter(stage, session, user) {
-  const page = await rawClient(stage.browser, stage.server, {
-    session: session.id,
-    tenant: session.tenant_id,
-    user,
-  });
+async function enter(stage, session, user, scripts) {
+  const page = await rawClient(
+    stage.browser,
+    stage.server,
+    { session: session.id, tenant: session.tenant_id, user },
+    { scripts },
+  );
   stage.pages[user] = page;
   return page;
 }
@@ -37,6 +38,40 @@ async function decodes(page, width) {
     first ??= row.frames;
     return row.frames >= first + 10 ? row : null;
   });
+}
+
+/** Hides from the browser the formats of H.264 that are offered with other profiles than these. */
+const knowingOnly = (profiles) => `{
+  const original = RTCPeerConnection.prototype.setRemoteDescription;
+  RTCPeerConnection.prototype.setRemoteDescription = function ({ type, sdp }) {
+    const hidden = [...sdp.matchAll(/a=fmtp:(\\d+) .*profile-level-id=(....)/g)]
+      .filter(([, , profile]) => !${JSON.stringify(profiles)}.includes(profile))
+      .map(([, payloadType]) => payloadType);
+    const known = type === 'offer' ? hidden.reduce(
+      (text, payloadType) => text.replace(\`:\${payloadType} H264/\`, \`:\${payloadType} unknown/\`),
+      sdp,
+    ) : sdp;
+    return original.call(this, { type, sdp: known });
+  };
+}`;
+
+/** Somebody sends H.264, and somebody subscribes who knows only some of its profiles. */
+async function sentTo(stage, profiles) {
+  const session = await startedSession(stage.server, { moderation: 'open' });
+  const sender = await enter(stage, session, 'sender');
+  const receiver = await enter(stage, session, 'receiver', [knowingOnly(profiles)]);
+  await sender.evaluate(() => window.client.publish({ audio: false, codec: 'H264', layers: 1 }));
+  const { track } = await receiver.evaluate(() =>
+    window.client.seen(({ type }) => type === 'track_published'),
+  );
+  const answer = await receiver.evaluate((id) => window.client.subscribe(id), track);
+  assert.equal(answer.type, 'ack', JSON.stringify(answer));
+  return { receiver, track };
+}
+
+async function left(stage) {
+  for (const page of Object.values(stage.pages)) await page.context().close();
+  stage.pages = {};
 }
 
 async function carries(stage, codec) {
@@ -65,17 +100,27 @@ async function carries(stage, codec) {
   await decodes(receiver, 640);
   await receiver.evaluate((id) => window.client.subscribe(id, { max_layer: 0 }), track.track);
   await decodes(receiver, 320);
-  for (const page of [sender, receiver]) {
-    await page.evaluate(() => window.client.leave());
-    await page.context().close();
-  }
-  stage.pages = {};
+  for (const page of [sender, receiver]) await page.evaluate(() => window.client.leave());
+  await left(stage);
 }
 
 story('Codecs and their encodings', open, {
   'VP8: the smallest encoding when that is all a receiver wants, the best otherwise': (stage) =>
     carries(stage, 'VP8'),
   'H.264 is forwarded and decoded in each size': (stage) => carries(stage, 'H264'),
+  'H.264 is decoded by a browser that knows only another of its profiles': async (stage) => {
+    const { receiver } = await sentTo(stage, ['6400']);
+    await decodes(receiver, 640);
+    await left(stage);
+  },
+  'a browser that knows no H.264 is told that it gets no picture': async (stage) => {
+    const { receiver, track } = await sentTo(stage, []);
+    const refused = await receiver.evaluate(() =>
+      window.client.seen(({ type }) => type === 'track_refused'),
+    );
+    assert.deepEqual(refused, { type: 'track_refused', track, codec: 'h264' });
+    await left(stage);
+  },
   'VP9 is forwarded and decoded in each size': (stage) => carries(stage, 'VP9'),
   'AV1 is forwarded and decoded in each size': (stage) => carries(stage, 'AV1'),
 });

@@ -107,6 +107,9 @@ impl RoomActor {
                 self.unanswered.insert(peer, offer.clone());
                 self.offer(peer, offer);
             }
+            RoomMediaEvent::TrackRefused { peer, track, codec } => {
+                self.offer(peer, Outbound::TrackRefused(track, codec));
+            }
             RoomMediaEvent::TransportConnected { peer, side } => {
                 self.engine.handle_transport_connected(peer);
                 self.engine.accept();

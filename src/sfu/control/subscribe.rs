@@ -384,7 +384,7 @@ impl Control {
     ) {
         let Ok(Some(subscriber)) = self.peer_mut(room, peer).map(offered) else { return };
         let Subscriber { slots, wanted, .. } = subscriber;
-        let mut removed = Vec::new();
+        let (mut removed, mut refused) = (Vec::new(), Vec::new());
         for (slot, section) in slots.iter_mut().zip(&answer.sections) {
             let Some(stream) = &mut slot.stream else {
                 slot.free = slot.told.is_none();
@@ -406,16 +406,23 @@ impl Control {
                         demand: wanted.get(&stream.track).copied().unwrap_or_default(),
                     }));
                 }
-                (StreamState::Flowing, None) => {
-                    removed.push(stream.subscription);
+                (StreamState::Refused, None) => {}
+                (state, None) => {
+                    if matches!(state, StreamState::Flowing) {
+                        removed.push(stream.subscription);
+                    }
+                    refused.push((stream.track, slot.config.codec()));
                     stream.state = StreamState::Refused;
                 }
-                (_, None) => stream.state = StreamState::Refused,
                 (StreamState::Waiting(_) | StreamState::Flowing, Some(_)) => {}
             }
         }
         for subscription in removed {
             self.command(room, Command::RemoveSubscription { subscription });
+        }
+        for (track, codec) in refused {
+            let event = RoomMediaEvent::TrackRefused { peer, track, codec };
+            self.outputs.push_back(Output::Event { room, event });
         }
     }
 
@@ -554,13 +561,18 @@ fn taken(section: &Section, config: CodecConfig) -> Option<Format> {
     if section.rejected || !section.direction.receives() {
         return None;
     }
-    let (payload_type, rtx) = config.payload_types();
-    let offered = section.formats.iter().find(|it| it.config.codec() == config.codec())?;
     // Answers keep the offerer's payload types (RFC 3264 §6.1); packets with another payload type
     // would be decoded as something else.
-    let fits = offered.format.payload_type == payload_type
-        && offered.format.rtx_payload_type.is_none_or(|answered| Some(answered) == rtx);
-    fits.then(|| offered.format.clone())
+    let answered = |offered: CodecConfig| {
+        let (payload_type, rtx) = offered.payload_types();
+        let formats = section.formats.iter().map(|it| &it.format);
+        formats.into_iter().find(|it| {
+            it.codec == offered.codec()
+                && it.payload_type == payload_type
+                && it.rtx_payload_type.is_none_or(|answered| Some(answered) == rtx)
+        })
+    };
+    config.offered_as().into_iter().find_map(answered).cloned()
 }
 
 /// Extensions that offer and answer give the same number.

@@ -122,6 +122,30 @@ impl CodecConfig {
         !matches!(self, Self::Pcmu | Self::Pcma)
     }
 
+    /// The formats under which a receiver is offered packets of this one, best first. Decoders of H.264
+    /// take more profiles than a description lists, so all are offered: this one, then the more capable,
+    /// then the simpler. A receiver of mode 1 takes packets of mode 0, but not the reverse (RFC 6184
+    /// §5.4).
+    #[must_use]
+    pub fn offered_as(self) -> Vec<Self> {
+        let Self::H264 { mode, .. } = self else { return vec![self] };
+        let takes = |other: &Self| match *other {
+            Self::H264 { mode: other, .. } => {
+                other == mode || other == PacketizationMode::NonInterleaved
+            }
+            _ => false,
+        };
+        let mut others: Vec<Self> =
+            CONFIGS.into_iter().filter(|other| *other != self && takes(other)).collect();
+        // Sorted from the simplest profile to the most capable.
+        others.sort_unstable();
+        let simpler = others.partition_point(|other| *other < self);
+        others.rotate_left(simpler);
+        let capable = others.len() - simpler;
+        others[capable..].reverse();
+        std::iter::once(self).chain(others).collect()
+    }
+
     /// The payload type that this server's offers give it, and that of its retransmissions.
     #[must_use]
     pub fn payload_types(self) -> (u8, Option<u8>) {
@@ -232,6 +256,40 @@ mod tests {
             assert!(seen.insert(primary) && rtx.is_none_or(|rtx| seen.insert(rtx)), "{config:?}");
             assert_eq!(rtx.is_some(), config.kind() == MediaKind::Video);
         }
+    }
+
+    #[test]
+    fn h264_is_offered_by_every_profile_that_may_decode_it() {
+        use H264Profile::{Baseline, ConstrainedBaseline, High, Main};
+        use PacketizationMode::{NonInterleaved, SingleUnit};
+        let offered = |profile, mode| {
+            let config = CodecConfig::H264 { profile, mode };
+            let formats = config.offered_as().into_iter();
+            formats
+                .map(|offered| match offered {
+                    CodecConfig::H264 { profile, mode } => (profile, mode),
+                    other => panic!("{other:?}"),
+                })
+                .collect::<Vec<_>>()
+        };
+        let fragmented =
+            |profiles: [H264Profile; 4]| profiles.map(|profile| (profile, NonInterleaved)).to_vec();
+        assert_eq!(
+            offered(High, NonInterleaved),
+            fragmented([High, Main, Baseline, ConstrainedBaseline])
+        );
+        assert_eq!(
+            offered(Baseline, NonInterleaved),
+            fragmented([Baseline, Main, High, ConstrainedBaseline])
+        );
+        assert_eq!(
+            offered(ConstrainedBaseline, NonInterleaved),
+            fragmented([ConstrainedBaseline, Baseline, Main, High])
+        );
+        let single = offered(Main, SingleUnit);
+        assert_eq!(single[0], (Main, SingleUnit));
+        assert_eq!(single.len(), 8, "receivers of fragments take single units too: {single:?}");
+        assert_eq!(CodecConfig::Vp8.offered_as(), [CodecConfig::Vp8]);
     }
 
     #[test]

@@ -43,23 +43,32 @@ pub fn offer(sections: &[OfferSection], local: LocalSide<'_>) -> String {
     let mut text = Text::default();
     text.session(local, Some(sections.iter().map(|section| section.mid.as_str())));
     for section in sections {
-        let (payload_type, rtx) = section.config.payload_types();
-        let formats: Vec<u8> = std::iter::once(payload_type).chain(rtx).collect();
         let kind = section.config.kind();
-        text.media(kind, &formats, local);
+        let formats = section.config.offered_as();
+        let listed: Vec<u8> = formats
+            .iter()
+            .flat_map(|config| {
+                let (payload_type, rtx) = config.payload_types();
+                std::iter::once(payload_type).chain(rtx)
+            })
+            .collect();
+        text.media(kind, &listed, local);
         text.line(format_args!("a=mid:{}", section.mid));
         text.line(format_args!("a=setup:{}", Setup::ActiveOrPassive.as_str()));
         let stream = section.stream.as_ref();
         let sends = if stream.is_some() { Direction::SendOnly } else { Direction::Inactive };
         text.line(format_args!("a={}", sends.as_str()));
-        text.format(payload_type, section.config.rtpmap(), section.config.fmtp(None));
-        text.feedback(payload_type, kind, true, true);
-        if let Some(rtx) = rtx {
-            text.retransmission(rtx, payload_type);
+        for config in formats {
+            let (payload_type, rtx) = config.payload_types();
+            text.format(payload_type, config.rtpmap(), config.fmtp(None));
+            text.feedback(payload_type, kind, true, true);
+            if let Some(rtx) = rtx {
+                text.retransmission(rtx, payload_type);
+            }
         }
         text.extensions(offered_extensions(kind));
         if let Some(stream) = stream {
-            text.stream(stream, rtx.is_some());
+            text.stream(stream, kind == MediaKind::Video);
         }
     }
     text.0

@@ -296,6 +296,9 @@ export class ModerationChannel {
       case 'transport_state':
         this.options.handlers.onSignal?.(message);
         return;
+      case 'track_refused':
+        // The page knows it from its own answer.
+        return;
       case 'evidence_head':
         if (this.welcomed) this.options.handlers.onEvidence?.(message);
         return;
