@@ -22,7 +22,7 @@ use crate::domain::secret::Secret;
 pub use directory::Directory;
 pub use local_keys::LocalKeyVault;
 pub use s3::{S3, S3Options, S3Timeouts};
-pub use watch::{VaultState, VaultWatch};
+pub use watch::{PutFailures, VaultState, VaultWatch, WatchedVault};
 
 /// Describes every metric of vaults.
 pub fn describe_metrics() {

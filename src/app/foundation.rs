@@ -18,7 +18,9 @@ use crate::domain::id::InstanceId;
 use crate::evidence::repository::Hash;
 use crate::evidence::{Evidence, EvidenceKeys, EvidenceOptions, EvidenceParts, OperatorKey};
 use crate::store::Store;
-use crate::vault::{Directory, KeyVault, LocalKeyVault, S3, S3Options, S3Timeouts, Vault};
+use crate::vault::{
+    Directory, KeyVault, LocalKeyVault, PutFailures, S3, S3Options, S3Timeouts, Vault, WatchedVault,
+};
 
 /// Bytes of the executable that are read at once while it is hashed.
 const HASHED_AT_ONCE: usize = 256 * 1024;
@@ -27,6 +29,8 @@ const HASHED_AT_ONCE: usize = 256 * 1024;
 pub struct Foundation {
     /// Storage of sealed objects.
     pub vault: Arc<dyn Vault>,
+    /// The failures to store something in it.
+    pub put_failures: PutFailures,
     /// The keys of tenants.
     pub keys: Arc<dyn KeyVault>,
     /// The logs of sessions.
@@ -92,7 +96,9 @@ pub fn open_foundation(
         clock: BootClock::system(),
         times: LeaseTimes::default(),
     });
-    Ok(Foundation { vault: open_vault(config)?, keys, evidence, claims })
+    let put_failures = PutFailures::default();
+    let vault = Arc::new(WatchedVault::new(open_vault(config)?, put_failures.clone()));
+    Ok(Foundation { vault, put_failures, keys, evidence, claims })
 }
 
 /// The origin of the operator log: the public origin without its scheme.

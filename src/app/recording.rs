@@ -45,7 +45,8 @@ impl Recording {
         foundation: &Foundation,
         media: &Media,
     ) -> anyhow::Result<Self> {
-        let vault = VaultWatch::start(foundation.vault.clone()).await;
+        let vault =
+            VaultWatch::start(foundation.vault.clone(), foundation.put_failures.clone()).await;
         let store = Arc::new(base.store.clone());
         let history = History::new(store.clone(), store.clone());
         let recorder = start_recorder(base, foundation, media).await?;
