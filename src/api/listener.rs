@@ -48,7 +48,7 @@ const STREAMS_MAX: u32 = 128;
 /// it raises the memory that silent connections can use.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// Most bytes of the head of an HTTP/2 request.
-const HEADER_LIST_BYTES_MAX: u32 = 16 * 1024;
+const HEADER_LIST_BYTES_MAX: u32 = 24 * 1024;
 /// Pause after the system has refused to accept a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Least time between two log messages about such refusals.

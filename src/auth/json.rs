@@ -17,6 +17,41 @@ pub fn parse(text: &str) -> Result<Value, String> {
     }
 }
 
+/// A JSON text whose broken characters are replaced: bytes that are not UTF-8, and escapes of half a
+/// character, as when a provider cuts a name in the middle of an emoji.
+pub(super) fn mended(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    let mut mended = String::with_capacity(text.len());
+    let mut rest = &*text;
+    while let Some(at) = rest.find('\\') {
+        let (before, escape) = rest.split_at(at);
+        mended.push_str(before);
+        let (kept, length) = match escaped_unit(escape) {
+            Some(0xD800..=0xDBFF)
+                if matches!(escaped_unit(&escape[6..]), Some(0xDC00..=0xDFFF)) =>
+            {
+                (&escape[..12], 12)
+            }
+            Some(0xD800..=0xDFFF) => ("\\ufffd", 6),
+            Some(_) => (&escape[..6], 6),
+            None => {
+                let length = escape.chars().take(2).map(char::len_utf8).sum();
+                (&escape[..length], length)
+            }
+        };
+        mended.push_str(kept);
+        rest = &escape[length..];
+    }
+    mended + rest
+}
+
+/// The UTF-16 unit of the escape with which a text begins (RFC 8259 §7), if it begins with one.
+fn escaped_unit(text: &str) -> Option<u16> {
+    let digits = text.strip_prefix("\\u")?.get(..4)?;
+    let are_digits = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    are_digits.then(|| u16::from_str_radix(digits, 16).ok()).flatten()
+}
+
 struct Strict(Value);
 
 impl<'de> Deserialize<'de> for Strict {
@@ -100,6 +135,20 @@ mod tests {
         }
         for text in ["", "{", r#"{"a":}"#, "{'a':1}", r#"{"a":1} {}"#] {
             assert_eq!(parse(text), Err("not JSON".to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn broken_characters_are_replaced_and_nothing_else() {
+        for (broken, expected) in [
+            (&br#"{"name":"Ana \ud83d"}"#[..], r#"{"name":"Ana \ufffd"}"#),
+            (br#""\udca9\ud83d\ud83d\udca9""#, r#""\ufffd\ufffd\ud83d\udca9""#),
+            (b"\"Jos\xe9\"", "\"Jos\u{fffd}\""),
+            (br#""\\ud83d \"\u00e9\n""#, r#""\\ud83d \"\u00e9\n""#),
+            (br#""\ud8"#, r#""\ud8"#),
+            (b"\\", "\\"),
+        ] {
+            assert_eq!(mended(broken), expected);
         }
     }
 

@@ -120,6 +120,11 @@ impl<'a> CompactJws<'a> {
         serde_json::from_value(parsed(&self.payload)?).ok()
     }
 
+    /// As [`Self::claims`]; characters that are broken are replaced by U+FFFD.
+    pub(super) fn mended_claims<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_value(json::parse(&json::mended(&self.payload)).ok()?).ok()
+    }
+
     /// A header member that is a string; `None` when it is absent or not a string.
     pub(super) fn header_text(&self, name: &str) -> Option<&str> {
         self.header.get(name)?.as_str()

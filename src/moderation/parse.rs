@@ -293,8 +293,7 @@ fn track_id(text: &str) -> Result<TrackId, Problem> {
 }
 
 fn user(text: &str) -> Result<UserId, Problem> {
-    text.parse()
-        .map_err(|_| "`user_id` must have 1 to 255 ASCII characters and no control characters")
+    text.parse().map_err(|_| "`user_id` must have 1 to 255 characters and no control characters")
 }
 
 fn kind_of(text: &str) -> Result<SpeechKind, Problem> {
