@@ -13,10 +13,6 @@ pub enum RoomError {
     /// The room has the most people that the session allows.
     #[error("the session has the highest number of participants allowed")]
     ParticipantLimitReached,
-    /// The person has the most connections allowed
-    /// ([`CONNECTIONS_PER_USER_MAX`](super::engine::CONNECTIONS_PER_USER_MAX)).
-    #[error("this person has too many connections")]
-    ConnectionLimitReached,
     /// There is no such person in the room.
     #[error("no such participant")]
     ParticipantNotFound,
@@ -100,9 +96,7 @@ impl RoomError {
     pub const fn code(&self) -> ErrorCode {
         match self {
             Self::Forbidden => ErrorCode::Forbidden,
-            Self::ParticipantLimitReached | Self::ConnectionLimitReached => {
-                ErrorCode::ParticipantLimitReached
-            }
+            Self::ParticipantLimitReached => ErrorCode::ParticipantLimitReached,
             Self::ParticipantNotFound => ErrorCode::ParticipantNotFound,
             Self::DecisionStale => ErrorCode::DecisionStale,
             Self::ActionNotFound => ErrorCode::ActionNotFound,

@@ -18,8 +18,7 @@ impl RoomEngine {
     /// Lets a connection in. A refusal changes nothing.
     ///
     /// # Errors
-    /// [`RoomError::Forbidden`], [`RoomError::ParticipantLimitReached`],
-    /// [`RoomError::ConnectionLimitReached`] and [`RoomError::TooMuch`].
+    /// [`RoomError::Forbidden`], [`RoomError::ParticipantLimitReached`] and [`RoomError::TooMuch`].
     pub fn handle_enter(
         &mut self,
         connection: ConnectionId,
@@ -34,7 +33,7 @@ impl RoomEngine {
     /// Lets a camera in that this server calls. A refusal changes nothing.
     ///
     /// # Errors
-    /// [`RoomError::Forbidden`], [`RoomError::ConnectionLimitReached`] and [`RoomError::TooMuch`].
+    /// [`RoomError::Forbidden`] and [`RoomError::TooMuch`].
     pub fn handle_camera(
         &mut self,
         connection: ConnectionId,
@@ -65,7 +64,7 @@ impl RoomEngine {
             return Err(RoomError::ParticipantLimitReached);
         }
         self.count_arrival(user, principal.roles, now)?;
-        self.make_room_for_connection(user, now)?;
+        self.make_room_for_connection(user, now);
         if let Some(member) = self.members.get_mut(user) {
             member.rename(&shown_name(&principal.name, user));
         } else {
@@ -229,20 +228,23 @@ impl RoomEngine {
         taken < if moderates { places.saturating_add(MODERATOR_PLACES) } else { places }
     }
 
-    /// A person who has as many connections as they may gets a new one for one
-    /// that is of no use: the one lost first, or one that never got media.
-    fn make_room_for_connection(&mut self, user: &UserId, now: Timestamp) -> Result<(), RoomError> {
+    /// A person who has as many connections as they may gets a new one for another: the one lost
+    /// first, else one that never got media, else the oldest. The newest is the one that is wanted: an
+    /// encoder or page that was killed, or lost its network, leaves connections that still look alive.
+    fn make_room_for_connection(&mut self, user: &UserId, now: Timestamp) {
         let held = self.index.connections_of(user);
         if held.len() < CONNECTIONS_PER_USER_MAX {
-            return Ok(());
+            return;
         }
         let lost_at = |id: &ConnectionId| self.connections.get(id).and_then(|it| it.lost_at);
         let lost = held.iter().filter_map(|id| Some((lost_at(id)?, *id))).min();
         let unconnected = || held.iter().find(|id| self.index.unconnected.contains_key(id));
-        let useless = lost.map(|(_, id)| id).or_else(|| unconnected().copied());
-        let useless = useless.ok_or(RoomError::ConnectionLimitReached)?;
-        self.end_connection(useless, Goodbye::Replaced, now);
-        Ok(())
+        // Ids of connections are in the order of time.
+        let oldest = || held.iter().min();
+        let other = lost.map(|(_, id)| id).or_else(|| unconnected().or_else(oldest).copied());
+        if let Some(other) = other {
+            self.end_connection(other, Goodbye::Replaced, now);
+        }
     }
 
     /// A transport of a connection works.
