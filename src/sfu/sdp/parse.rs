@@ -321,9 +321,10 @@ fn check_extensions(sections: &[Section]) -> Result<(), SdpError> {
     Ok(())
 }
 
-/// The encodings that a simulcast section sends, in the order in which it lists them: the first
-/// [`LAYERS_MAX`] of them, since the list is in order of preference (RFC 8853 §5.2). The answer
-/// names only those, and packets of the others are dropped.
+/// The encodings that a simulcast section sends, in the order in which it lists them. Of more than
+/// [`LAYERS_MAX`] the first, the last and those between them at equal distances: encoders list the
+/// best one first or last, whatever RFC 8853 §5.2 says of preference. The answer names only those,
+/// and packets of the others are dropped.
 fn read_rids(attributes: &Attributes<'_>) -> Result<Vec<String>, SdpError> {
     let declared: Vec<&str> = attributes
         .all("rid")
@@ -351,20 +352,29 @@ fn read_rids(attributes: &Attributes<'_>) -> Result<Vec<String>, SdpError> {
         parts.by_ref().find(|part| *part == "send")?;
         parts.next()
     }) else {
-        return Ok(declared.into_iter().take(LAYERS_MAX).map(str::to_owned).collect());
+        return Ok(spread(declared.into_iter().map(str::to_owned).collect()));
     };
     // Commas separate alternatives; `~` marks an encoding that starts paused.
     let first = |it: &'_ str| -> String {
         it.split(',').next().unwrap_or_default().trim_start_matches('~').to_owned()
     };
-    let mut ordered: Vec<String> = listed.split(';').take(RIDS_MAX + 1).map(first).collect();
+    let ordered: Vec<String> = listed.split(';').take(RIDS_MAX + 1).map(first).collect();
     let known = ordered.iter().all(|rid| declared.contains(&rid.as_str()));
     let twice = (1..ordered.len()).any(|at| ordered[..at].contains(&ordered[at]));
     if !known || twice {
         return Err(SdpError("a=simulcast names an unknown rid"));
     }
-    ordered.truncate(LAYERS_MAX);
-    Ok(ordered)
+    Ok(spread(ordered))
+}
+
+/// At most [`LAYERS_MAX`] of a list, with its first and its last.
+fn spread(all: Vec<String>) -> Vec<String> {
+    let last = all.len().saturating_sub(1);
+    if last < LAYERS_MAX {
+        return all;
+    }
+    let kept: Vec<usize> = (0..LAYERS_MAX).map(|at| at * last / (LAYERS_MAX - 1)).collect();
+    all.into_iter().enumerate().filter(|(at, _)| kept.contains(at)).map(|(_, it)| it).collect()
 }
 
 /// The declared SSRCs of packets and retransmissions (RFC 5576 §4.2, `FID`).

@@ -110,7 +110,7 @@ fn ffmpeg_wants_to_be_the_dtls_server_and_the_answer_says_that_this_side_is_the_
 }
 
 #[test]
-fn of_the_layers_of_obs_the_first_three_are_answered() {
+fn of_more_than_three_layers_the_first_and_the_last_are_answered() {
     let listed = |layers: &[&str]| -> String {
         let kept = |line: &&str| match line.strip_prefix("a=rid:") {
             Some(rid) => layers.iter().any(|layer| rid == format!("{layer} send")),
@@ -123,9 +123,15 @@ fn of_the_layers_of_obs_the_first_three_are_answered() {
         };
         lines.join("\n").replace("a=simulcast:send 0;1;2;3", &simulcast) + "\n"
     };
-    for layers in [&[][..], &["0", "1"], &["0", "1", "2"], &["0", "1", "2", "3"]] {
+    // OBS lists the best one first, browsers list it last.
+    for (layers, expected) in [
+        (&[][..], &[][..]),
+        (&["0", "1"], &["0", "1"]),
+        (&["0", "1", "2"], &["0", "1", "2"]),
+        (&["0", "1", "2", "3"], &["0", "1", "3"]),
+        (&["3", "2", "1", "0"], &["3", "2", "0"]),
+    ] {
         let offer = read(&listed(layers)).unwrap_or_else(|error| panic!("{layers:?}: {error}"));
-        let expected: Vec<&str> = layers.iter().copied().take(LAYERS_MAX).collect();
         assert_eq!(offer.sections[1].rids, expected);
         let credentials = Credentials::from_random([1; 32]);
         let answers = [SectionAnswer::Receive, SectionAnswer::Receive];
