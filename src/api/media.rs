@@ -386,20 +386,31 @@ pub(super) async fn patch(
         let headers = [(CONTENT_TYPE, SDP_FRAGMENT.to_owned()), (ETAG, entity_tag)];
         return Ok((StatusCode::OK, headers, answer).into_response());
     };
-    if !tags.iter().any(|tag| entity_tag == format!("\"{tag}\"")) {
-        let message = "If-Match names another ICE session than the one that is";
-        return Err(ApiError::new(ErrorCode::VersionConflict, message));
-    }
+    expect_session(&tags, &entity_tag)?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-refusals!(DeleteRefusals: READER, &[ErrorCode::MediaResourceNotFound]);
+/// Refuses when none of the tags of `If-Match` is that of the ICE session.
+fn expect_session(tags: &[String], entity_tag: &str) -> Result<(), ApiError> {
+    if tags.iter().any(|tag| entity_tag == format!("\"{tag}\"")) {
+        return Ok(());
+    }
+    let message = "If-Match names another ICE session than the one that is";
+    Err(ApiError::new(ErrorCode::VersionConflict, message))
+}
+
+refusals!(DeleteRefusals: READER, &[ErrorCode::MediaResourceNotFound, ErrorCode::VersionConflict]);
 
 /// Leaves the session.
 #[utoipa::path(
     delete, path = "/api/v1/sessions/{id}/{kind}/{resource}", tag = "media", operation_id = "whipDelete",
     security(("bearer" = [])),
-    params(("id" = String, Path, format = Uuid), ("kind" = String, Path, description = "whip or whep"), ("resource" = String, Path)),
+    params(
+        ("id" = String, Path, format = Uuid),
+        ("kind" = String, Path, description = "whip or whep"),
+        ("resource" = String, Path),
+        ("If-Match" = Option<String>, Header, description = "leave only if this is the ICE session"),
+    ),
     responses(
         (status = 200, description = "Gone"),
         DeleteRefusals,
@@ -410,8 +421,11 @@ pub(super) async fn delete(
     credentials: Credentials,
     Path((id, kind, name)): Path<(String, String, String)>,
 ) -> Result<Response, ApiError> {
-    let (member, _, _) =
+    let (member, _, entity_tag) =
         resource_of(&api, &credentials, &id, &kind, &name, Tokens::EndedToo).await?;
+    if let Some(IfMatch::Tags(tags)) = IfMatch::read(&credentials.headers)? {
+        expect_session(&tags, &entity_tag)?;
+    }
     api.media.remove(&name);
     member.leave().await;
     Ok(StatusCode::OK.into_response())

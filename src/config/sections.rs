@@ -298,10 +298,31 @@ fn read_media(reader: &mut Reader, profile: &Profile) -> MediaConfig {
     );
     MediaConfig {
         bind: bind(reader, "media.bind", 3478, profile),
-        candidates: reader.list("media.candidates", "addresses and ports"),
+        candidates: candidates(reader),
         tcp: reader.parsed("media.tcp", "true or false").unwrap_or(true),
         workers: usize::try_from(workers).unwrap_or(1),
     }
+}
+
+/// The addresses to announce, each once. None of them may be one that no client can reach.
+fn candidates(reader: &mut Reader) -> Vec<SocketAddr> {
+    let key = "media.candidates";
+    let mut announced: Vec<SocketAddr> = Vec::new();
+    for candidate in reader.list::<SocketAddr>(key, "addresses and ports") {
+        let useless = candidate.port() == 0
+            || match candidate.ip().to_canonical() {
+                IpAddr::V4(ip) => ip.is_unspecified() || ip.is_multicast() || ip.is_broadcast(),
+                IpAddr::V6(ip) => {
+                    ip.is_unspecified() || ip.is_multicast() || ip.is_unicast_link_local()
+                }
+            };
+        if useless {
+            reader.problem(key, format_args!("no client can reach {candidate}"));
+        } else if !announced.contains(&candidate) {
+            announced.push(candidate);
+        }
+    }
+    announced
 }
 
 fn read_store(reader: &mut Reader, profile: &Profile) -> Option<StoreConfig> {
