@@ -65,6 +65,17 @@ const misplaced = (page, selector, within) =>
     [selector, within],
   );
 
+/** No WebSocket gets through, and the browser's database never answers. */
+const HINDERED = `{
+  const { WebSocket: original } = window;
+  window.WebSocket = class extends original {
+    constructor() {
+      super('ws://127.0.0.1:9/');
+    }
+  };
+  IDBFactory.prototype.open = () => new EventTarget();
+}`;
+
 /** Starts somebody's turn with a limit, as a moderator's other client would. */
 const startFor = (chair, user, seconds) =>
   chair.evaluate(
@@ -113,6 +124,20 @@ story('A participant', open, {
       await screenshot(ana, `meeting-grid-${size}`);
     }
     await ana.setViewportSize(SIZES.desktop);
+  },
+
+  'whoever a network keeps from connecting reads what may help': async (stage) => {
+    const { browser, server, session, pages } = stage;
+    const person = { user: 'eva', name: 'Eva' };
+    pages.eva = await openJoin(browser, server, session, person, { scripts: [HINDERED] });
+    await press(pages.eva, 'join-button');
+    const blocked = pages.eva.locator('[data-testid="connection-state"][data-blocked="true"]');
+    await blocked.waitFor();
+    assert.match(await blocked.textContent(), /esta red bloquea/);
+    await isAccessible(pages.eva, 'blocked');
+    await screenshot(pages.eva, 'blocked');
+    await pages.eva.context().close();
+    delete pages.eva;
   },
 
   'somebody is pinned and shown large': async ({ pages: { ana } }) => {

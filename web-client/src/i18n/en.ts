@@ -134,6 +134,8 @@ export const en: Catalogue = {
   'device.screen.denied': 'The screen is not shared: the browser or you did not allow it.',
   'device.screen.failed': 'The browser could not share the screen.',
 
+  'connection.blocked':
+    'The server does not answer, or this network blocks the connection to it. Trying again; another network, such as a mobile one, may help.',
   'connection.connecting': 'Connecting…',
   'connection.open': 'Connected',
   'connection.good': 'Good connection',

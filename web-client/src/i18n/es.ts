@@ -135,6 +135,8 @@ export const es = {
   'device.screen.denied': 'No se compartió la pantalla: el navegador o usted no dio permiso.',
   'device.screen.failed': 'El navegador no pudo compartir la pantalla.',
 
+  'connection.blocked':
+    'El servidor no responde, o esta red bloquea la conexión con él. Se sigue intentando; otra red, como la móvil, puede servir.',
   'connection.connecting': 'Conectando…',
   'connection.open': 'Conectado',
   'connection.good': 'Conexión buena',

@@ -135,6 +135,8 @@ export const pt: Catalogue = {
   'device.screen.denied': 'A tela não foi compartilhada: o navegador ou você não permitiu.',
   'device.screen.failed': 'O navegador não conseguiu compartilhar a tela.',
 
+  'connection.blocked':
+    'O servidor não responde, ou esta rede bloqueia a conexão com ele. As tentativas continuam; outra rede, como a móvel, pode ajudar.',
   'connection.connecting': 'Conectando…',
   'connection.open': 'Conectado',
   'connection.good': 'Conexão boa',

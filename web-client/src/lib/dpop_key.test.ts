@@ -1,5 +1,5 @@
 import { IDBFactory } from 'fake-indexeddb';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { DpopKey } from './dpop_key';
 import { sha256, textFromBase64url } from './encoding';
 
@@ -60,6 +60,34 @@ describe('DpopKey', () => {
     const ids = await Promise.all([first.proof(subject), second.proof(subject)]);
     expect(parts(ids[0]).claims.jti).not.toBe(parts(ids[1]).claims.jti);
     expect((await DpopKey.open(new IDBFactory())).thumbprint).not.toBe(first.thumbprint);
+  });
+
+  it('does not wait for ever for a database that never answers', async () => {
+    vi.useFakeTimers();
+    try {
+      const silent = { open: () => new EventTarget() } as unknown as IDBFactory;
+      const opening = DpopKey.open(silent);
+      await vi.waitFor(() => expect(vi.getTimerCount()).toBeGreaterThan(0));
+      await vi.advanceTimersByTimeAsync(3_000);
+      expect((await opening).thumbprint).toHaveLength(43);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it('works where even asking for the database is forbidden', async () => {
+    vi.stubGlobal('indexedDB', undefined);
+    Object.defineProperty(globalThis, 'indexedDB', {
+      configurable: true,
+      get() {
+        throw new DOMException('denied', 'SecurityError');
+      },
+    });
+    try {
+      expect((await DpopKey.open()).thumbprint).toHaveLength(43);
+    } finally {
+      vi.unstubAllGlobals();
+    }
   });
 
   it('still works where IndexedDB does not', async () => {

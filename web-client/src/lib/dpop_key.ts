@@ -3,6 +3,8 @@ import { base64url, newId, sha256 } from './encoding';
 const DATABASE = 'cabildo';
 const STORE = 'keys';
 const ENTRY = 'dpop';
+/** How long a database is waited for that does not answer, as in some broken profiles. */
+const DATABASE_WITHIN_MS = 3_000;
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256' } as const;
 
 /** What a proof is about. */
@@ -35,12 +37,12 @@ export class DpopKey {
    * The key of this browser, made on first use. Without a usable IndexedDB
    * (some private windows) the key lives as long as the page.
    */
-  static async open(database: IDBFactory | null = globalThis.indexedDB): Promise<DpopKey> {
+  static async open(database: IDBFactory | null = databaseOfBrowser()): Promise<DpopKey> {
     const made = await crypto.subtle.generateKey(ALGORITHM, false, ['sign', 'verify']);
     let pair = made;
     if (database) {
       try {
-        pair = await stored(database, made);
+        pair = await answered(stored(database, made));
       } catch {
         pair = made;
       }
@@ -76,6 +78,24 @@ export class DpopKey {
     );
     return `${input}.${base64url(signature)}`;
   }
+}
+
+/** The browser's database; null when it has none, or forbids it. */
+function databaseOfBrowser(): IDBFactory | null {
+  try {
+    return globalThis.indexedDB;
+  } catch {
+    return null;
+  }
+}
+
+/** Rejects when the database has not answered in time. */
+async function answered(pair: Promise<CryptoKeyPair>): Promise<CryptoKeyPair> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error('IndexedDB does not answer')), DATABASE_WITHIN_MS);
+  });
+  return Promise.race([pair, late]).finally(() => clearTimeout(timer));
 }
 
 function part(value: object): string {

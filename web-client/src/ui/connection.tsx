@@ -6,17 +6,35 @@ import { forgetVisits } from '../lib';
 import { useNow } from './hooks';
 import { Icon } from './icons';
 
+/** After so long without a first connection the person is told what may be in the way. */
+const BLOCKED_AFTER_MS = 10_000;
+
 /** Whether and how well we are connected, in words, with seconds while we are not. */
 export function ConnectionState(props: { status: ChannelStatus; quality: Quality | null }) {
   const { status, quality } = props;
   const lost = status.phase === 'reconnecting';
-  const now = useNow(500, lost);
+  const connecting = status.phase === 'connecting';
+  const now = useNow(500, lost || connecting);
   if (lost) {
     const seconds = Math.max(0, Math.round((now - status.sinceMs) / 1000));
     return (
       <span class="connection lost" data-testid="connection-state" data-phase="reconnecting">
         <Icon name="lost" />
         {t('connection.reconnecting', { seconds })}
+      </span>
+    );
+  }
+  if (connecting && now - status.sinceMs > BLOCKED_AFTER_MS) {
+    return (
+      <span
+        class="connection lost"
+        role="status"
+        data-testid="connection-state"
+        data-phase="connecting"
+        data-blocked="true"
+      >
+        <Icon name="lost" />
+        {t('connection.blocked')}
       </span>
     );
   }
