@@ -13,7 +13,7 @@ use crate::custody::{Custody, CustodyError};
 use crate::domain::id::{RecordedTrackId, SessionId, SessionKey, TenantId};
 use crate::domain::named_values::named_values;
 use crate::evidence::repository::StoredEvent;
-use crate::evidence::{Body, EventKind, event_commitment, subject_text};
+use crate::evidence::{Body, EventKind, event_commitment, subject_commitment, subject_text};
 use crate::recorder::repository::RecordedTrack;
 use crate::sealing::{EventsKey, TrackKey};
 use crate::vault::KeyPurpose;
@@ -268,6 +268,16 @@ impl<'a> Revealing<'a> {
     ) -> Result<SubjectDisclosure, CustodyError> {
         let salt = self.events_key().await?.subject_salt(&track.id);
         let subject = subject_text(&track.user, &track.name, track.source);
+        let key = SessionKey::new(self.tenant, self.session);
+        let entry = self.custody.entry(key, track.seq).await?.map(|entry| entry.body);
+        let matches = matches!(entry, Some(Body::Track { subject_commitment: commitment, .. })
+            if commitment == subject_commitment(&salt, &subject));
+        if !matches {
+            return Err(CustodyError::Disagrees(format!(
+                "the subject of track {} does not match its commitment",
+                track.id
+            )));
+        }
         Ok(SubjectDisclosure { seq: track.seq, salt: URL_SAFE_NO_PAD.encode(salt), subject })
     }
 

@@ -34,11 +34,12 @@ fn commitment(what: &str, salt: &[u8; 32], text: &str) -> Hash {
 /// Never: texts can always be written as JSON.
 #[must_use]
 pub fn subject_text(user: &UserId, name: &str, source: TrackSource) -> String {
+    // Every log that exists commits to this order.
     #[derive(Serialize)]
     struct Subject<'a> {
-        user_id: &'a str,
         name: &'a str,
         source: &'a str,
+        user_id: &'a str,
     }
     let subject = Subject { user_id: user.as_str(), name, source: source.as_str() };
     serde_json::to_string(&subject).expect("texts can be written as JSON")
@@ -67,7 +68,7 @@ mod tests {
         let user: UserId = "maria".parse().expect("valid");
         assert_eq!(
             subject_text(&user, "María \"M\"", TrackSource::ScreenAudio),
-            r#"{"user_id":"maria","name":"María \"M\"","source":"screen_audio"}"#
+            r#"{"name":"María \"M\"","source":"screen_audio","user_id":"maria"}"#
         );
     }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::domain::backoff::Backoff;
 use crate::domain::time::Timestamp;
 use crate::evidence::media::MediaEntry;
+use crate::evidence::subject_text;
 use crate::recorder::core::{Core, blocking};
 use crate::recorder::engine::{FIRST_EPOCH, Opened};
 use crate::recorder::log::RecorderLogError;
@@ -213,10 +214,8 @@ impl Upload {
             }
         };
         drop(key);
-        let subject = serde_json::json!({
-            "user_id": track.user.as_str(), "name": track.name, "source": track.source.as_str(),
-        });
-        let entry = MediaEntry::Track { track: recorded, codec, subject: subject.to_string() };
+        let subject = subject_text(&track.user, &track.name, track.source);
+        let entry = MediaEntry::Track { track: recorded, codec, subject };
         let seq = self.append(entry).await?;
         let recorded_track = RecordedTrack {
             id: recorded,

@@ -269,7 +269,7 @@ async fn a_disclosure_is_what_the_entries_commit_to() {
     assert_eq!(disclosed["events"][1]["event"], decision.text);
     assert_eq!(disclosed["segments"][0]["index"], 2);
     let subject = disclosed["subjects"][0]["subject"].as_str().expect("a subject");
-    assert_eq!(subject, r#"{"user_id":"jordi","name":"Jordi","source":"camera"}"#);
+    assert_eq!(subject, r#"{"name":"Jordi","source":"camera","user_id":"jordi"}"#);
     let note = &handed_out(&fixture, &recorded).await[0];
     assert_eq!(note["what"], "disclosure");
     // Beside a bundle it is checked against the log.
