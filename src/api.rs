@@ -7,6 +7,7 @@ mod attendance_body;
 mod attendance_export;
 mod attendance_rules;
 mod body;
+mod bundles;
 mod caller;
 #[expect(unused_qualifications, reason = "written by the macro that describes routes")]
 mod captures;
@@ -71,6 +72,7 @@ use crate::auth::{Authenticator, MediaTokens};
 use crate::bridges::Bridges;
 use crate::cameras::{CaptureStore, Gateway, Playback, Probes, StreamControl};
 use crate::clock::Clock;
+use crate::custody::Custody;
 use crate::delivery::EventStreams;
 use crate::domain::id::TenantId;
 use crate::evidence::Evidence;
@@ -135,6 +137,8 @@ pub struct ApiParts {
     pub evidence: Evidence,
     /// The playable files of recordings.
     pub library: Library,
+    /// Makes bundles of what was recorded.
+    pub custody: Custody,
     /// What happened in a session.
     pub history: History,
     /// What Zoom tells; `None` when it is not configured.
@@ -178,6 +182,7 @@ pub struct ApiState {
     asked_of: evidence::AskedOf,
     press: documents::Press,
     running: idempotency::Running,
+    bundles: Arc<bundles::Bundles>,
 }
 
 impl Api {
@@ -193,6 +198,7 @@ impl Api {
             asked_of: evidence::AskedOf::default(),
             press: documents::Press::default(),
             running: idempotency::Running::default(),
+            bundles: Arc::default(),
         }))
     }
 

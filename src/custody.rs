@@ -6,7 +6,9 @@
 //! Every step can be repeated: the log, the repositories and the vault show what a step has done,
 //! so work that was interrupted is continued by starting it again.
 
+mod archive;
 mod bundle;
+mod bundle_files;
 mod claim;
 mod disclosure;
 mod driver;
@@ -32,7 +34,8 @@ use crate::evidence::repository::EvidenceRepository;
 use crate::recorder::repository::RecordingRepository;
 use crate::vault::{KeyVault, KeyVaultError, Vault, VaultError};
 
-pub use bundle::{CLIP_SEGMENTS_MAX, ClipWanted, Exported};
+pub use archive::ArchiveStream;
+pub use bundle::{Bundle, BundleWanted, CLIP_SEGMENTS_MAX, ClipWanted, Exported};
 pub use disclosure::{DISCLOSED_MAX, Texts};
 pub use driver::CustodyTask;
 pub use erasure::{Erased, ErasureReason};
@@ -145,6 +148,9 @@ pub enum CustodyError {
         /// What went wrong.
         source: std::io::Error,
     },
+    /// Whoever wanted the bundle has gone, or takes nothing of it any more.
+    #[error("the bundle is not taken any more")]
+    Abandoned,
     /// The log or the recordings could not be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -91,6 +91,17 @@ impl History {
         kinds: &[EventKind],
         wanted: impl Fn(&LogEvent) -> bool,
     ) -> Result<Vec<LogEvent>, HistoryError> {
+        let entries = self.entries_that(key, kinds, wanted).await?;
+        Ok(entries.into_iter().map(|(_, event)| event).collect())
+    }
+
+    /// As [`Self::events_that`], each with the number of its entry.
+    async fn entries_that(
+        &self,
+        key: SessionKey,
+        kinds: &[EventKind],
+        wanted: impl Fn(&LogEvent) -> bool,
+    ) -> Result<Vec<(u64, LogEvent)>, HistoryError> {
         let log = self.log.log(key).await?.ok_or(HistoryError::NoLog)?;
         if log.events_key.is_none() {
             return Err(HistoryError::Erased);
@@ -103,7 +114,7 @@ impl History {
             from = last.seq + 1;
             for stored in &read {
                 match LogEvent::read(stored.kind, &stored.text) {
-                    Some(event) if wanted(&event) => events.push(event),
+                    Some(event) if wanted(&event) => events.push((stored.seq, event)),
                     Some(_) => {}
                     None => {
                         tracing::warn!(session = %key.session, seq = stored.seq, "an event can't be read");
@@ -215,7 +226,7 @@ impl History {
 
     /// The time line of a session, including gaps of the recording.
     pub async fn timeline(&self, key: SessionKey) -> Result<Timeline, HistoryError> {
-        let events = self.events(key, timeline::KINDS).await?;
+        let events = self.entries_that(key, timeline::KINDS, |_| true).await?;
         let gaps = self.recordings.gaps(key).await?;
         Ok(Timeline::of(&events, &gaps))
     }

@@ -5,6 +5,7 @@
 //! allocated by a length that the input declares, and objects are read as streams. Time and memory
 //! grow with the size of the input, not with numbers in it.
 
+pub mod archive;
 pub mod cbor;
 pub mod checkpoint;
 pub mod cose;

@@ -156,6 +156,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "sfu",
             "recorder",
             "playable",
+            "custody",
             "history",
             "room",
             "events",

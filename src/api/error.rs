@@ -173,6 +173,7 @@ pub(super) const fn status_of(code: ErrorCode) -> StatusCode {
         | C::MediaTokenLimitReached
         | C::BitrateLimitReached
         | C::EventStreamLimitReached
+        | C::BundleLimitReached
         | C::IdempotencyKeyInUse
         | C::ProviderUnsupported
         | C::QueueClosed

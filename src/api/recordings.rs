@@ -113,6 +113,8 @@ pub(super) struct AddressesBody {
     state: &'static str,
     /// Number of tracks that are not completely stored in the vault and entered in the log yet.
     pending_tracks: usize,
+    /// Bytes of its sealed objects: about the size of its whole bundle.
+    sealed_bytes: u64,
     /// Until when the addresses are valid.
     #[schema(value_type = String, format = DateTime)]
     expires_at: Moment,
@@ -199,6 +201,7 @@ pub(super) async fn addresses(
         title: session.title.clone(),
         state: view.stage.as_str(),
         pending_tracks: view.pending_tracks,
+        sealed_bytes: view.sealed_bytes,
         expires_at: Moment(expires_at),
         timeline_url: format!("/api/v1/recordings/{}/timeline", sign(None)),
         files: view.files.into_iter().map(|file| file_body(file, &sign)).collect(),
@@ -424,6 +427,7 @@ fn item_json(item: &Item) -> Value {
         "name": item.name,
         "text": item.text,
         "track": item.track.map(|track| track.to_string()),
+        "entries": item.entries,
     })
 }
 

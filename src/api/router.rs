@@ -18,7 +18,7 @@ use super::error::{ApiError, handle_unknown_method, handle_unknown_route};
 use super::rate_limit::limit_address;
 use super::trace::trace;
 use super::{
-    Api, MetricsDoor, attendance, captures, dev, events, evidence, gateway, health, media,
+    Api, MetricsDoor, attendance, bundles, captures, dev, events, evidence, gateway, health, media,
     media_tokens, minutes, openapi, provider_webhook, recordings, report, room_cameras, sessions,
     transcript, web,
 };
@@ -79,6 +79,7 @@ fn open() -> OpenApiRouter<Api> {
         .routes(routes!(recordings::addresses))
         .routes(routes!(recordings::play))
         .routes(routes!(recordings::timeline))
+        .routes(routes!(bundles::bundle))
         .routes(routes!(events::stream))
         .routes(routes!(provider_webhook::zoom))
         .routes(routes!(web::client_config))

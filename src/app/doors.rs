@@ -12,7 +12,7 @@ use super::base::Base;
 use super::cameras::Cameras;
 use super::clock::ClockState;
 use super::delivery::Delivery;
-use super::foundation::Foundation;
+use super::foundation::{Foundation, custody_of};
 use super::identity::Identity;
 use super::media::Media;
 use super::meetings::{ProviderClients, ProviderMeetings};
@@ -214,6 +214,7 @@ fn api(base: &Base, behind: Behind<'_>) -> Api {
         desk: rooms.desk.clone(),
         evidence: foundation.evidence.clone(),
         library: recording.library.clone(),
+        custody: custody_of(&base.store, foundation, &base.clock),
         history: recording.history.clone(),
         zoom_webhook: providers.zoom_webhook(base),
         cameras: cameras.gateway.clone(),

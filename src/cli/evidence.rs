@@ -191,6 +191,7 @@ impl From<CustodyError> for Failure {
             | CustodyError::Unfinished(_)
             | CustodyError::Disagrees(_) => Self::False(error.to_string()),
             CustodyError::Output { .. }
+            | CustodyError::Abandoned
             | CustodyError::Claims(_)
             | CustodyError::Store(_)
             | CustodyError::Vault(_)

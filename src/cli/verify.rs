@@ -11,7 +11,8 @@ use std::time::Duration;
 use reqwest::{Client, StatusCode, Url, redirect};
 
 use super::{Failure, output, runtime};
-use crate::verify::files::Directory;
+use crate::verify::archive::TarArchive;
+use crate::verify::files::{Directory, Files};
 use crate::verify::pdf::PDF_BYTES_MAX;
 use crate::verify::proof::{HELD_HEADS_BYTES_MAX, PROOF_BYTES_MAX, parse_held_heads};
 use crate::verify::{
@@ -29,8 +30,8 @@ const HELD_HEADS_ASKED_MAX: usize = 64;
 /// Verifies a recording's bundle, a proof, or the proof of a session on a server.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The directory of a bundle, a file with a proof, or the URL of a session or of its audit
-    /// proof.
+    /// The directory or archive (TAR) of a bundle, a file with a proof, or the URL of a session or of
+    /// its audit proof.
     #[arg(value_name = "BUNDLE|FILE|URL")]
     what: String,
     /// File with the public keys to trust: the operator's list, from a source that you trust.
@@ -58,20 +59,18 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         options.held_heads = Some(read(path, HELD_HEADS_BYTES_MAX)?);
     }
     let report = if let Some(list) = &arguments.attendance {
-        let path = Path::new(&arguments.what);
-        if !path.is_dir() {
-            let text = "--attendance needs the directory of a bundle";
+        let Some(bundle) = bundle_at(Path::new(&arguments.what))? else {
+            let text = "--attendance needs a bundle";
             return Err(Failure::Usage(format!("{}: {text}", arguments.what)));
-        }
-        verify_attendance(&read(list, PDF_BYTES_MAX)?, &Directory::new(path), &options)
+        };
+        verify_attendance(&read(list, PDF_BYTES_MAX)?, &*bundle, &options)
     } else if is_address(&arguments.what) {
         runtime()?.block_on(check_address(&arguments.what, options))?
     } else {
         let path = Path::new(&arguments.what);
-        if path.is_dir() {
-            verify_bundle(&Directory::new(path), &options)
-        } else {
-            verify_proof(&read(path, PROOF_BYTES_MAX)?, &options)
+        match bundle_at(path)? {
+            Some(bundle) => verify_bundle(&*bundle, &options),
+            None => verify_proof(&read(path, PROOF_BYTES_MAX)?, &options),
         }
     };
     show(&report, arguments.json)?;
@@ -80,6 +79,20 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Verdict::Invalid => ExitCode::from(1),
         Verdict::Incomplete => ExitCode::from(3),
     })
+}
+
+/// The bundle in a directory or an archive; `None` when it is neither.
+fn bundle_at(path: &Path) -> Result<Option<Box<dyn Files>>, Failure> {
+    if path.is_dir() {
+        return Ok(Some(Box::new(Directory::new(path))));
+    }
+    if !path.is_file()
+        || !TarArchive::is_one(path).map_err(|error| missing(path.display(), error))?
+    {
+        return Ok(None);
+    }
+    let archive = TarArchive::open(path).map_err(|error| missing(path.display(), error))?;
+    Ok(Some(Box::new(archive)))
 }
 
 fn show(report: &Report, json: bool) -> Result<(), Failure> {
@@ -92,7 +105,7 @@ fn show(report: &Report, json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-fn missing(what: &str, why: impl std::fmt::Display) -> Failure {
+fn missing(what: impl std::fmt::Display, why: impl std::fmt::Display) -> Failure {
     Failure::Missing(anyhow::anyhow!("{what}: {why}"))
 }
 

@@ -1,38 +1,38 @@
-//! Exports bundles: everything that an independent verifier needs to check a recording, in one
-//! directory, as `docs/EVIDENCE.md` §Bundle defines. Memory does not grow with the recording, since
-//! entries, heads and objects are processed in pieces.
+//! Makes bundles: everything that an independent verifier needs to check a recording or a part of
+//! it, as `docs/EVIDENCE.md` §Bundle defines, in a directory or as one archive. Memory does not grow
+//! with the recording, since entries, heads and objects are processed in pieces.
 
 use std::path::Path;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
-use tokio::io::AsyncWriteExt as _;
 
 use crate::custody::disclosure::{Disclosures, Revealing, Texts};
 use crate::custody::entries::{GAP, REST};
-use crate::custody::output::Output;
+use crate::custody::output::Directory;
 use crate::custody::{Custody, CustodyError, CustodyLogError};
-use crate::domain::id::{RecordedTrackId, SessionKey};
+use crate::domain::id::{RecordedTrackId, SessionKey, UserId};
 use crate::evidence::{Body, Entry, PROOF_SEQS_MAX};
 use crate::recorder::repository::{RecordedSegment, RecordedTrack};
-use crate::vault::{ObjectName, VaultError};
 
 /// Most segments of a clip: more than eleven hours of one track. For longer times export a full
 /// bundle.
 pub const CLIP_SEGMENTS_MAX: usize = 10_000;
-/// Entries or heads read at once.
-const ROWS_PER_READ: u32 = 500;
-/// Bytes of an object read at once.
-const PIECE_BYTES: u64 = 1 << 20;
-/// Objects copied at the same time.
-const COPIES_AT_ONCE: usize = 8;
+/// Entries, heads or segments read at once.
+pub(super) const ROWS_PER_READ: u32 = 500;
 /// How often making a proof starts again because another head was signed meanwhile.
 const PROOF_TRIES: usize = 8;
-/// Most missing or changed objects that are listed by name.
-const NAMED_MAX: usize = 100;
+
+/// What a bundle is to contain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BundleWanted {
+    /// The whole log and every object; these texts of its events are disclosed.
+    Full(Option<Texts>),
+    /// What was recorded between two times, with the keys of these segments.
+    Clip(ClipWanted),
+    /// These entries, disclosed: the text of an event, the subject of a track, or a segment with
+    /// its key.
+    Entries(Vec<u64>),
+}
 
 /// The contents of a requested clip.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub struct ClipWanted {
     pub reveals_subjects: bool,
 }
 
-/// The result of an export.
+/// The result of writing a bundle.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Exported {
     /// Number of log entries.
@@ -64,18 +64,36 @@ pub struct Exported {
     pub damaged_names: Vec<String>,
 }
 
-/// The result of copying one object.
-enum Copied {
-    Whole(u64),
-    Missing(ObjectName),
-    Changed(ObjectName, u64),
+/// A bundle that was prepared: it was decided what it contains, and entered in the log that it is
+/// handed out.
+pub struct Bundle {
+    pub(super) custody: Custody,
+    pub(super) key: SessionKey,
+    pub(super) proof: Value,
+    pub(super) disclosures: Disclosures,
+    pub(super) contents: Contents,
+}
+
+pub(super) enum Contents {
+    /// The first entries of the log, this many, and their objects.
+    Full(u64),
+    /// The entries of the receipts, and these objects.
+    Part(Vec<RecordedSegment>),
+}
+
+/// Entries that a part of a log is proven by, and what of them is disclosed.
+#[derive(Default)]
+pub(super) struct Part {
+    pub(super) seqs: Vec<u64>,
+    pub(super) disclosures: Disclosures,
+    pub(super) segments: Vec<RecordedSegment>,
 }
 
 impl Custody {
     /// Writes the full bundle of a session to the directory `out`, which must not exist or must be
     /// empty. Damaged objects are listed in the result; the bundle contains what is left of them.
     pub async fn export(&self, key: SessionKey, out: &Path) -> Result<Exported, CustodyError> {
-        self.export_disclosing(key, None, out).await
+        self.write_to_directory(key, &BundleWanted::Full(None), out).await
     }
 
     /// As [`Self::export`]; the bundle also discloses these texts of its events.
@@ -85,28 +103,7 @@ impl Custody {
         texts: Option<Texts>,
         out: &Path,
     ) -> Result<Exported, CustodyError> {
-        let output = Output::begin(out).await?;
-        let what = match texts {
-            None => json!({"what": "export"}),
-            Some(texts) => json!({"what": "export", "discloses": texts.as_str()}),
-        };
-        self.note_handed_out(key, &what).await?;
-        let proof = self.prove(key, &[]).await?;
-        let size = tree_size(&proof)?;
-        let mut exported = Exported::default();
-        self.write_entries(&output, key, size, &mut exported).await?;
-        self.write_heads(&output, key, size).await?;
-        output.directory("objects").await?;
-        for track in self.parts.recordings.tracks(key).await? {
-            self.write_track(&output, key, &track, size, &mut exported).await?;
-        }
-        let disclosures = match texts {
-            None => Disclosures::default(),
-            Some(texts) => self.disclose_texts(key, texts, size).await?,
-        };
-        self.write_documents(&output, proof, "full", &disclosures).await?;
-        output.finish().await?;
-        Ok(exported)
+        self.write_to_directory(key, &BundleWanted::Full(texts), out).await
     }
 
     /// Writes a clip to the directory `out`, which must not exist or must be empty: the segments
@@ -117,53 +114,103 @@ impl Custody {
         wanted: &ClipWanted,
         out: &Path,
     ) -> Result<Exported, CustodyError> {
-        let output = Output::begin(out).await?;
+        self.write_to_directory(key, &BundleWanted::Clip(wanted.clone()), out).await
+    }
+
+    async fn write_to_directory(
+        &self,
+        key: SessionKey,
+        wanted: &BundleWanted,
+        out: &Path,
+    ) -> Result<Exported, CustodyError> {
+        // First, so that nothing is entered in the log when it can't be written.
+        let mut directory = Directory::begin(out).await?;
+        let bundle = self.prepare(key, wanted, None).await?;
+        let exported = bundle.write(&mut directory).await?;
+        directory.finish().await?;
+        Ok(exported)
+    }
+
+    /// Decides what a bundle contains, and enters in the log that it is handed out, and to whom.
+    pub async fn prepare(
+        &self,
+        key: SessionKey,
+        wanted: &BundleWanted,
+        to: Option<&UserId>,
+    ) -> Result<Bundle, CustodyError> {
+        let (part, mut what) = match wanted {
+            BundleWanted::Full(None) => (None, json!({"what": "export"})),
+            BundleWanted::Full(Some(texts)) => {
+                (None, json!({"what": "export", "discloses": texts.as_str()}))
+            }
+            BundleWanted::Clip(clip) => {
+                let (part, what) = self.clip_part(key, clip).await?;
+                (Some(part), what)
+            }
+            BundleWanted::Entries(seqs) => {
+                let part = self.disclosed_part(key, seqs).await?;
+                (Some(part), json!({"what": "disclosure", "seqs": seqs}))
+            }
+        };
+        if let Some(to) = to {
+            what["to"] = to.as_str().into();
+        }
+        self.note_handed_out(key, &what).await?;
+        let custody = self.clone();
+        let Some(mut part) = part else {
+            let proof = self.prove(key, &[]).await?;
+            let size = tree_size(&proof)?;
+            let disclosures = match wanted {
+                BundleWanted::Full(Some(texts)) => self.disclose_texts(key, *texts, size).await?,
+                _ => Disclosures::default(),
+            };
+            return Ok(Bundle { custody, key, proof, disclosures, contents: Contents::Full(size) });
+        };
+        // The genesis and the policy show to which log the entries belong.
+        part.seqs.extend([0, 1]);
+        part.seqs.sort_unstable();
+        part.seqs.dedup();
+        let proof = self.prove(key, &part.seqs).await?;
+        let contents = Contents::Part(part.segments);
+        Ok(Bundle { custody, key, proof, disclosures: part.disclosures, contents })
+    }
+
+    /// The entries and segments of a clip, and what is entered in the log about it.
+    async fn clip_part(
+        &self,
+        key: SessionKey,
+        wanted: &ClipWanted,
+    ) -> Result<(Part, Value), CustodyError> {
         let mut revealing = Revealing::open(self, key).await?;
         let tracks = clip_tracks(&revealing, wanted)?;
-        let mut disclosures = Disclosures::default();
-        // The genesis and the policy show to which log the entries belong.
-        let mut seqs = vec![0, 1];
-        let mut chosen = Vec::new();
+        let mut part = Part::default();
         for track in &tracks {
-            let room = CLIP_SEGMENTS_MAX - chosen.len();
+            let room = CLIP_SEGMENTS_MAX - part.segments.len();
             let segments = self.segments_between(key, track, wanted, room).await?;
             if segments.is_empty() {
                 continue;
             }
-            seqs.push(track.seq);
+            part.seqs.push(track.seq);
             if wanted.reveals_subjects {
-                disclosures.subjects.push(revealing.subject(track).await?);
+                part.disclosures.subjects.push(revealing.subject(track).await?);
             }
             for segment in &segments {
-                seqs.push(segment.seq);
-                disclosures.segments.push(revealing.segment(track, segment.index).await?);
+                part.seqs.push(segment.seq);
+                part.disclosures.segments.push(revealing.segment(track, segment.index).await?);
             }
-            chosen.extend(segments);
+            part.segments.extend(segments);
         }
-        if chosen.is_empty() {
+        if part.segments.is_empty() {
             return Err(CustodyError::Nothing);
         }
-        seqs.extend(self.gaps_between(key, &tracks, wanted).await?);
-        seqs.sort_unstable();
-        seqs.dedup();
+        part.seqs.extend(self.gaps_between(key, &tracks, wanted).await?);
         let what = json!({
             "what": "clip",
             "from_ms": wanted.from_ms,
             "to_ms": wanted.to_ms,
             "tracks": tracks.iter().map(|track| track.id.to_string()).collect::<Vec<_>>(),
         });
-        self.note_handed_out(key, &what).await?;
-        let proof = self.prove(key, &seqs).await?;
-        let mut exported =
-            Exported { entries: seqs.len().try_into().unwrap_or(u64::MAX), ..Exported::default() };
-        output.write("heads.cborseq", &head_cose(&proof)?).await?;
-        for track in &tracks {
-            output.directory(&format!("objects/{}", track.id)).await?;
-        }
-        self.write_objects(&output, key, chosen, &mut exported).await?;
-        self.write_documents(&output, proof, "clip", &disclosures).await?;
-        output.finish().await?;
-        Ok(exported)
+        Ok((part, what))
     }
 
     /// Makes a proof with receipts for any number of entries, all for one head.
@@ -199,163 +246,6 @@ impl Custody {
         let all = proof["receipts"].as_array_mut();
         all.ok_or_else(|| malformed("it has no receipts"))?.append(&mut receipts);
         Ok(Some(proof))
-    }
-
-    async fn write_documents(
-        &self,
-        output: &Output,
-        mut proof: Value,
-        kind: &str,
-        disclosures: &Disclosures,
-    ) -> Result<(), CustodyError> {
-        let document = proof.as_object_mut().ok_or_else(|| malformed("it is not an object"))?;
-        document.insert("kind".to_owned(), kind.into());
-        let keys = self.parts.log.published_keys().await?;
-        output.write("keys.json", format!("{keys:#}\n").as_bytes()).await?;
-        output.write("disclosures.json", &disclosures.to_json()?).await?;
-        output.write("bundle.json", format!("{proof:#}\n").as_bytes()).await
-    }
-
-    async fn write_entries(
-        &self,
-        output: &Output,
-        key: SessionKey,
-        size: u64,
-        exported: &mut Exported,
-    ) -> Result<(), CustodyError> {
-        const NAME: &str = "entries.cborseq";
-        let mut file = output.file(NAME).await?;
-        let mut next = 0;
-        while next < size {
-            let evidence = &self.parts.evidence;
-            let mut entries = evidence.entries(key, next, ROWS_PER_READ).await?;
-            entries.retain(|entry| entry.seq < size);
-            if entries.is_empty() {
-                return Err(CustodyError::Disagrees(format!("entry {next} is missing")));
-            }
-            for entry in entries {
-                if entry.seq != next {
-                    return Err(CustodyError::Disagrees(format!("entry {next} is missing")));
-                }
-                next += 1;
-                file.write_all(&entry.bytes).await.map_err(output.failed(NAME))?;
-            }
-        }
-        exported.entries = size;
-        file.flush().await.map_err(output.failed(NAME))
-    }
-
-    async fn write_heads(
-        &self,
-        output: &Output,
-        key: SessionKey,
-        size: u64,
-    ) -> Result<(), CustodyError> {
-        const NAME: &str = "heads.cborseq";
-        let mut file = output.file(NAME).await?;
-        let mut next = 0;
-        loop {
-            let evidence = &self.parts.evidence;
-            let mut heads = evidence.heads(key, next, ROWS_PER_READ).await?;
-            heads.retain(|head| head.tree_size <= size);
-            let Some(last) = heads.last() else { break };
-            next = last.tree_size + 1;
-            for head in heads {
-                file.write_all(&head.cose).await.map_err(output.failed(NAME))?;
-            }
-        }
-        file.flush().await.map_err(output.failed(NAME))
-    }
-
-    /// Writes the objects of one track whose entries are covered by the head.
-    async fn write_track(
-        &self,
-        output: &Output,
-        key: SessionKey,
-        track: &RecordedTrack,
-        size: u64,
-        exported: &mut Exported,
-    ) -> Result<(), CustodyError> {
-        if track.wrapped_key.is_none() {
-            exported.erased_tracks += 1;
-            return Ok(());
-        }
-        output.directory(&format!("objects/{}", track.id)).await?;
-        let mut next = 0;
-        loop {
-            let recordings = &self.parts.recordings;
-            let segments = recordings.segments(key, track.id, next, ROWS_PER_READ).await?;
-            let Some(last) = segments.last() else { return Ok(()) };
-            next = last.index + 1;
-            let covered = segments.into_iter().filter(|segment| segment.seq < size).collect();
-            self.write_objects(output, key, covered, exported).await?;
-        }
-    }
-
-    async fn write_objects(
-        &self,
-        output: &Output,
-        key: SessionKey,
-        segments: Vec<RecordedSegment>,
-        exported: &mut Exported,
-    ) -> Result<(), CustodyError> {
-        let copies = segments.into_iter().map(|segment| async move {
-            let name = ObjectName::segment(key, segment.track, segment.index);
-            self.copy(output, name, &segment).await
-        });
-        let mut copies = stream::iter(copies).buffer_unordered(COPIES_AT_ONCE);
-        while let Some(copied) = copies.next().await {
-            let (bytes, damaged) = match copied? {
-                Copied::Whole(bytes) => (Some(bytes), None),
-                Copied::Changed(name, bytes) => (Some(bytes), Some(name)),
-                Copied::Missing(name) => (None, Some(name)),
-            };
-            exported.objects += u64::from(bytes.is_some());
-            exported.bytes += bytes.unwrap_or_default();
-            if let Some(name) = damaged {
-                exported.damaged += 1;
-                if exported.damaged_names.len() < NAMED_MAX {
-                    exported.damaged_names.push(name.as_str().to_owned());
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn copy(
-        &self,
-        output: &Output,
-        name: ObjectName,
-        segment: &RecordedSegment,
-    ) -> Result<Copied, CustodyError> {
-        let path = format!("objects/{}/{}", segment.track, segment.index);
-        let mut file = output.file(&path).await?;
-        let mut hash = Sha256::new();
-        let mut bytes = 0;
-        loop {
-            let range = bytes..bytes + PIECE_BYTES;
-            let piece = match self.parts.vault.read(&name, Some(range)).await {
-                Ok(piece) => piece,
-                Err(VaultError::NotFound) => {
-                    drop(file);
-                    output.remove(&path).await?;
-                    return Ok(Copied::Missing(name));
-                }
-                Err(error) => return Err(error.into()),
-            };
-            let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
-            bytes += length;
-            hash.update(&piece);
-            file.write_all(&piece).await.map_err(output.failed(&path))?;
-            // An object that is longer than the log says is wrong, so the rest of it is not needed.
-            if length < PIECE_BYTES || bytes >= segment.size {
-                break;
-            }
-        }
-        file.flush().await.map_err(output.failed(&path))?;
-        let hash: [u8; 32] = hash.finalize().into();
-        let is_whole = bytes == segment.size && hash == segment.sha256;
-        Ok(if is_whole { Copied::Whole(bytes) } else { Copied::Changed(name, bytes) })
     }
 
     /// The segments of a track that overlap the requested time, without a gap in their numbers: if
@@ -436,11 +326,6 @@ fn tree_size(proof: &Value) -> Result<u64, CustodyError> {
     proof["head"]["tree_size"].as_u64().ok_or_else(|| malformed("it has no tree size"))
 }
 
-fn head_cose(proof: &Value) -> Result<Vec<u8>, CustodyError> {
-    let cose = proof["head"]["cose"].as_str().and_then(|cose| URL_SAFE_NO_PAD.decode(cose).ok());
-    cose.ok_or_else(|| malformed("it has no head"))
-}
-
-fn malformed(problem: &str) -> CustodyError {
+pub(super) fn malformed(problem: &str) -> CustodyError {
     CustodyError::Disagrees(format!("the proof: {problem}"))
 }

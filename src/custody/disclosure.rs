@@ -8,6 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::custody::bundle::Part;
 use crate::custody::entries::EVENT;
 use crate::custody::{Custody, CustodyError};
 use crate::domain::id::{RecordedTrackId, SessionId, SessionKey, TenantId};
@@ -93,32 +94,48 @@ impl Custody {
     /// segment. Returns the text of `disclosures.json`. The disclosure is entered in the log before
     /// this returns.
     pub async fn disclose(&self, key: SessionKey, seqs: &[u64]) -> Result<Vec<u8>, CustodyError> {
+        let part = self.disclosed_part(key, seqs).await?;
+        let seqs: BTreeSet<u64> = seqs.iter().copied().collect();
+        self.note_handed_out(key, &json!({"what": "disclosure", "seqs": seqs})).await?;
+        part.disclosures.to_json()
+    }
+
+    /// These entries, what is disclosed of them, and what a verifier needs beside them.
+    pub(super) async fn disclosed_part(
+        &self,
+        key: SessionKey,
+        seqs: &[u64],
+    ) -> Result<Part, CustodyError> {
         let seqs: BTreeSet<u64> = seqs.iter().copied().collect();
         if seqs.len() > DISCLOSED_MAX {
             return Err(CustodyError::TooMany { what: "entries", max: DISCLOSED_MAX });
         }
         let mut revealing = Revealing::open(self, key).await?;
-        let mut disclosures = Disclosures::default();
+        let mut part = Part::default();
         for seq in &seqs {
             let refused = |problem| CustodyError::NotDisclosable { seq: *seq, problem };
             match self.entry(key, *seq).await?.map(|entry| entry.body) {
                 None => return Err(refused("there is no such entry")),
                 Some(Body::Event { commitment, .. }) => {
-                    disclosures.events.push(revealing.event(*seq, commitment).await?);
+                    part.disclosures.events.push(revealing.event(*seq, commitment).await?);
                 }
                 Some(Body::Track { track, .. }) => {
                     let track = revealing.track(track)?;
-                    disclosures.subjects.push(revealing.subject(&track).await?);
+                    part.disclosures.subjects.push(revealing.subject(&track).await?);
                 }
                 Some(Body::Segment { track, index, .. }) => {
                     let track = revealing.track(track)?;
-                    disclosures.segments.push(revealing.segment(&track, index).await?);
+                    part.disclosures.segments.push(revealing.segment(&track, index).await?);
+                    part.seqs.push(track.seq);
+                    let recordings = &self.parts.recordings;
+                    let found = recordings.segments(key, track.id, index, 1).await?;
+                    part.segments.extend(found.into_iter().filter(|it| it.index == index));
                 }
                 Some(_) => return Err(refused("it contains nothing that could be disclosed")),
             }
         }
-        self.note_handed_out(key, &json!({"what": "disclosure", "seqs": seqs})).await?;
-        disclosures.to_json()
+        part.seqs.extend(seqs);
+        Ok(part)
     }
 
     /// Discloses the texts of many events among the first `size` entries.

@@ -1,21 +1,35 @@
-//! The directory to which a bundle is written. It is created under a temporary name beside the
-//! requested one and renamed when it is complete, so that an incomplete bundle never has the
-//! requested name. If it is dropped before, it is removed.
+//! Where the files of a bundle are written: a directory. It is created under a temporary name
+//! beside the requested one and renamed when it is complete, so that an incomplete bundle never has
+//! the requested name. If it is dropped before, it is removed.
 
 use std::path::{Path, PathBuf};
 
+use async_trait::async_trait;
+use bytes::Bytes;
 use tokio::fs::{self, File};
-use tokio::io::BufWriter;
+use tokio::io::{AsyncWriteExt as _, BufWriter};
 
 use crate::custody::CustodyError;
 
-pub(super) struct Output {
+/// Takes the files of a bundle, one after the other.
+#[async_trait]
+pub(super) trait Output: Send {
+    /// Begins a file of this many bytes; the one before is complete.
+    async fn begin(&mut self, name: &str, length: u64) -> Result<(), CustodyError>;
+
+    /// Adds bytes to the file that was begun last.
+    async fn append(&mut self, bytes: Bytes) -> Result<(), CustodyError>;
+}
+
+/// A directory that becomes a bundle.
+pub(super) struct Directory {
     wanted: PathBuf,
     partial: PathBuf,
+    file: Option<(PathBuf, BufWriter<File>)>,
     is_whole: bool,
 }
 
-impl Output {
+impl Directory {
     /// Creates the temporary directory. The requested path must not exist or must be an empty
     /// directory.
     pub(super) async fn begin(wanted: &Path) -> Result<Self, CustodyError> {
@@ -25,49 +39,47 @@ impl Output {
         let mut name = wanted.file_name().unwrap_or_default().to_owned();
         name.push(format!(".partial-{}", uuid::Uuid::new_v4().simple()));
         let partial = wanted.with_file_name(name);
+        let objects = partial.join("objects");
         fs::create_dir(&partial).await.map_err(at(&partial))?;
-        Ok(Self { wanted: wanted.to_owned(), partial, is_whole: false })
-    }
-
-    /// Creates a directory in it.
-    pub(super) async fn directory(&self, name: &str) -> Result<(), CustodyError> {
-        let path = self.partial.join(name);
-        fs::create_dir_all(&path).await.map_err(at(&path))
-    }
-
-    /// Creates a file in it.
-    pub(super) async fn file(&self, name: &str) -> Result<BufWriter<File>, CustodyError> {
-        let path = self.partial.join(name);
-        let file = File::create_new(&path).await.map_err(at(&path))?;
-        Ok(BufWriter::new(file))
-    }
-
-    /// Writes a whole file.
-    pub(super) async fn write(&self, name: &str, bytes: &[u8]) -> Result<(), CustodyError> {
-        let path = self.partial.join(name);
-        fs::write(&path, bytes).await.map_err(at(&path))
-    }
-
-    /// Removes a file that is not needed.
-    pub(super) async fn remove(&self, name: &str) -> Result<(), CustodyError> {
-        let path = self.partial.join(name);
-        fs::remove_file(&path).await.map_err(at(&path))
-    }
-
-    /// Makes the error of a failure to write a file in it.
-    pub(super) fn failed(&self, name: &str) -> impl FnOnce(std::io::Error) -> CustodyError + use<> {
-        at(&self.partial.join(name))
+        let directory = Self { wanted: wanted.to_owned(), partial, file: None, is_whole: false };
+        fs::create_dir(&objects).await.map_err(at(&objects))?;
+        Ok(directory)
     }
 
     /// Renames it to the requested path.
     pub(super) async fn finish(mut self) -> Result<(), CustodyError> {
+        self.end_file().await?;
         fs::rename(&self.partial, &self.wanted).await.map_err(at(&self.wanted))?;
         self.is_whole = true;
         Ok(())
     }
+
+    async fn end_file(&mut self) -> Result<(), CustodyError> {
+        let Some((path, mut file)) = self.file.take() else { return Ok(()) };
+        file.flush().await.map_err(at(&path))
+    }
 }
 
-impl Drop for Output {
+#[async_trait]
+impl Output for Directory {
+    async fn begin(&mut self, name: &str, _length: u64) -> Result<(), CustodyError> {
+        self.end_file().await?;
+        let path = self.partial.join(name);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).await.map_err(at(parent))?;
+        }
+        let file = File::create_new(&path).await.map_err(at(&path))?;
+        self.file = Some((path, BufWriter::new(file)));
+        Ok(())
+    }
+
+    async fn append(&mut self, bytes: Bytes) -> Result<(), CustodyError> {
+        let Some((path, file)) = &mut self.file else { return Ok(()) };
+        file.write_all(&bytes).await.map_err(at(path))
+    }
+}
+
+impl Drop for Directory {
     fn drop(&mut self) {
         if !self.is_whole
             && let Err(error) = std::fs::remove_dir_all(&self.partial)

@@ -174,6 +174,8 @@ named_values!(
         RecordingNotFound => "RECORDING_NOT_FOUND",
         /// The recording was erased.
         RecordingErased => "RECORDING_ERASED",
+        /// As many bundles are being made as there may be at once.
+        BundleLimitReached => "BUNDLE_LIMIT_REACHED",
         /// The playback address was not made by this server.
         PlaybackTokenFormatInvalid => "PLAYBACK_TOKEN_FORMAT_INVALID",
         /// The playback address was changed.

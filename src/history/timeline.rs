@@ -59,6 +59,8 @@ pub struct Item {
     pub text: Option<String>,
     /// The recorded track it is about.
     pub track: Option<RecordedTrackId>,
+    /// The entries of the log that say so: of what began, and of what ended it.
+    pub entries: Vec<u64>,
 }
 
 /// Who was heard from a moment on, loudest first.
@@ -80,11 +82,13 @@ pub struct Timeline {
 }
 
 impl Timeline {
-    /// The time line of these events, in the order of the log, and of the gaps of the recording.
+    /// The time line of these events, each with the number of its entry, in the order of the log,
+    /// and of the gaps of the recording.
     #[must_use]
-    pub fn of(events: &[LogEvent], gaps: &[RecordedGap]) -> Self {
+    pub fn of(events: &[(u64, LogEvent)], gaps: &[RecordedGap]) -> Self {
         let mut reader = Reader::default();
-        for event in events {
+        for (entry, event) in events {
+            reader.entry = *entry;
             reader.handle_event(event);
         }
         let mut timeline = reader.timeline;
@@ -121,6 +125,8 @@ const fn gap_reason(reason: u32) -> &'static str {
 #[derive(Default)]
 struct Reader {
     timeline: Timeline,
+    /// The entry that is read.
+    entry: u64,
     /// Running turns by their id; values are indices in `timeline.items`.
     turns: BTreeMap<String, usize>,
     /// Mutes that have not been lifted, by user.
@@ -139,14 +145,14 @@ impl Reader {
             }
             LogEvent::Room { at, event, .. } => self.handle_room_event(event, *at),
             LogEvent::Spoken(spoken) => {
-                let mut item = item(ItemKind::Transcript, spoken.from);
+                let mut item = self.item(ItemKind::Transcript, spoken.from);
                 item.to = spoken.to;
                 item.user.clone_from(&spoken.user);
                 item.text.clone_from(&spoken.text);
                 self.timeline.items.push(item);
             }
             LogEvent::Vote(vote) => {
-                let mut item = item(ItemKind::Vote, vote.at);
+                let mut item = self.item(ItemKind::Vote, vote.at);
                 item.text.clone_from(&vote.title);
                 self.timeline.items.push(item);
             }
@@ -194,12 +200,13 @@ impl Reader {
                 let before = self.recording.take();
                 self.end(before, at);
                 if state == "recording" {
-                    self.timeline.items.push(item(ItemKind::Recording, at));
+                    let item = self.item(ItemKind::Recording, at);
+                    self.timeline.items.push(item);
                     self.recording = Some(self.timeline.items.len() - 1);
                 }
             }
             Event::VoteAnnounced { title, .. } => {
-                let mut item = item(ItemKind::Vote, at);
+                let mut item = self.item(ItemKind::Vote, at);
                 item.text = Some(title.clone());
                 self.timeline.items.push(item);
             }
@@ -222,6 +229,7 @@ impl Reader {
         let place = self.texts.get(&of).copied();
         if let Some(item) = place.and_then(|place| self.timeline.items.get_mut(place)) {
             item.text = Some(text.to_owned());
+            item.entries.push(self.entry);
         }
     }
 
@@ -246,7 +254,7 @@ impl Reader {
 
     /// Adds an item about a person, with the name under which they entered; returns its index.
     fn push(&mut self, kind: ItemKind, at: Timestamp, user: &str, text: Option<&String>) -> usize {
-        let mut item = item(kind, at);
+        let mut item = self.item(kind, at);
         item.user = user.parse().ok();
         item.name = self.names.get(user).cloned();
         item.text = text.cloned();
@@ -257,7 +265,13 @@ impl Reader {
     fn end(&mut self, place: Option<usize>, at: Timestamp) {
         if let Some(item) = place.and_then(|place| self.timeline.items.get_mut(place)) {
             item.to = Some(at.max(item.from));
+            item.entries.push(self.entry);
         }
+    }
+
+    /// An item that the entry says which is read.
+    fn item(&self, kind: ItemKind, from: Timestamp) -> Item {
+        Item { entries: vec![self.entry], ..item(kind, from) }
     }
 
     fn end_all(&mut self, at: Timestamp) {
@@ -273,7 +287,16 @@ impl Reader {
 }
 
 const fn item(kind: ItemKind, from: Timestamp) -> Item {
-    Item { kind, from, to: None, user: None, name: None, text: None, track: None }
+    Item {
+        kind,
+        from,
+        to: None,
+        user: None,
+        name: None,
+        text: None,
+        track: None,
+        entries: Vec::new(),
+    }
 }
 
 #[cfg(test)]
@@ -295,6 +318,11 @@ mod tests {
     fn told(second: u32, event: Event) -> LogEvent {
         let told = Told { seq: 1, at: text_at(second), action_id: None, event };
         LogEvent::read(EventKind::RoomEvent, &told.to_json()).expect("what the room told")
+    }
+
+    fn line_of(events: &[LogEvent], gaps: &[RecordedGap]) -> Timeline {
+        let events: Vec<_> = (10..).zip(events.iter().cloned()).collect();
+        Timeline::of(&events, gaps)
     }
 
     fn turn() -> TurnView {
@@ -341,12 +369,13 @@ mod tests {
             told(2, Event::TurnPaused(turn())),
             told(9, ended),
         ];
-        let line = Timeline::of(&events, &[]);
+        let line = line_of(&events, &[]);
         assert_eq!(line.items.len(), 1);
         let item = &line.items[0];
         assert_eq!((item.kind, item.from, item.to), (ItemKind::Turn, at(1), Some(at(9))));
         assert_eq!(item.name.as_deref(), Some("Ana"));
         assert_eq!(item.text.as_deref(), Some("normal"));
+        assert_eq!(item.entries, [10, 12], "what started it and what ended it");
     }
 
     #[test]
@@ -364,7 +393,7 @@ mod tests {
             told(5, Event::TurnResumed(turn())),
             told(9, ended(turn(), "stopped")),
         ];
-        let line = Timeline::of(&events, &[]);
+        let line = line_of(&events, &[]);
         let spans: Vec<_> = line.items.iter().map(|item| (item.kind, item.from, item.to)).collect();
         assert_eq!(
             spans,
@@ -390,7 +419,7 @@ mod tests {
             told(4, recording("recording")),
             told(5, Event::SessionEnded { reason: "completed".to_owned() }),
         ];
-        let line = Timeline::of(&events, &[]);
+        let line = line_of(&events, &[]);
         let spans: Vec<_> = line.items.iter().map(|item| (item.kind, item.from, item.to)).collect();
         assert_eq!(
             spans,
@@ -424,7 +453,7 @@ mod tests {
             told(4, Event::TranscriptChunk(chunk)),
             told(9, corrected),
         ];
-        let line = Timeline::of(&events, &[]);
+        let line = line_of(&events, &[]);
         let item = &line.items[1];
         assert_eq!((item.kind, item.from, item.to), (ItemKind::Transcript, at(1), Some(at(2))));
         assert_eq!((item.text.as_deref(), item.name.as_deref()), (Some("voto"), Some("Ana")));
@@ -443,7 +472,7 @@ mod tests {
             LogEvent::read(EventKind::Vote, &vote.to_string()).expect("a vote"),
             LogEvent::read(EventKind::Transcript, &spoken.to_string()).expect("a transcript"),
         ];
-        let line = Timeline::of(&events, &[gap]);
+        let line = line_of(&events, &[gap]);
         let kinds: Vec<_> = line.items.iter().map(|item| item.kind).collect();
         assert_eq!(kinds, [ItemKind::Transcript, ItemKind::Gap, ItemKind::Vote]);
         assert_eq!(line.items[1].text.as_deref(), Some("disk_full"));
@@ -454,7 +483,7 @@ mod tests {
         let speaker =
             |user: &str| SpeakerView { user_id: user.to_owned(), track: "x".to_owned(), level: 30 };
         let speakers = vec![speaker("ana"), speaker("bo"), speaker("ana")];
-        let line = Timeline::of(&[told(1, Event::ActiveSpeakers { speakers })], &[]);
+        let line = line_of(&[told(1, Event::ActiveSpeakers { speakers })], &[]);
         let users: Vec<_> = line.heard[0].users.iter().map(UserId::as_str).collect();
         assert_eq!(users, ["ana", "bo"]);
     }
@@ -472,6 +501,6 @@ mod tests {
     #[test]
     fn an_end_without_a_beginning_shows_nothing() {
         let ended = Event::TurnEnded { turn: turn(), reason: "stopped".to_owned() };
-        assert_eq!(Timeline::of(&[told(1, ended)], &[]), Timeline::default());
+        assert_eq!(line_of(&[told(1, ended)], &[]), Timeline::default());
     }
 }

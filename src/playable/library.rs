@@ -87,6 +87,8 @@ pub struct RecordingView {
     pub stage: RecordingStage,
     /// Number of tracks with segments that are not stored in the vault and entered in the log yet.
     pub pending_tracks: usize,
+    /// Bytes of its sealed objects.
+    pub sealed_bytes: u64,
     /// Its playable files, the combined one first.
     pub files: Vec<RecordingFile>,
 }
@@ -125,7 +127,8 @@ impl Library {
         };
         let pending_tracks = self.0.recorder.pending_tracks(key);
         let files = playables.into_iter().map(|file| with_track(file, &tracks)).collect();
-        Ok(RecordingView { stage, pending_tracks, files })
+        let sealed_bytes = self.0.repository.sealed_bytes(key).await?;
+        Ok(RecordingView { stage, pending_tracks, sealed_bytes, files })
     }
 
     /// A playable file that is ready.

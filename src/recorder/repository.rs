@@ -162,6 +162,9 @@ pub trait RecordingRepository: Send + Sync {
         limit: u32,
     ) -> Result<Vec<RecordedSegment>, StoreError>;
 
+    /// Bytes of the sealed objects of the tracks whose keys were not destroyed.
+    async fn sealed_bytes(&self, key: SessionKey) -> Result<u64, StoreError>;
+
     /// The last segment of a track.
     async fn last_segment(
         &self,

@@ -70,6 +70,10 @@ impl RecordingRepository for Store {
         Ok(segments::list(self, key, track, from, limit).await?)
     }
 
+    async fn sealed_bytes(&self, key: SessionKey) -> Result<u64, StoreError> {
+        Ok(segments::sealed_bytes(self, key).await?)
+    }
+
     async fn last_segment(
         &self,
         key: SessionKey,

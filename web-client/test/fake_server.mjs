@@ -235,6 +235,7 @@ function recordingOf(state) {
     state: state === 'failed' ? 'ready' : state,
     pending_segments: state === 'sealing' ? 3 : 0,
     expires_at: new Date(Date.now() + 600_000).toISOString(),
+    sealed_bytes: 184_000_000,
     timeline_url: '/api/v1/recordings/line/timeline',
     files,
   };
@@ -249,6 +250,7 @@ function timeline() {
     name: null,
     text: null,
     track: null,
+    entries: kind === 'gap' ? [] : [2],
     ...more,
   });
   const carmen = { name: 'Carmen Ibáñez Rodríguez de la Vega' };

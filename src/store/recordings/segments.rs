@@ -1,9 +1,9 @@
 //! Segments and gaps of recorded tracks.
 
-use sea_orm::sea_query::OnConflict;
+use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait, EntityTrait, IntoActiveModel as _, QueryFilter, QueryOrder,
-    QuerySelect,
+    QuerySelect, QueryTrait as _,
 };
 
 use super::{Written, finish};
@@ -11,7 +11,7 @@ use crate::domain::id::{RecordedTrackId, SessionKey};
 use crate::domain::store_error::StoreError;
 use crate::recorder::repository::{RecordedGap, RecordedSegment};
 use crate::store::connect::Store;
-use crate::store::entities::{recorded_gap, recorded_segment};
+use crate::store::entities::{recorded_gap, recorded_segment, recorded_track};
 use crate::store::error::{fixed, from_position, number, stored};
 use crate::store::tenant_tx::TenantTx;
 
@@ -74,6 +74,31 @@ pub(super) async fn list(
         .await?;
     tx.commit().await?;
     rows.iter().map(segment_of).collect()
+}
+
+pub(super) async fn sealed_bytes(
+    store: &Store,
+    SessionKey { tenant, session }: SessionKey,
+) -> Result<u64, StoreError> {
+    use recorded_segment::{Column, Entity};
+    let tx = TenantTx::read(store, tenant).await?;
+    let kept = recorded_track::Entity::find()
+        .select_only()
+        .column(recorded_track::Column::Id)
+        .filter(recorded_track::Column::TenantId.eq(tx.tenant().as_uuid()))
+        .filter(recorded_track::Column::SessionId.eq(session.as_uuid()))
+        .filter(recorded_track::Column::WrappedKey.is_not_null());
+    let bytes: Option<i64> = Entity::find()
+        .select_only()
+        .expr(Expr::cust("CAST(COALESCE(SUM(size), 0) AS BIGINT)"))
+        .filter(Column::TenantId.eq(tx.tenant().as_uuid()))
+        .filter(Column::SessionId.eq(session.as_uuid()))
+        .filter(Column::Track.in_subquery(kept.into_query()))
+        .into_tuple()
+        .one(tx.connection())
+        .await?;
+    tx.commit().await?;
+    number(bytes.unwrap_or_default(), "size")
 }
 
 pub(super) async fn last(

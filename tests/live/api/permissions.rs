@@ -7,6 +7,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 
 use crate::api::person::{Person, token};
+use crate::api::record::{proof_of, until};
 use crate::api::server::{Answer, Server, send};
 
 /// Who may call a route.
@@ -81,6 +82,7 @@ fn routes() -> Vec<Route> {
         route(Method::POST, "/api/v1/sessions/{id}/cancel", Who::ManagerOrService, 200),
         route(Method::POST, "/api/v1/sessions/{id}/end", Who::Service, 200),
         route(Method::GET, "/api/v1/sessions/{id}/recording-url", Who::Watcher, 200),
+        route(Method::GET, "/api/v1/sessions/{id}/bundle", Who::Watcher, 200),
         route(Method::GET, "/api/v1/sessions/{id}/media-tokens", Who::Member, 200),
         route(Method::POST, "/api/v1/sessions/{id}/media-tokens", Who::Member, 201),
         route(Method::POST, "/gateway/provision", Who::OperatorOrService, 201),
@@ -230,9 +232,14 @@ async fn prepared(server: &Server, route: &Route) -> String {
         assert!([200, 201].contains(&answer.status), "{answer:?}");
     }
     let id = server.create().await;
-    if route.path.ends_with("/end") || matches!(route.who, Who::Attendee | Who::Registrar) {
+    let has_log = route.path.ends_with("/bundle");
+    let is_active = has_log || route.path.ends_with("/end");
+    if is_active || matches!(route.who, Who::Attendee | Who::Registrar) {
         let start = format!("/api/v1/sessions/{id}/start");
         assert_eq!(send(server.govern(Method::POST, &start)).await.status, 200);
+    }
+    if has_log {
+        until(server, &proof_of(&id), |answer| answer.status == 200).await;
     }
     id
 }

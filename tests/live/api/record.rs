@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Asks until the answer is as it is wanted.
-async fn until(server: &Server, path: &str, wanted: impl Fn(&Answer) -> bool) -> Answer {
+pub(super) async fn until(server: &Server, path: &str, wanted: impl Fn(&Answer) -> bool) -> Answer {
     let asked = async {
         loop {
             let answer = send(server.request(Method::GET, path)).await;
@@ -27,7 +27,7 @@ async fn until(server: &Server, path: &str, wanted: impl Fn(&Answer) -> bool) ->
     tokio::time::timeout(PATIENCE, asked).await.expect("the answer that is wanted")
 }
 
-fn proof_of(session: &str) -> String {
+pub(super) fn proof_of(session: &str) -> String {
     format!("/api/v1/sessions/{session}/audit-proof")
 }
 
@@ -155,5 +155,51 @@ async fn addresses_of_recordings_are_read_strictly() {
     server.ahead_us.store(3_600_000_000, std::sync::atomic::Ordering::SeqCst);
     let late = send(server.request(Method::GET, &line)).await;
     assert_eq!((late.status, late.code().as_str()), (401, "PLAYBACK_TOKEN_EXPIRED"));
+    server.app.stop().await;
+}
+
+#[tokio::test]
+async fn bundles_are_handed_out_strictly_and_noted_down() {
+    let server = Server::start().await;
+    let session = server.create_active().await;
+    let proof = proof_of(&session);
+    until(&server, &proof, |answer| answer.status == 200).await;
+    let scheduled = server.create().await;
+    let auditor = Person::with_role(&server, "auditor").await;
+    let path = format!("/api/v1/sessions/{session}/bundle");
+    let nothing = "from=1970-01-01T00:00:01Z&to=1970-01-01T00:00:02Z";
+    for (path, status, code) in [
+        (format!("{path}?seq=999999"), 422, "UNPROCESSABLE_REQUEST"),
+        (format!("{path}?seq=0"), 422, "UNPROCESSABLE_REQUEST"),
+        (format!("{path}?{nothing}"), 404, "RECORDING_NOT_FOUND"),
+        (format!("{path}?seq=one"), 400, "MALFORMED_REQUEST"),
+        (format!("{path}?{nothing}&seq=1"), 400, "MALFORMED_REQUEST"),
+        (format!("{path}?colour=red"), 400, "MALFORMED_REQUEST"),
+        (format!("/api/v1/sessions/{scheduled}/bundle"), 404, "RECORDING_NOT_FOUND"),
+    ] {
+        let answer = auditor.write(&server, Method::GET, &path, |request| request).await;
+        assert_eq!((answer.status, answer.code().as_str()), (status, code), "{path}: {answer:?}");
+    }
+    let size = |answer: &Answer| answer.json()["head"]["tree_size"].as_u64();
+    let before = size(&until(&server, &proof, |answer| answer.status == 200).await);
+
+    // Ranges are not served: it is made anew each time.
+    let ranged = |request: reqwest::RequestBuilder| request.header("range", "bytes=0-9");
+    let whole = auditor.write(&server, Method::GET, &path, ranged).await;
+    assert_eq!(whole.status, 200, "{whole:?}");
+    assert_eq!(whole.header("content-type"), "application/x-tar");
+    assert_eq!(whole.header("accept-ranges"), "none");
+    assert_eq!(whole.header("cache-control"), "private, no-store");
+    let name = format!("attachment; filename=\"cabildo-{session}.tar\"");
+    assert_eq!(whole.header("content-disposition"), name);
+    assert!(whole.header("cabildo-expected-bytes").parse::<u64>().is_ok_and(|it| it > 1_000));
+    for file in ["bundle.json", "entries.cborseq", "heads.cborseq", "keys.json"] {
+        assert!(whole.text.contains(&format!("cabildo-{session}/{file}")), "{file}");
+    }
+    let one = auditor.write(&server, Method::GET, &format!("{path}?seq=1"), |it| it).await;
+    assert!(one.text.contains("\"kind\": \"clip\""), "{one:?}");
+    assert!(!one.text.contains("entries.cborseq"), "{one:?}");
+    let noted = |answer: &Answer| size(answer) >= before.map(|before| before + 2);
+    until(&server, &proof, noted).await;
     server.app.stop().await;
 }

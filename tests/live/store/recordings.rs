@@ -189,6 +189,12 @@ async fn segments_are_added_once_and_found_by_index(fixture: Fixture) {
     assert_eq!(found(u64::MAX, 9).await, []);
     let last = store.last_segment(SessionKey::new(tenant, id), track.id).await.expect("read");
     assert_eq!(last.as_ref(), all.last());
+    let sealed = async || store.sealed_bytes(SessionKey::new(tenant, id)).await.expect("read");
+    assert_eq!(sealed().await, all.iter().map(|segment| segment.size).sum::<u64>());
+    let strange = SessionKey::new(TenantId::generate(), id);
+    assert_eq!(store.sealed_bytes(strange).await.expect("read"), 0, "another tenant");
+    store.put_track_key(SessionKey::new(tenant, id), track.id, None).await.expect("destroyed");
+    assert_eq!(sealed().await, 0, "what was erased is not handed out");
     let nobodys = store
         .add_segment(SessionKey::new(tenant, id), &segment(RecordedTrackId::random(), 0))
         .await;

@@ -2,11 +2,11 @@
 //! who wrote them.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use cabildo::custody::{ClipWanted, CustodyError, ErasureReason, Exported};
+use cabildo::custody::{BundleWanted, ClipWanted, CustodyError, ErasureReason, Exported};
 use cabildo::domain::id::{RecordedTrackId, SessionId, SessionKey, TenantId};
 use cabildo::evidence::EventKind;
 use cabildo::evidence::repository::EvidenceRepository;
@@ -14,6 +14,7 @@ use cabildo::recorder::repository::RecordingRepository;
 use cabildo::vault::ObjectName;
 use cabildo::verify::files::Directory;
 use cabildo::verify::{Options, Report, TrustedKeys, Verdict, verify_bundle};
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde_json::{Value, json};
 
 use crate::custody::fixture::{BEGAN_MS, Fixture, Recorded, SEGMENT_MS, SEGMENTS};
@@ -355,4 +356,94 @@ async fn a_bundle_is_written_where_nothing_is_and_whole_or_not_at_all() {
     let left: Vec<_> =
         names(fixture.directory.path()).into_iter().filter(|name| name.contains("none")).collect();
     assert_eq!(left, [] as [String; 0], "half a bundle is left behind");
+}
+
+/// Takes a whole archive and unpacks it.
+async fn unpacked(fixture: &Fixture, recorded: &Recorded, wanted: &BundleWanted) -> PathBuf {
+    let key = SessionKey::new(recorded.tenant, recorded.id);
+    let to = "secretary".parse().expect("a user");
+    let bundle = fixture.custody().prepare(key, wanted, Some(&to)).await.expect("prepared");
+    let expected = bundle.expected_bytes().await.expect("told");
+    let pieces = bundle.into_archive("bundle".to_owned(), ());
+    let bytes = pieces.map_ok(|piece| piece.to_vec()).try_concat().await.expect("an archive");
+    let length = u64::try_from(bytes.len()).expect("a length");
+    assert!(expected <= length && length < 2 * expected + 20_000, "{expected} of {length}");
+    let out = fixture.out(&format!("unpacked-{}", SessionId::generate()));
+    tar::Archive::new(bytes.as_slice()).unpack(&out).expect("unpacked");
+    out.join("bundle")
+}
+
+#[tokio::test]
+async fn an_archive_holds_what_a_directory_does() {
+    let fixture = Fixture::new().await;
+    let recorded = fixture.recorded(TenantId::generate()).await;
+    let archive = unpacked(&fixture, &recorded, &BundleWanted::Full(None)).await;
+    holds(&fixture, &archive);
+    let out = fixture.out("bundle");
+    let key = SessionKey::new(recorded.tenant, recorded.id);
+    fixture.custody().export(key, &out).await.expect("exported");
+    assert_eq!(names(&archive), names(&out));
+    for track in &recorded.tracks {
+        let objects = format!("objects/{track}");
+        assert_eq!(names(&archive.join(&objects)), names(&out.join(&objects)));
+    }
+    assert_eq!(
+        handed_out(&fixture, &recorded).await,
+        [json!({"what": "export", "to": "secretary"}), json!({"what": "export"})]
+    );
+}
+
+#[tokio::test]
+async fn an_archive_of_a_clip_opens_its_segments() {
+    let fixture = Fixture::new().await;
+    let recorded = fixture.recorded(TenantId::generate()).await;
+    let second = BEGAN_MS + SEGMENT_MS;
+    let wanted = BundleWanted::Clip(clip_of(second + 10, second + 20));
+    let archive = unpacked(&fixture, &recorded, &wanted).await;
+    let report = holds(&fixture, &archive);
+    assert_eq!(document(&archive.join("bundle.json"))["kind"], "clip");
+    assert_eq!(names(&archive.join("objects")).len(), 2, "{report:?}");
+    let note = &handed_out(&fixture, &recorded).await[0];
+    assert_eq!((&note["what"], &note["to"]), (&json!("clip"), &json!("secretary")));
+}
+
+#[tokio::test]
+async fn disclosed_entries_are_a_bundle_that_proves_itself() {
+    let fixture = Fixture::new().await;
+    let recorded = fixture.recorded(TenantId::generate()).await;
+    let key = SessionKey::new(recorded.tenant, recorded.id);
+    let events = fixture.store.events(key, &[EventKind::RoomEvent], 0, 1).await.expect("read");
+    let decision = &events[0];
+    let track = fixture.store.tracks(key).await.expect("read").remove(1);
+    let segment = fixture.store.segments(key, track.id, 2, 1).await.expect("read").remove(0);
+    let seqs = vec![decision.seq, track.seq, segment.seq];
+    for wanted in [vec![decision.seq], seqs] {
+        let archive = unpacked(&fixture, &recorded, &BundleWanted::Entries(wanted)).await;
+        holds(&fixture, &archive);
+        let disclosures = document(&archive.join("disclosures.json"));
+        assert_eq!(disclosures["events"][0]["event"], decision.text);
+        let path = archive.join("disclosures.json");
+        let forged = disclosures.to_string().replace(r#"\"type\":\""#, r#"\"type\":\"not_"#);
+        assert_ne!(forged, disclosures.to_string(), "nothing was forged");
+        fs::write(path, forged).expect("written");
+        assert_eq!(verified(&fixture, &archive).verdict, Verdict::Invalid);
+    }
+}
+
+#[tokio::test]
+async fn an_archive_that_nobody_takes_ends() {
+    let mut fixture = Fixture::new().await;
+    fixture.segments = 250;
+    let recorded = fixture.recorded(TenantId::generate()).await;
+    let key = SessionKey::new(recorded.tenant, recorded.id);
+    let bundle =
+        fixture.custody().prepare(key, &BundleWanted::Full(None), None).await.expect("prepared");
+    let (held, released) = tokio::sync::oneshot::channel::<()>();
+    let mut pieces = bundle.into_archive("bundle".to_owned(), held);
+    pieces.next().await.expect("a piece").expect("bytes");
+    drop(pieces);
+    assert!(released.await.is_err(), "what it held is dropped, not sent");
+    // It can be had again.
+    let archive = unpacked(&fixture, &recorded, &BundleWanted::Full(None)).await;
+    holds(&fixture, &archive);
 }

@@ -394,6 +394,10 @@ impl RecordingRepository for Faulty<Store> {
         self.inner.segments(key, track, from, limit).await
     }
 
+    async fn sealed_bytes(&self, key: SessionKey) -> Result<u64, StoreError> {
+        self.inner.sealed_bytes(key).await
+    }
+
     async fn last_segment(
         &self,
         key: SessionKey,

@@ -220,6 +220,11 @@ impl RecordingRepository for MemoryRepository {
         Ok(segments.iter().filter(fits).take(limit as usize).cloned().collect())
     }
 
+    async fn sealed_bytes(&self, _key: SessionKey) -> Result<u64, StoreError> {
+        let segments = self.segments.lock().expect("sound");
+        Ok(segments.iter().map(|segment| segment.size).sum())
+    }
+
     async fn last_segment(
         &self,
         _key: SessionKey,

@@ -330,6 +330,10 @@ impl RecordingRepository for Outside {
         Ok(held(&self.segments).clone())
     }
 
+    async fn sealed_bytes(&self, _key: SessionKey) -> Result<u64, StoreError> {
+        Ok(held(&self.segments).iter().map(|segment| segment.size).sum())
+    }
+
     async fn last_segment(
         &self,
         _key: SessionKey,

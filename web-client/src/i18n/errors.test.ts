@@ -34,6 +34,7 @@ const OWN_CODES = [
   'SIGN_IN_MISSING',
   'INSECURE_PAGE',
   'PAGE_FAILED',
+  'BUNDLE_CUT_OFF',
 ];
 
 describe('what was refused', () => {

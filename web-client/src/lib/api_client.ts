@@ -136,6 +136,11 @@ export class ApiClient {
     }
   }
 
+  /** What is to be taken as its bytes come. */
+  stream(path: string, signal: AbortSignal): Promise<Response> {
+    return this.answer('GET', path, { signal }, 'dpop');
+  }
+
   private async send<T>(
     method: string,
     path: string,

@@ -6,6 +6,7 @@ export * from './attendance';
 export * from './attendance_book';
 export * from './audio_output';
 export * from './browser_tokens';
+export * from './bundles';
 export * from './captions';
 export * from './desk';
 export * from './devices';

@@ -32,6 +32,7 @@ function view(more: Partial<RecordingAddresses> = {}): RecordingAddresses {
     title: 't',
     state: 'ready',
     pending_tracks: 0,
+    sealed_bytes: 1_000,
     expires_at: at(600),
     timeline_url: '/t',
     files: [file()],
@@ -49,6 +50,7 @@ function item(kind: string, from: number, to: number | null, more: Partial<Timel
     name: null,
     text: null,
     track: null,
+    entries: [],
     ...more,
   };
 }

@@ -13,6 +13,8 @@ export interface RecordingAddresses {
   readonly pending_tracks: number;
   /** Until when the addresses are good, RFC 3339. */
   readonly expires_at: string;
+  /** Of what was recorded, sealed: about the size of the whole with its proof. */
+  readonly sealed_bytes: number;
   readonly timeline_url: string;
   readonly files: readonly RecordingFile[];
 }
@@ -52,6 +54,8 @@ export interface TimelineItem {
   readonly name: string | null;
   readonly text: string | null;
   readonly track: string | null;
+  /** The entries of the log that say so. */
+  readonly entries: readonly number[];
 }
 
 /** While files are made, ms between two looks; each look is noted down, so they grow rarer. */

@@ -10,6 +10,7 @@ import { Notice, PageHeader } from '../ui/components';
 import { Follower } from '../ui/follower';
 import { Icon } from '../ui/icons';
 import { Files, fileText } from '../ui/playback/files';
+import { CopiesCard, useCopies } from '../ui/playback/copies';
 import { Line } from '../ui/playback/line';
 import { MinutesOf } from '../ui/playback/minutes';
 import type { Wish } from '../ui/playback/player';
@@ -25,6 +26,7 @@ function Recording({ access, session }: { access: Access; session: string }) {
   const [wish, setWish] = useState<Wish | null>(null);
   const [seconds, setSeconds] = useState(0);
   const [broken, setBroken] = useState<string | null>(null);
+  const copies = useCopies(access.api, session);
   const file =
     view === null
       ? null
@@ -74,7 +76,13 @@ function Recording({ access, session }: { access: Access; session: string }) {
         </div>
         <div class="stack watch-line">
           {timeline !== null && (
-            <Line timeline={timeline} files={view?.files ?? []} atMs={atMs} onSeek={seek} />
+            <Line
+              timeline={timeline}
+              files={view?.files ?? []}
+              atMs={atMs}
+              copies={copies}
+              onSeek={seek}
+            />
           )}
           {lineFailed && (
             <Notice look="warn">
@@ -95,6 +103,14 @@ function Recording({ access, session }: { access: Access; session: string }) {
               }}
             />
           )}
+          {view !== null && isOver(view) && (
+            <CopiesCard
+              copies={copies}
+              span={spanOf(timeline)}
+              atMs={atMs}
+              bytes={view.sealed_bytes}
+            />
+          )}
         </div>
       </div>
       {view !== null && view.state !== 'erased' && (
@@ -111,6 +127,16 @@ function Recording({ access, session }: { access: Access; session: string }) {
       )}
     </main>
   );
+}
+
+/** Whether the log is closed or about to be: a bundle of a running session would end in between. */
+function isOver(view: RecordingAddresses): boolean {
+  return view.state !== 'recording';
+}
+
+function spanOf(timeline: Timeline | null) {
+  if (timeline === null || timeline.items.length === 0) return null;
+  return { fromMs: Date.parse(timeline.from), toMs: Date.parse(timeline.to) };
 }
 
 function StateNotice({ view }: { view: RecordingAddresses }) {

@@ -7,6 +7,8 @@ import type { RecordingFile, Timeline, TimelineItem } from '../../lib';
 import { itemsShown, lastBegun, partAround, spanOf, toldTruly } from '../../lib';
 import { Field } from '../components';
 import { useFollowing } from '../hooks';
+import type { Copies } from './copies';
+import { CopyItem } from './copies';
 import { fileText } from './files';
 
 const SHOWS = ['all', 'turn', 'transcript', 'vote', 'gap'] as const;
@@ -29,8 +31,9 @@ export function Line(props: {
   /** Where the player is, ms since 1970. */
   atMs: number;
   onSeek: (at: string) => void;
+  copies: Copies;
 }) {
-  const { atMs, onSeek, files } = props;
+  const { atMs, onSeek, files, copies } = props;
   const timeline = useMemo(() => toldTruly(props.timeline), [props.timeline]);
   // Made again only when what it says changes: the player tells its time several times a second.
   const say = useMemo(() => (item: TimelineItem) => itemText(item, files), [files, language.value]);
@@ -80,7 +83,14 @@ export function Line(props: {
         {items.length < all.length &&
           ` · ${r('spoken.part', { shown: items.length, count: all.length })}`}
       </p>
-      <Items items={items} first={first} say={say} current={current} onSeek={onSeek} />
+      <Items
+        items={items}
+        first={first}
+        say={say}
+        current={current}
+        copies={copies}
+        onSeek={onSeek}
+      />
     </section>
   );
 }
@@ -93,6 +103,7 @@ function Items(props: {
   /** What the player is at. */
   current: TimelineItem | undefined;
   onSeek: (at: string) => void;
+  copies: Copies;
 }) {
   const { items, current } = props;
   const now = items.findIndex((item) => item === current);
@@ -100,7 +111,7 @@ function Items(props: {
   return (
     <ol class="line-items" ref={list} tabIndex={0} aria-label={r('line.title')}>
       {items.map((item, at) => (
-        <li key={props.first + at}>
+        <li key={props.first + at} class="line-row">
           <button
             type="button"
             class={`line-item ${item.kind}`}
@@ -114,6 +125,11 @@ function Items(props: {
               <span class="badge">{kindText(item.kind)}</span> {props.say(item)}
             </span>
           </button>
+          <CopyItem
+            item={item}
+            text={`${kindText(item.kind)}: ${props.say(item)}`}
+            copies={props.copies}
+          />
         </li>
       ))}
     </ol>
