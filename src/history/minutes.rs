@@ -111,6 +111,20 @@ pub enum Fact {
         /// The moderator.
         by: String,
     },
+    /// A moderator had nobody shown somebody's cameras and screens.
+    PicturesStopped {
+        /// Whose.
+        name: String,
+        /// The moderator.
+        by: String,
+    },
+    /// A moderator lifted that.
+    PicturesAllowed {
+        /// Whose.
+        name: String,
+        /// The moderator.
+        by: String,
+    },
     /// A moderator refused a request to speak.
     Denied {
         /// Whose.
@@ -252,6 +266,14 @@ impl Writer {
             }
             Event::UserUnmuted { user_id, by } => {
                 let fact = Fact::Unmuted { name: self.name(user_id), by: self.name(by) };
+                self.note(at, fact);
+            }
+            Event::PicturesStopped { user_id, by } => {
+                let fact = Fact::PicturesStopped { name: self.name(user_id), by: self.name(by) };
+                self.note(at, fact);
+            }
+            Event::PicturesAllowed { user_id, by } => {
+                let fact = Fact::PicturesAllowed { name: self.name(user_id), by: self.name(by) };
                 self.note(at, fact);
             }
             Event::SpeechDenied { user_id, reason, .. } => {

@@ -48,6 +48,10 @@ named_values!(
         Muted => "muted",
         /// A moderator lifted that.
         Unmuted => "unmuted",
+        /// A moderator had nobody shown their cameras and screens.
+        PicturesStopped => "pictures_stopped",
+        /// A moderator lifted that.
+        PicturesAllowed => "pictures_allowed",
         /// They proved that they are present or were registered; the detail is
         /// how.
         AttendanceValidated => "attendance_validated",
@@ -233,6 +237,14 @@ impl Reader {
             Event::UserUnmuted { user_id, by } => {
                 let by = Some(by.clone());
                 self.add(user_id, ReportEntry { by, ..entry(at, ReportKind::Unmuted) });
+            }
+            Event::PicturesStopped { user_id, by } => {
+                let by = Some(by.clone());
+                self.add(user_id, ReportEntry { by, ..entry(at, ReportKind::PicturesStopped) });
+            }
+            Event::PicturesAllowed { user_id, by } => {
+                let by = Some(by.clone());
+                self.add(user_id, ReportEntry { by, ..entry(at, ReportKind::PicturesAllowed) });
             }
             Event::AttendanceChanged(view) => self.attendance(view, at),
             Event::DelegationChanged { unit, delegate, represented, by } => {

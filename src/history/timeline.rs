@@ -37,6 +37,8 @@ named_values!(
         Left => "left",
         /// A moderator muted somebody.
         Muted => "muted",
+        /// A moderator had nobody shown somebody's cameras and screens.
+        PicturesStopped => "pictures_stopped",
         /// Somebody took a decision back; the text is what had been asked for.
         Undone => "undone",
     }
@@ -131,6 +133,8 @@ struct Reader {
     turns: BTreeMap<String, usize>,
     /// Mutes that have not been lifted, by user.
     mutes: BTreeMap<String, usize>,
+    /// The same of stopped pictures.
+    hidden: BTreeMap<String, usize>,
     recording: Option<usize>,
     names: BTreeMap<String, String>,
     /// Texts of what was said, by the number of their event.
@@ -195,6 +199,15 @@ impl Reader {
             Event::UserUnmuted { user_id, .. } => {
                 let mute = self.mutes.remove(user_id);
                 self.end(mute, at);
+            }
+            Event::PicturesStopped { user_id, .. } => {
+                let place = self.push(ItemKind::PicturesStopped, at, user_id, None);
+                let before = self.hidden.insert(user_id.clone(), place);
+                self.end(before, at);
+            }
+            Event::PicturesAllowed { user_id, .. } => {
+                let stop = self.hidden.remove(user_id);
+                self.end(stop, at);
             }
             Event::RecordingState { state, .. } => {
                 let before = self.recording.take();
@@ -278,6 +291,7 @@ impl Reader {
         let open: Vec<usize> = std::mem::take(&mut self.turns)
             .into_values()
             .chain(std::mem::take(&mut self.mutes).into_values())
+            .chain(std::mem::take(&mut self.hidden).into_values())
             .chain(self.recording.take())
             .collect();
         for place in open {
@@ -350,6 +364,7 @@ mod tests {
             screen: false,
             muted: false,
             may_be_heard: false,
+            pictures_stopped: false,
             may_be_seen: false,
             joined_at: text_at(0),
             name_notice: None,

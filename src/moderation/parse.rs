@@ -196,6 +196,12 @@ fn command(message: ClientMessage) -> Result<Command, Problem> {
         }
         M::MuteUser { user_id } => Command::Act(PeopleAction::Mute(user(&user_id)?).into()),
         M::UnmuteUser { user_id } => Command::Act(PeopleAction::Unmute(user(&user_id)?).into()),
+        M::StopPictures { user_id } => {
+            Command::Act(PeopleAction::StopPictures(user(&user_id)?).into())
+        }
+        M::AllowPictures { user_id } => {
+            Command::Act(PeopleAction::AllowPictures(user(&user_id)?).into())
+        }
         M::RemoveParticipant { user_id } => {
             Command::Act(PeopleAction::Remove(user(&user_id)?).into())
         }
@@ -385,6 +391,8 @@ mod tests {
             r#"{"type":"request_speech","kind":"song"}"#,
             r#"{"type":"approve_speech","request_id":"7"}"#,
             r#"{"type":"mute_user","user_id":"é"}"#,
+            r#"{"type":"stop_pictures"}"#,
+            r#"{"type":"allow_pictures","user_id":"é"}"#,
             r#"{"type":"offer","transport":"subscribe","sdp":""}"#,
             r#"{"type":"answer","transport":"publish","sdp":""}"#,
             r#"{"type":"set_moderation","moderation":"wild"}"#,

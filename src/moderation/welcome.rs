@@ -25,6 +25,7 @@ pub(super) fn welcome(
             roles: you.roles,
             connection_id: member.connection.to_string(),
             muted: you.muted,
+            pictures_stopped: you.pictures_stopped,
             may_be_heard: you.may_be_heard,
             may_be_seen: you.may_be_seen,
         },

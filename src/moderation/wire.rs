@@ -109,6 +109,16 @@ pub enum ClientMessage {
         /// The person.
         user_id: String,
     },
+    /// Shows nobody a person's cameras and screens until `allow_pictures`.
+    StopPictures {
+        /// The person.
+        user_id: String,
+    },
+    /// Revokes `stop_pictures`.
+    AllowPictures {
+        /// The person.
+        user_id: String,
+    },
     /// Starts a turn.
     StartTurn {
         /// The request to start; without it, the next one on the list.
@@ -316,6 +326,8 @@ pub struct You {
     pub connection_id: String,
     /// Whether a moderator has muted the person.
     pub muted: bool,
+    /// Whether a moderator has stopped the person's cameras and screens.
+    pub pictures_stopped: bool,
     /// Whether the server forwards the person's audio now.
     pub may_be_heard: bool,
     /// Whether the server lets their pictures pass at this moment.

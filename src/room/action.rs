@@ -112,6 +112,10 @@ pub enum PeopleAction {
     Mute(UserId),
     /// Unmutes a person; the speaking list may still close the gate.
     Unmute(UserId),
+    /// Shows nobody a person's cameras and screens.
+    StopPictures(UserId),
+    /// Ends that; the session's rule may still withhold them.
+    AllowPictures(UserId),
     /// Removes a person and keeps them out.
     Remove(UserId),
     /// Admits a person again.
@@ -289,6 +293,8 @@ impl Action {
                 PeopleAction::SetMedia(_) => "set_media",
                 PeopleAction::Mute(_) => "mute_user",
                 PeopleAction::Unmute(_) => "unmute_user",
+                PeopleAction::StopPictures(_) => "stop_pictures",
+                PeopleAction::AllowPictures(_) => "allow_pictures",
                 PeopleAction::Remove(_) => "remove_participant",
                 PeopleAction::Admit(_) => "admit",
             },

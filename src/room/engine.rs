@@ -225,6 +225,8 @@ pub struct RoomEngine {
     pub(super) members: TrackedMap<UserId, Member>,
     pub(super) connections: TrackedMap<ConnectionId, Connection>,
     pub(super) muted: TrackedMap<UserId, ()>,
+    /// Whose cameras and screens a moderator stopped.
+    pub(super) pictures_stopped: TrackedMap<UserId, ()>,
     pub(super) removed: TrackedMap<UserId, ()>,
     pub(super) tracks: TrackedMap<TrackId, Track>,
     index: Index,
@@ -236,6 +238,8 @@ pub struct RoomEngine {
     last_changes: Tracked<LastChanges>,
     /// The `seq` of the last mute or its end of each member.
     mutes_changed: TrackedMap<UserId, u64>,
+    /// The same of their pictures.
+    pictures_changed: TrackedMap<UserId, u64>,
     queue_told: Tracked<QueueTold>,
     undoable: Tracked<Vec<Undoable>>,
     /// Names the decision that is being carried out, when it can be taken back.
@@ -291,6 +295,7 @@ impl RoomEngine {
             members: TrackedMap::default(),
             connections: TrackedMap::default(),
             muted: TrackedMap::default(),
+            pictures_stopped: TrackedMap::default(),
             removed: TrackedMap::default(),
             tracks: TrackedMap::default(),
             index: Index::default(),
@@ -300,6 +305,7 @@ impl RoomEngine {
             passing: Tracked::new(passing),
             last_changes: Tracked::default(),
             mutes_changed: TrackedMap::default(),
+            pictures_changed: TrackedMap::default(),
             queue_told: Tracked::default(),
             undoable: Tracked::default(),
             acting: None,
@@ -434,6 +440,7 @@ impl RoomEngine {
         self.members.clear();
         self.tracks.clear();
         self.muted.clear();
+        self.pictures_stopped.clear();
         self.removed.clear();
         self.acknowledged.clear();
         self.undoable.edit().clear();

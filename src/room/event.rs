@@ -96,6 +96,20 @@ pub enum Event {
         /// By whom.
         by: String,
     },
+    /// A moderator had nobody shown somebody's cameras and screens.
+    PicturesStopped {
+        /// Whose.
+        user_id: String,
+        /// By whom.
+        by: String,
+    },
+    /// A moderator lifted that.
+    PicturesAllowed {
+        /// Whose.
+        user_id: String,
+        /// By whom.
+        by: String,
+    },
     /// Who is heard, loudest first.
     ActiveSpeakers {
         /// At most five.
@@ -240,6 +254,8 @@ impl Event {
             Self::TurnEnded { .. } => "turn_ended",
             Self::UserMuted { .. } => "user_muted",
             Self::UserUnmuted { .. } => "user_unmuted",
+            Self::PicturesStopped { .. } => "pictures_stopped",
+            Self::PicturesAllowed { .. } => "pictures_allowed",
             Self::ActiveSpeakers { .. } => "active_speakers",
             Self::TrackPublished(_) => "track_published",
             Self::TrackUnpublished { .. } => "track_unpublished",
@@ -284,6 +300,9 @@ pub struct ParticipantView {
     pub screen: bool,
     /// Whether a moderator muted them.
     pub muted: bool,
+    /// Whether a moderator stopped their cameras and screens.
+    #[serde(default)]
+    pub pictures_stopped: bool,
     /// Whether the server lets their sound pass at this moment.
     pub may_be_heard: bool,
     /// Whether the server shows their camera and screen.

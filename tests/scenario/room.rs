@@ -357,6 +357,41 @@ fn pictures_follow_the_media_policy_of_the_session() {
 }
 
 #[test]
+fn pictures_that_were_stopped_stay_so_through_turns_rules_reconnects_and_restarts() {
+    let mut hall = Hall::new(ModerationMode::Open);
+    let chair = hall.enter("chair", Role::Moderator);
+    let (ana, bea) = (hall.enter("ana", Role::Participant), hall.enter("bea", Role::Participant));
+    assert!(hall.seen(ana) && hall.seen(bea), "an open session shows everybody");
+    let stop = || PeopleAction::StopPictures(user("ana"));
+    let allow = || PeopleAction::AllowPictures(user("ana"));
+    for action in [stop(), allow()] {
+        assert_eq!(hall.act(bea, action), Err(RoomError::Forbidden));
+    }
+    hall.act(chair, stop()).expect("stopped");
+    let told = hall.told.iter().filter(|(_, it)| matches!(it, Event::PicturesStopped { .. }));
+    assert_eq!(told.count(), 1);
+    assert_eq!([hall.seen(ana), hall.heard(ana), hall.seen(bea)], [false, true, true]);
+    let view = hall.view(ana).expect("in the room");
+    assert!(view.you.pictures_stopped && !view.you.may_be_seen && !view.you.muted, "{view:?}");
+    hall.act(chair, stop()).expect("nothing to do");
+
+    let request = hall.ask(ana);
+    hall.give_floor(chair, request);
+    assert!(!hall.seen(ana), "a turn does not show them");
+    hall.patch(|info| info.media_policy = Some(MediaPolicy::All));
+    let second = hall.enter("ana", Role::Participant);
+    assert!(!hall.seen(second), "another connection does not show them");
+    hall.restart();
+    assert!(!hall.seen(ana), "a restart does not show them");
+    hall.act(chair, allow()).expect("allowed");
+    assert!(hall.seen(ana));
+    hall.act(chair, PeopleAction::StopPictures(user("chair"))).expect("moderators can be stopped");
+    assert!(!hall.seen(chair));
+    let nobody = hall.act(chair, PeopleAction::StopPictures(user("nobody")));
+    assert_eq!(nobody, Err(RoomError::ParticipantNotFound));
+}
+
+#[test]
 fn in_a_moderated_session_only_the_holder_of_a_running_turn_and_moderators_are_heard() {
     let mut hall = Hall::new(ModerationMode::Moderated);
     let chair = hall.enter("chair", Role::Moderator);

@@ -65,6 +65,7 @@ function person(user_id, name, roles = ['participant'], more = {}) {
     video: false,
     screen: false,
     muted: false,
+    pictures_stopped: false,
     may_be_heard: roles.includes('moderator'),
     joined_at: new Date().toISOString(),
     ...more,

@@ -399,13 +399,30 @@ fn of_moderator(fact: &Fact, shown: &impl Fn(&str) -> String) -> Option<Sentence
             ],
             by,
         ),
+        Fact::PicturesStopped { by, .. } => (
+            [
+                "{by} cortó la imagen de {name}.",
+                "{by} stopped the pictures of {name}.",
+                "{by} cortou a imagem de {name}.",
+            ],
+            by,
+        ),
+        Fact::PicturesAllowed { by, .. } => (
+            [
+                "{by} volvió a permitir la imagen de {name}.",
+                "{by} allowed the pictures of {name} again.",
+                "{by} voltou a permitir a imagem de {name}.",
+            ],
+            by,
+        ),
         other => return of_refusal(other, shown),
     };
     let sentence = Sentence::of(templates).with("{by}", shown(by));
     Some(match fact {
-        Fact::Muted { name, .. } | Fact::Unmuted { name, .. } => {
-            sentence.with("{name}", shown(name))
-        }
+        Fact::Muted { name, .. }
+        | Fact::Unmuted { name, .. }
+        | Fact::PicturesStopped { name, .. }
+        | Fact::PicturesAllowed { name, .. } => sentence.with("{name}", shown(name)),
         _ => sentence,
     })
 }

@@ -102,6 +102,8 @@ impl RoomEngine {
             }
             PeopleAction::Mute(target) => self.mute(&target, user, now),
             PeopleAction::Unmute(target) => self.unmute(&target, user, now),
+            PeopleAction::StopPictures(target) => self.stop_pictures(&target, user, now),
+            PeopleAction::AllowPictures(target) => self.allow_pictures(&target, user, now),
             PeopleAction::Remove(target) => self.remove(&target, user, now),
             PeopleAction::Admit(target) => {
                 let removed = self.removed.remove(&target);
@@ -182,7 +184,7 @@ impl RoomEngine {
     }
 
     fn mute(&mut self, target: &UserId, by: &UserId, now: Timestamp) -> Result<(), RoomError> {
-        self.check_heard(target)?;
+        self.check_sends(target)?;
         if self.muted.insert(target.clone(), ()).is_none() {
             let user_id = target.as_str().to_owned();
             self.tell(Event::UserMuted { user_id, by: by.as_str().to_owned() }, now);
@@ -195,13 +197,42 @@ impl RoomEngine {
             let user_id = target.as_str().to_owned();
             self.tell(Event::UserUnmuted { user_id, by: by.as_str().to_owned() }, now);
         } else {
-            self.check_heard(target)?;
+            self.check_sends(target)?;
         }
         Ok(())
     }
 
-    /// Whether `target` is in the room and sends sound that can be muted.
-    fn check_heard(&self, target: &UserId) -> Result<(), RoomError> {
+    fn stop_pictures(
+        &mut self,
+        target: &UserId,
+        by: &UserId,
+        now: Timestamp,
+    ) -> Result<(), RoomError> {
+        self.check_sends(target)?;
+        if self.pictures_stopped.insert(target.clone(), ()).is_none() {
+            let user_id = target.as_str().to_owned();
+            self.tell(Event::PicturesStopped { user_id, by: by.as_str().to_owned() }, now);
+        }
+        Ok(())
+    }
+
+    fn allow_pictures(
+        &mut self,
+        target: &UserId,
+        by: &UserId,
+        now: Timestamp,
+    ) -> Result<(), RoomError> {
+        if self.pictures_stopped.remove(target).is_some() {
+            let user_id = target.as_str().to_owned();
+            self.tell(Event::PicturesAllowed { user_id, by: by.as_str().to_owned() }, now);
+        } else {
+            self.check_sends(target)?;
+        }
+        Ok(())
+    }
+
+    /// Whether `target` is in the room and sends what can be muted or stopped.
+    fn check_sends(&self, target: &UserId) -> Result<(), RoomError> {
         let member = self.members.get(target).ok_or(RoomError::ParticipantNotFound)?;
         if member.kind.is_heard() { Ok(()) } else { Err(RoomError::NotAPerson) }
     }

@@ -15,6 +15,7 @@ impl RoomEngine {
         self.members.undo();
         self.connections.undo();
         self.muted.undo();
+        self.pictures_stopped.undo();
         self.removed.undo();
         self.tracks.undo();
         self.index.undo();
@@ -24,6 +25,7 @@ impl RoomEngine {
         self.passing.undo();
         self.last_changes.undo();
         self.mutes_changed.undo();
+        self.pictures_changed.undo();
         self.queue_told.undo();
         self.undoable.undo();
         let untold = self.told.split_off(self.told_accepted);
@@ -44,6 +46,7 @@ impl RoomEngine {
         self.members.accept();
         self.connections.accept();
         self.muted.accept();
+        self.pictures_stopped.accept();
         self.removed.accept();
         self.tracks.accept();
         self.index.stored();
@@ -53,6 +56,7 @@ impl RoomEngine {
         self.passing.stored();
         self.last_changes.stored();
         self.mutes_changed.stored();
+        self.pictures_changed.stored();
         self.queue_told.stored();
         self.undoable.stored();
         self.told_accepted = self.told.len();
@@ -67,6 +71,7 @@ impl RoomEngine {
         self.members.stored();
         self.connections.stored();
         self.muted.stored();
+        self.pictures_stopped.stored();
         self.removed.stored();
         self.tracks.stored();
         self.index.stored();
@@ -76,6 +81,7 @@ impl RoomEngine {
         self.passing.stored();
         self.last_changes.stored();
         self.mutes_changed.stored();
+        self.pictures_changed.stored();
         self.queue_told.stored();
         self.undoable.stored();
         self.told_accepted = self.told.len();

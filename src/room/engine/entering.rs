@@ -283,6 +283,7 @@ impl RoomEngine {
     pub(super) fn end_member(&mut self, user: &UserId, goodbye: Goodbye, now: Timestamp) {
         self.members.remove(user);
         self.mutes_changed.remove(user);
+        self.pictures_changed.remove(user);
         self.index.without_place.remove(user);
         let (user_id, reason) = (user.as_str().to_owned(), goodbye.as_str().to_owned());
         self.tell(Event::ParticipantLeft { user_id, reason }, now);

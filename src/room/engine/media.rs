@@ -281,7 +281,7 @@ impl RoomEngine {
             return self.connections.keys().copied().collect();
         }
         let mut affected: BTreeSet<ConnectionId> = self.connections.touched().copied().collect();
-        for user in self.muted.touched() {
+        for user in self.muted.touched().chain(self.pictures_stopped.touched()) {
             affected.extend(self.index.connections_of(user));
         }
         if decided_by.speaker.as_ref() != speaker {
@@ -309,10 +309,11 @@ impl RoomEngine {
         let holds_floor = self.holds_floor(connection);
         let heard = !self.muted.contains_key(&connection.user)
             && (*self.moderation == ModerationMode::Open || privileged || holds_floor);
-        let seen = self.media_policy() == MediaPolicy::All
-            || privileged
-            || holds_floor
-            || connection.roles.contains(role::Role::Hall);
+        let seen = !self.pictures_stopped.contains_key(&connection.user)
+            && (self.media_policy() == MediaPolicy::All
+                || privileged
+                || holds_floor
+                || connection.roles.contains(role::Role::Hall));
         Gates { audio: Gate::open_if(heard), video: Gate::open_if(seen) }
     }
 

@@ -57,6 +57,11 @@ impl RoomEngine {
                     self.mutes_changed.insert(user, seq);
                 }
             }
+            Event::PicturesStopped { user_id, .. } | Event::PicturesAllowed { user_id, .. } => {
+                if let Ok(user) = user_id.parse::<UserId>() {
+                    self.pictures_changed.insert(user, seq);
+                }
+            }
             Event::ModerationChanged { .. } => self.last_changes.edit().moderation = seq,
             Event::RecordingState { .. } => self.last_changes.edit().recording = seq,
             _ => {}
@@ -101,6 +106,9 @@ impl RoomEngine {
             Action::People(PeopleAction::Mute(user) | PeopleAction::Unmute(user)) => {
                 self.mutes_changed.get(user).copied().unwrap_or_default()
             }
+            Action::People(
+                PeopleAction::StopPictures(user) | PeopleAction::AllowPictures(user),
+            ) => self.pictures_changed.get(user).copied().unwrap_or_default(),
             Action::Recording(
                 RecordingAction::Start | RecordingAction::Pause | RecordingAction::Stop,
             ) => changes.recording,

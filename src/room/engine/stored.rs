@@ -55,6 +55,7 @@ const MODERATION: &str = "moderation";
 const RECORDING: &str = "recording";
 const ACKNOWLEDGED: &str = "acknowledged/";
 const MUTED: &str = "muted/";
+const PICTURES_STOPPED: &str = "pictures_stopped/";
 const REMOVED: &str = "removed/";
 const MEMBER: &str = "member/";
 const CONNECTION: &str = "connection/";
@@ -108,9 +109,12 @@ impl RoomEngine {
         if self.recording.is_to_store() {
             parts.push((RECORDING.to_owned(), Some(json(&stored_recording(&self.recording)))));
         }
-        for (map, name) in
-            [(&self.acknowledged, ACKNOWLEDGED), (&self.muted, MUTED), (&self.removed, REMOVED)]
-        {
+        for (map, name) in [
+            (&self.acknowledged, ACKNOWLEDGED),
+            (&self.muted, MUTED),
+            (&self.pictures_stopped, PICTURES_STOPPED),
+            (&self.removed, REMOVED),
+        ] {
             add(&mut parts, name, map, |()| json(&true));
         }
         add(&mut parts, MEMBER, &self.members, |member| json(&stored_member(member)));
@@ -183,6 +187,8 @@ impl RoomEngine {
                 take_in(&mut self.acknowledged, user, &value)?;
             } else if let Some(user) = of(MUTED) {
                 take_in(&mut self.muted, user, &value)?;
+            } else if let Some(user) = of(PICTURES_STOPPED) {
+                take_in(&mut self.pictures_stopped, user, &value)?;
             } else if let Some(user) = of(REMOVED) {
                 take_in(&mut self.removed, user, &value)?;
             } else if let Some(user) = of(MEMBER) {

@@ -130,6 +130,7 @@ impl RoomEngine {
             video: media.video,
             screen: media.screen,
             muted: self.muted.contains_key(user),
+            pictures_stopped: self.pictures_stopped.contains_key(user),
             may_be_heard: theirs.iter().any(|theirs| self.gates(*theirs).audio == Gate::Open),
             may_be_seen: theirs.iter().any(|theirs| self.gates(*theirs).video == Gate::Open),
             joined_at: member.map(|member| member.joined_at.to_string()).unwrap_or_default(),

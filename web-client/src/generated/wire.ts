@@ -148,6 +148,22 @@ user_id: string,
 /**
  * By whom.
  */
+by: string, } | { "type": "pictures_stopped", 
+/**
+ * Whose.
+ */
+user_id: string, 
+/**
+ * By whom.
+ */
+by: string, } | { "type": "pictures_allowed", 
+/**
+ * Whose.
+ */
+user_id: string, 
+/**
+ * By whom.
+ */
 by: string, } | { "type": "active_speakers", 
 /**
  * At most five.
@@ -439,6 +455,22 @@ user_id: string,
 /**
  * By whom.
  */
+by: string, } | { "type": "pictures_stopped", 
+/**
+ * Whose.
+ */
+user_id: string, 
+/**
+ * By whom.
+ */
+by: string, } | { "type": "pictures_allowed", 
+/**
+ * Whose.
+ */
+user_id: string, 
+/**
+ * By whom.
+ */
 by: string, } | { "type": "active_speakers", 
 /**
  * At most five.
@@ -608,6 +640,10 @@ screen: boolean,
  * Whether a moderator muted them.
  */
 muted: boolean, 
+/**
+ * Whether a moderator stopped their cameras and screens.
+ */
+pictures_stopped: boolean, 
 /**
  * Whether the server lets their sound pass at this moment.
  */
@@ -1102,6 +1138,14 @@ user_id: string, } | { "type": "unmute_user",
 /**
  * The person.
  */
+user_id: string, } | { "type": "stop_pictures", 
+/**
+ * The person.
+ */
+user_id: string, } | { "type": "allow_pictures", 
+/**
+ * The person.
+ */
 user_id: string, } | { "type": "start_turn", 
 /**
  * The request to start; without it, the next one on the list.
@@ -1282,6 +1326,10 @@ connection_id: string,
  * Whether a moderator has muted the person.
  */
 muted: boolean, 
+/**
+ * Whether a moderator has stopped the person's cameras and screens.
+ */
+pictures_stopped: boolean, 
 /**
  * Whether the server forwards the person's audio now.
  */

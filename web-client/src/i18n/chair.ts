@@ -18,13 +18,17 @@ const es = {
   'pictures.unseen': 'No se muestra',
   'pictures.stop': 'Cortar',
   'pictures.stopName': 'Cortar la imagen de {name}',
+  'pictures.stopped': 'Cortada por la moderación',
+  'pictures.allow': 'Volver a mostrar',
+  'pictures.allowName': 'Volver a mostrar la imagen de {name}',
+  'pictures.others': 'Sin permiso de imagen, aunque ahora no la envíen:',
   'stop.title': '¿Cortar la imagen de {name}?',
-  'stop.turn':
-    'Se muestra porque {name} tiene la palabra. Al retirarle la palabra deja de mostrarse, y también deja de oírse.',
+  'stop.one':
+    'Deja de mostrarse cualquier cámara o pantalla de {name} hasta que se permita de nuevo, aunque tenga la palabra. Se le sigue oyendo como antes, y se le avisa.',
+  'stop.oneDo': 'Cortar la imagen',
+  'stop.turn': 'También puede retirarle la palabra: así además deja de oírse.',
   'stop.policy':
-    'Ahora se muestran las cámaras y pantallas de todas las personas. Puede limitarlas: sólo se verán las de quien tiene la palabra, las de la moderación y las de la sala.',
-  'stop.always':
-    'Las imágenes de la moderación y de la sala se muestran siempre. Pídale que la cierre; si no lo hace, puede expulsar a {name} de la sesión.',
+    'O limite a todas las personas: sólo se verán las imágenes de quien tiene la palabra, las de la moderación y las de la sala.',
   'stop.setFloor': 'Mostrar sólo con la palabra',
   'stop.remove': 'Expulsar a {name}',
   'policy.setAll': 'Mostrar las de todas las personas',
@@ -75,13 +79,17 @@ const en: Readonly<Record<ChairKey, string>> = {
   'pictures.unseen': 'Not shown',
   'pictures.stop': 'Stop',
   'pictures.stopName': 'Stop the picture of {name}',
+  'pictures.stopped': 'Stopped by a moderator',
+  'pictures.allow': 'Show again',
+  'pictures.allowName': 'Show again the pictures of {name}',
+  'pictures.others': 'May not show pictures, although they send none now:',
   'stop.title': 'Stop the picture of {name}?',
-  'stop.turn':
-    'It is shown because {name} has the floor. Taking the floor back stops it, and they are no longer heard either.',
+  'stop.one':
+    'No camera or screen of {name} is shown until it is allowed again, even with the floor. They are heard as before, and they are told.',
+  'stop.oneDo': 'Stop the pictures',
+  'stop.turn': 'You can also take the floor back: then they are no longer heard either.',
   'stop.policy':
-    'Everybody’s cameras and screens are shown now. You can limit them: only those of whoever has the floor, of moderators and of the hall are then shown.',
-  'stop.always':
-    'Pictures of moderators and of the hall are always shown. Ask them to stop; if they do not, you can remove {name} from the session.',
+    'Or limit everybody: only pictures of whoever has the floor, of moderators and of the hall are then shown.',
   'stop.setFloor': 'Show only with the floor',
   'stop.remove': 'Remove {name}',
   'policy.setAll': 'Show everybody’s',
@@ -129,13 +137,17 @@ const pt: Readonly<Record<ChairKey, string>> = {
   'pictures.unseen': 'Não mostrada',
   'pictures.stop': 'Cortar',
   'pictures.stopName': 'Cortar a imagem de {name}',
+  'pictures.stopped': 'Cortada pela moderação',
+  'pictures.allow': 'Voltar a mostrar',
+  'pictures.allowName': 'Voltar a mostrar a imagem de {name}',
+  'pictures.others': 'Sem permissão de imagem, embora agora não a enviem:',
   'stop.title': 'Cortar a imagem de {name}?',
-  'stop.turn':
-    'É mostrada porque {name} tem a palavra. Ao retirar a palavra ela deixa de ser mostrada, e a pessoa também deixa de ser ouvida.',
+  'stop.one':
+    'Nenhuma câmera ou tela de {name} é mostrada até que seja permitida de novo, mesmo com a palavra. A pessoa continua a ser ouvida como antes, e é avisada.',
+  'stop.oneDo': 'Cortar a imagem',
+  'stop.turn': 'Você também pode retirar a palavra: assim a pessoa também deixa de ser ouvida.',
   'stop.policy':
-    'Agora são mostradas as câmeras e telas de todas as pessoas. Você pode limitá-las: só serão vistas as de quem tem a palavra, as da moderação e as da sala.',
-  'stop.always':
-    'As imagens da moderação e da sala são sempre mostradas. Peça que a feche; se não o fizer, você pode remover {name} da sessão.',
+    'Ou limite todas as pessoas: só serão vistas as imagens de quem tem a palavra, as da moderação e as da sala.',
   'stop.setFloor': 'Mostrar só com a palavra',
   'stop.remove': 'Remover {name}',
   'policy.setAll': 'Mostrar as de todas as pessoas',

@@ -184,6 +184,9 @@ export const en: Catalogue = {
   'floor.said.deniedReason': 'Your request to speak was not accepted: {reason}',
   'floor.said.muted': 'A moderator closed your microphone',
   'floor.said.unmuted': 'A moderator allowed your microphone again',
+  'floor.said.picturesStopped':
+    'A moderator stopped your pictures: nobody sees your camera or screen',
+  'floor.said.picturesAllowed': 'A moderator allowed your pictures again',
 
   'ask.button': 'Ask for the floor',
   'ask.more': 'Choose kind and note',

@@ -186,6 +186,9 @@ export const es = {
   'floor.said.deniedReason': 'Su petición de palabra no fue aceptada: {reason}',
   'floor.said.muted': 'La moderación ha cerrado su micrófono',
   'floor.said.unmuted': 'La moderación ha abierto su micrófono',
+  'floor.said.picturesStopped':
+    'La moderación ha cortado su imagen: nadie ve su cámara ni su pantalla',
+  'floor.said.picturesAllowed': 'La moderación permite de nuevo su imagen',
 
   'ask.button': 'Pedir la palabra',
   'ask.more': 'Elegir tipo y nota',

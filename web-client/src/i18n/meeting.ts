@@ -46,6 +46,7 @@ const es = {
   'stage.hideOwn': 'No mostrarme mi imagen',
   'stage.unseen': 'Sólo la ve usted: se mostrará cuando tenga la palabra',
   'stage.onlyYou': 'Sólo la ve usted',
+  'stage.stopped': 'La moderación ha cortado su imagen: sólo la ve usted',
   'stage.shown': 'La ven las demás personas',
   'share.notYet':
     'Comparte la pantalla, pero nadie la ve todavía: se mostrará cuando tenga la palabra.',
@@ -99,6 +100,7 @@ const en: Readonly<Record<MeetingKey, string>> = {
   'stage.hideOwn': 'Do not show me my picture',
   'stage.unseen': 'Only you see it: it is shown when you have the floor',
   'stage.onlyYou': 'Only you see it',
+  'stage.stopped': 'A moderator stopped your pictures: only you see it',
   'stage.shown': 'Others see it',
   'share.notYet':
     'You share your screen, but nobody sees it yet: it is shown when you have the floor.',
@@ -150,6 +152,7 @@ const pt: Readonly<Record<MeetingKey, string>> = {
   'stage.hideOwn': 'Não me mostrar a minha imagem',
   'stage.unseen': 'Só você a vê: será mostrada quando tiver a palavra',
   'stage.onlyYou': 'Só você a vê',
+  'stage.stopped': 'A moderação cortou a sua imagem: só você a vê',
   'stage.shown': 'As outras pessoas a veem',
   'share.notYet':
     'Você compartilha a tela, mas ninguém a vê ainda: será mostrada quando tiver a palavra.',

@@ -186,6 +186,9 @@ export const pt: Catalogue = {
   'floor.said.deniedReason': 'O seu pedido de palavra não foi aceito: {reason}',
   'floor.said.muted': 'A moderação fechou o seu microfone',
   'floor.said.unmuted': 'A moderação liberou o seu microfone',
+  'floor.said.picturesStopped':
+    'A moderação cortou a sua imagem: ninguém vê a sua câmera nem a sua tela',
+  'floor.said.picturesAllowed': 'A moderação permite de novo a sua imagem',
 
   'ask.button': 'Pedir a palavra',
   'ask.more': 'Escolher tipo e nota',

@@ -39,6 +39,8 @@ const DECISIONS: ReadonlySet<Command['type']> = new Set([
   'set_moderation',
   'mute_user',
   'unmute_user',
+  'stop_pictures',
+  'allow_pictures',
   'remove_participant',
   'admit',
   'start_recording',

@@ -117,6 +117,27 @@ describe('who is heard', () => {
     expect(heard(state)).toEqual(['ana', 'ben', 'chair']);
   });
 
+  it('shows nobody whose pictures a moderator stopped, whatever the rule is', () => {
+    const seen = (state: RoomState) =>
+      [...state.participants.values()].filter((one) => one.may_be_seen).map((one) => one.user_id);
+    let state = play(
+      room(),
+      { type: 'moderation_changed', moderation: 'open', by: 'chair' },
+      { type: 'pictures_stopped', user_id: 'ana', by: 'chair' },
+      { type: 'turn_started', ...turn('t', 'ana') },
+    );
+    expect(seen(state)).toEqual(['ben', 'chair']);
+    expect(state.you).toMatchObject({ pictures_stopped: true, may_be_seen: false, muted: false });
+    const ana = participant('ana', { pictures_stopped: true });
+    state = play({ ...state, describedSeq: 30 }, { type: 'participant_updated', ...ana });
+    expect(state.floor.media_policy).toBe('all');
+    state = play(
+      { ...state, describedSeq: 40 },
+      { type: 'pictures_allowed', user_id: 'ana', by: 'chair' },
+    );
+    expect(seen(state)).toEqual(['ana', 'ben', 'chair']);
+  });
+
   it('lends the microphone of the hall to a speaker in the hall', () => {
     const state = play(
       room(),
@@ -348,6 +369,8 @@ describe('any sequence of events', () => {
       () => ({ type: 'turn_ended', ...turn(id(), who()), reason: 'stopped' }),
       () => ({ type: 'user_muted', user_id: who(), by: 'chair' }),
       () => ({ type: 'user_unmuted', user_id: who(), by: 'chair' }),
+      () => ({ type: 'pictures_stopped', user_id: who(), by: 'chair' }),
+      () => ({ type: 'pictures_allowed', user_id: who(), by: 'chair' }),
       () => ({ type: 'track_published', ...track(id(), who()) }),
     ];
     const text = (state: RoomState) =>

@@ -177,6 +177,10 @@ export function after(state: RoomState, event: Told): RoomState {
       return heardAnew(withMute(state, event.user_id, true));
     case 'user_unmuted':
       return heardAnew(withMute(state, event.user_id, false));
+    case 'pictures_stopped':
+      return heardAnew(withPictures(state, event.user_id, true));
+    case 'pictures_allowed':
+      return heardAnew(withPictures(state, event.user_id, false));
     case 'active_speakers':
       return { ...state, speakers: event.speakers };
     case 'track_published':
@@ -337,8 +341,9 @@ function withParticipant(state: RoomState, participant: ParticipantView): RoomSt
   const floor =
     media_policy === state.floor.media_policy ? state.floor : { ...state.floor, media_policy };
   if (participant.user_id !== state.you.user_id) return { ...state, participants, chair, floor };
-  const { name, roles, muted, may_be_heard, may_be_seen } = participant;
-  const you = { ...state.you, name, roles, muted, may_be_heard, may_be_seen };
+  const { name, roles, muted, pictures_stopped, may_be_heard, may_be_seen } = participant;
+  const own = { name, roles, muted, pictures_stopped, may_be_heard, may_be_seen };
+  const you = { ...state.you, ...own };
   return { ...state, participants, chair, floor, you };
 }
 
@@ -359,6 +364,14 @@ function withMute(state: RoomState, userId: string, muted: boolean): RoomState {
     : { ...state, you, participants: with_(state.participants, userId, { ...participant, muted }) };
 }
 
+function withPictures(state: RoomState, userId: string, pictures_stopped: boolean): RoomState {
+  const one = state.participants.get(userId);
+  const you = userId === state.you.user_id ? { ...state.you, pictures_stopped } : state.you;
+  if (one === undefined) return { ...state, you };
+  const participants = with_(state.participants, userId, { ...one, pictures_stopped });
+  return { ...state, you, participants };
+}
+
 /** Whom the server lets through follows from the floor, the mutes and the session's rule. */
 function heardAnew(state: RoomState): RoomState {
   const participants = new Map(
@@ -371,6 +384,7 @@ interface Passing {
   readonly user_id: string;
   readonly roles: readonly string[];
   readonly muted: boolean;
+  readonly pictures_stopped: boolean;
   readonly may_be_heard: boolean;
   readonly may_be_seen: boolean;
 }
@@ -404,9 +418,9 @@ function isHeard(floor: Floor, who: Passing): boolean {
   return floor.moderation === 'open' || who.roles.includes('moderator') || holds(floor, who);
 }
 
-/** By the session's rule for cameras and screens; a mute is of sound only. */
+/** By the session's rule for cameras and screens, unless a moderator stopped them. */
 function isSeen(floor: Floor, who: Passing): boolean {
-  if (!publishes(who)) return false;
+  if (who.pictures_stopped || !publishes(who)) return false;
   const shown = who.roles.some((role) => role === 'moderator' || role === 'hall');
   return floor.media_policy === 'all' || shown || holds(floor, who);
 }
@@ -420,7 +434,8 @@ function policyAfter(floor: Floor, moderation: string): string {
 /** The rule, by what the server says of somebody who has no right of their own to be seen. */
 function policyBy(floor: Floor, who: ParticipantView): string {
   const plain = who.roles.length === 1 && who.roles[0] === 'participant';
-  if (!plain || who.connections === 0 || holds(floor, who)) return floor.media_policy;
+  const own = who.connections === 0 || who.pictures_stopped || holds(floor, who);
+  if (!plain || own) return floor.media_policy;
   return who.may_be_seen ? 'all' : 'floor';
 }
 
@@ -468,7 +483,8 @@ function participantOf(
   event: EventOf<'participant_joined' | 'participant_updated'>,
 ): ParticipantView {
   const { user_id, name, roles, connections, audio, video, screen, muted } = event;
-  const { may_be_heard, may_be_seen, joined_at, name_notice, media_fault } = event;
+  const { pictures_stopped, may_be_heard, may_be_seen } = event;
+  const { joined_at, name_notice, media_fault } = event;
   return {
     user_id,
     name,
@@ -478,6 +494,7 @@ function participantOf(
     video,
     screen,
     muted,
+    pictures_stopped,
     may_be_heard,
     may_be_seen,
     joined_at,

@@ -20,7 +20,11 @@ export function ConsolePictures(props: {
   const [shown, setShown] = useKept('console.pictures', true);
   const [stopped, setStopped] = useState<TrackView | null>(null);
   const pictures = ranked(state);
-  if (pictures.length === 0) return null;
+  const sending = new Set(pictures.map(({ user_id }) => user_id));
+  const others = [...state.participants.values()].filter(
+    (one) => one.pictures_stopped && !sending.has(one.user_id),
+  );
+  if (pictures.length === 0 && others.length === 0) return null;
   return (
     <section class="card pictures" aria-labelledby="pictures" data-testid="console-pictures">
       <div class="spread">
@@ -39,7 +43,9 @@ export function ConsolePictures(props: {
         <ul class="picture-strip" tabIndex={0} aria-labelledby="pictures">
           {pictures.map((track) => {
             const name = nameOf(state, track);
-            const seen = state.participants.get(track.user_id)?.may_be_seen === true;
+            const one = state.participants.get(track.user_id);
+            const seen = one?.may_be_seen === true;
+            const isStopped = one?.pictures_stopped === true;
             return (
               <li
                 key={track.track}
@@ -47,6 +53,7 @@ export function ConsolePictures(props: {
                 data-user={track.user_id}
                 data-source={track.source}
                 data-seen={seen}
+                data-stopped={isStopped}
               >
                 <Tile
                   client={client}
@@ -57,22 +64,38 @@ export function ConsolePictures(props: {
                   undecodable={snapshot.undecodable.has(track.track)}
                 />
                 <span class={seen ? 'quiet' : 'quiet unseen'}>
-                  {c(seen ? 'pictures.seen' : 'pictures.unseen')}
+                  {c(isStopped ? 'pictures.stopped' : seen ? 'pictures.seen' : 'pictures.unseen')}
                 </span>
-                <Button
-                  label={c('pictures.stop')}
-                  icon="stop"
-                  compact
-                  name={c('pictures.stopName', { name })}
-                  look="small danger"
-                  testId={`stop-picture-${track.track}`}
-                  disabled={!seen}
-                  onPress={() => setStopped(track)}
-                />
+                {isStopped ? (
+                  <AllowButton name={name} user={track.user_id} send={props.send} compact />
+                ) : (
+                  <Button
+                    label={c('pictures.stop')}
+                    icon="stop"
+                    compact
+                    name={c('pictures.stopName', { name })}
+                    look="small danger"
+                    testId={`stop-picture-${track.track}`}
+                    onPress={() => setStopped(track)}
+                  />
+                )}
               </li>
             );
           })}
         </ul>
+      )}
+      {shown && others.length > 0 && (
+        <div class="stack-tight" data-testid="pictures-others">
+          <p class="quiet">{c('pictures.others')}</p>
+          <ul class="row">
+            {others.map(({ user_id, name }) => (
+              <li key={user_id} class="row">
+                <span>{name}</span>
+                <AllowButton name={name} user={user_id} send={props.send} />
+              </li>
+            ))}
+          </ul>
+        </div>
       )}
       {stopped !== null && (
         <StopDialog {...props} track={stopped} onClose={() => setStopped(null)} />
@@ -114,7 +137,21 @@ async function setPolicy(
   }
 }
 
-/** What stops a picture follows from why it is shown; each way says what else it does. */
+function AllowButton(props: { name: string; user: string; send: Send; compact?: boolean }) {
+  return (
+    <Button
+      label={c('pictures.allow')}
+      icon="camera"
+      compact={props.compact === true}
+      name={c('pictures.allowName', { name: props.name })}
+      look="small"
+      testId={`allow-pictures-${props.user}`}
+      onPress={() => props.send({ type: 'allow_pictures', user_id: props.user })}
+    />
+  );
+}
+
+/** Stops one person's pictures; other ways follow from why they are shown, each with what else it does. */
 function StopDialog(props: {
   client: RoomClient;
   api: ApiClient;
@@ -135,13 +172,20 @@ function StopDialog(props: {
   };
   return (
     <Dialog title={c('stop.title', { name })} testId="stop-picture-dialog" onClose={props.onClose}>
-      <p>{c(always ? 'stop.always' : byRule ? 'stop.policy' : 'stop.turn', { name })}</p>
+      <p>{c('stop.one', { name })}</p>
+      {(byRule || byTurn) && <p class="quiet">{c(byRule ? 'stop.policy' : 'stop.turn')}</p>}
       <div class="spread">
         <Button label={t('common.cancel')} testId="stop-picture-cancel" onPress={props.onClose} />
+        <Button
+          label={c('stop.oneDo')}
+          look="main"
+          testId="stop-picture-one"
+          once
+          onPress={done(() => send({ type: 'stop_pictures', user_id: track.user_id }))}
+        />
         {byRule && (
           <Button
             label={c('stop.setFloor')}
-            look="main"
             testId="stop-picture-policy"
             once
             onPress={done(() => void setPolicy(props, 'floor'))}
@@ -150,7 +194,6 @@ function StopDialog(props: {
         {byTurn && (
           <Button
             label={t('console.stop')}
-            look="main"
             testId="stop-picture-turn"
             once
             onPress={done(() => send({ type: 'stop_turn' }))}

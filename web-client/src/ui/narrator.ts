@@ -46,6 +46,12 @@ export function narrate(event: Told, state: RoomState, media: MediaSession | nul
     case 'user_unmuted':
       if (mine) tell(t('floor.said.unmuted'));
       return;
+    case 'pictures_stopped':
+      if (mine) tell(t('floor.said.picturesStopped'));
+      return;
+    case 'pictures_allowed':
+      if (mine) tell(t('floor.said.picturesAllowed'));
+      return;
     case 'vote_announced':
       // What is said here stays to be read on the page.
       announceAtOnce(t('vote.said', { title: event.title }));

@@ -73,7 +73,13 @@ export function Stage(props: StageProps) {
     );
   };
   const ownTile = own !== null && (
-    <OwnTile key="own" media={own} seen={state.you.may_be_seen} onHide={props.onHideOwn} />
+    <OwnTile
+      key="own"
+      media={own}
+      seen={state.you.may_be_seen}
+      stopped={state.you.pictures_stopped}
+      onHide={props.onHideOwn}
+    />
   );
   const fullButton = document.fullscreenEnabled && (
     <Button
@@ -365,7 +371,14 @@ function Initials({ name }: { name: string }) {
   );
 }
 
-function OwnTile(props: { media: MediaStreamTrack; seen: boolean; onHide: () => void }) {
+function OwnTile(props: {
+  media: MediaStreamTrack;
+  seen: boolean;
+  /** Whether a moderator stopped it. */
+  stopped: boolean;
+  onHide: () => void;
+}) {
+  const unseen = props.stopped ? 'stage.stopped' : 'stage.unseen';
   return (
     <figure
       class={`tile own ${props.seen ? '' : 'unseen'}`}
@@ -373,8 +386,8 @@ function OwnTile(props: { media: MediaStreamTrack; seen: boolean; onHide: () => 
       data-seen={props.seen}
     >
       <Picture media={props.media} name={t('common.you')} mirrored />
-      <figcaption title={m(props.seen ? 'stage.shown' : 'stage.unseen')}>
-        {props.seen ? t('common.you') : m('stage.onlyYou')}
+      <figcaption title={m(props.seen ? 'stage.shown' : unseen)}>
+        {props.seen ? t('common.you') : m(props.stopped ? unseen : 'stage.onlyYou')}
       </figcaption>
       <Button
         label={m('stage.hideOwn')}

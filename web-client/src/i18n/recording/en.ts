@@ -52,6 +52,7 @@ export const en: Readonly<Record<RecordingKey, string>> = {
   'kind.joined': 'Joins',
   'kind.left': 'Leaves',
   'kind.muted': 'Microphone closed',
+  'kind.pictures_stopped': 'Pictures stopped',
   'kind.undone_turn': 'Turn taken back',
   'kind.undone': 'Decision taken back',
   'kind.other': 'Event',

@@ -50,6 +50,7 @@ export const es = {
   'kind.joined': 'Entra',
   'kind.left': 'Sale',
   'kind.muted': 'Micrófono cerrado',
+  'kind.pictures_stopped': 'Imagen cortada',
   'kind.undone_turn': 'Turno deshecho',
   'kind.undone': 'Decisión deshecha',
   'kind.other': 'Suceso',

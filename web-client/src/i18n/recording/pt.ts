@@ -53,6 +53,7 @@ export const pt: Readonly<Record<RecordingKey, string>> = {
   'kind.joined': 'Entra',
   'kind.left': 'Sai',
   'kind.muted': 'Microfone fechado',
+  'kind.pictures_stopped': 'Imagem cortada',
   'kind.undone_turn': 'Turno desfeito',
   'kind.undone': 'Decisão desfeita',
   'kind.other': 'Acontecimento',
