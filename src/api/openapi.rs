@@ -23,6 +23,9 @@ use crate::domain::error_code::ErrorCode;
     tags(
         (name = "sessions", description = "Governed meetings"),
         (name = "media", description = "WHIP (RFC 9725) and WHEP"),
+        (name = "attendance", description = "Who is present and by what proof, units, delegations, quorum, the report of a person"),
+        (name = "transcript", description = "What was said, as text, and the minutes"),
+        (name = "events", description = "What happens in the sessions of a tenant, as it happens"),
         (name = "evidence", description = "Proofs that anybody can verify; docs/EVIDENCE.md defines their format"),
         (name = "recordings", description = "Playing recordings"),
         (name = "cameras", description = "Cameras of tenants: provisioning and who may watch them"),

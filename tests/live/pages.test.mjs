@@ -17,6 +17,7 @@ import {
 } from './pages.mjs';
 import { Server } from './server.mjs';
 import { story } from './story.mjs';
+import { until } from './until.mjs';
 
 const PHONE = { width: 360, height: 740 };
 const NARROW = { width: 320, height: 640 };
@@ -95,11 +96,45 @@ story('Pages', open, {
   'the description of the interface': async ({ browser, server }) => {
     const page = await newPage(browser);
     await page.goto(`${server.origin}/docs`);
-    const route = page.getByTestId('docs-route').first();
-    await route.waitFor();
-    await route.locator('summary').click();
+    const routes = page.getByTestId('docs-route');
+    await routes.first().waitFor();
+    const described = await (await fetch(`${server.origin}/openapi.json`)).json();
+    const operations = Object.values(described.paths).flatMap(Object.values);
+    assert.equal(await routes.count(), operations.length, 'every route is there');
+    // One of each kind is open: a route with a body, a code, a type of fields and one of two types.
+    await page.evaluate(() => {
+      for (const id of ['createSession', 'code-SESSION_NOT_FOUND', 'type-Session', 'type-QuorumNow'])
+        document.getElementById(id).open = true;
+    });
     await look(page, 'docs', SIZES);
     await picture(page, 'docs', { desktop: DESKTOP });
+    // Everything that can be opened, at once.
+    await page.setViewportSize(DESKTOP);
+    await page.evaluate(() => {
+      for (const one of document.querySelectorAll('details')) one.open = true;
+    });
+    await fits(page, 'docs, open');
+    await page.reload();
+    await routes.first().waitFor();
+    // By keyboard: search, open, and follow a code to what it means and back to a route.
+    await page.getByTestId('docs-search').focus();
+    await page.keyboard.type('start turn nothing');
+    await until('no route', async () => (await routes.count()) === 0);
+    await page.getByTestId('docs-search').fill('recordingUrl');
+    await until('one route', async () => (await routes.count()) === 1);
+    await routes.first().locator('summary').focus();
+    await page.keyboard.press('Enter');
+    await routes.first().getByRole('link', { name: 'RECORDING_NOT_FOUND' }).focus();
+    await page.keyboard.press('Enter');
+    const code = page.locator('#code-RECORDING_NOT_FOUND');
+    await code.locator('[lang="es"]').waitFor();
+    assert.equal(await page.getByTestId('docs-search').inputValue(), '', 'the search hid it');
+    assert.ok(await code.locator('summary').evaluate((one) => one === document.activeElement));
+    await screenshot(page, 'docs-code');
+    await page.goto(`${server.origin}/docs#auditProof`);
+    await page.reload();
+    await page.locator('#auditProof[open]').waitFor();
+    assert.deepEqual(page.problems, []);
     await page.context().close();
   },
 

@@ -481,6 +481,7 @@ export const en: Catalogue = {
   'console.shortcut.search': 'Search for a person',
   'docs.title': 'REST interface',
   'docs.intro': 'Version {version}. The same for programs:',
+  'docs.count': '{count, plural, one {One route} other {# routes}}',
   'docs.search': 'Search for a route',
   'person.noPicture': '{name}, without a picture',
   'announcement.title': 'Announcement',

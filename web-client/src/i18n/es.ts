@@ -485,6 +485,7 @@ export const es = {
   'console.shortcut.search': 'Buscar a una persona',
   'docs.title': 'Interfaz REST',
   'docs.intro': 'Versión {version}. La descripción está en inglés; la misma, para programas:',
+  'docs.count': '{count, plural, one {Una ruta} other {# rutas}}',
   'docs.search': 'Buscar una ruta',
   'person.noPicture': '{name}, sin imagen',
   'announcement.title': 'Aviso',

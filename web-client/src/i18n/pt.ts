@@ -486,6 +486,7 @@ export const pt: Catalogue = {
   'console.shortcut.search': 'Procurar uma pessoa',
   'docs.title': 'Interface REST',
   'docs.intro': 'Versão {version}. A descrição está em inglês; a mesma, para programas:',
+  'docs.count': '{count, plural, one {Uma rota} other {# rotas}}',
   'docs.search': 'Procurar uma rota',
   'person.noPicture': '{name}, sem imagem',
   'announcement.title': 'Aviso',
