@@ -1,8 +1,8 @@
-// Firefox as Debian ships it among people with Chromium: joining, speaking,
-// being muted, losing the connection, leaving.
+// Firefox as Debian ships it among people with Chromium: joining, speaking, being muted, losing the
+// connection, leaving; chairing; watching the recording.
 import assert from 'node:assert/strict';
-import { startedSession } from './api.mjs';
-import { holes, launch, launchFirefox, messages, outbound, screenshot } from './browser.mjs';
+import { asGovernance, startedSession } from './api.mjs';
+import { holes, launch, launchFirefox, messages, screenshot } from './browser.mjs';
 import { hears, hearsNothing, sees } from './listen.mjs';
 import { ADDRESS, isInside } from './network.mjs';
 import {
@@ -16,12 +16,15 @@ import {
   join,
   openConsole,
   openJoin,
+  openRecording,
   press,
   reconnect,
   startTurn,
 } from './pages.mjs';
+import { Person } from './person.mjs';
 import { Server } from './server.mjs';
 import { story } from './story.mjs';
+import { addHallSpeakers, muteDevice, opensFloor, shows, slipsOnNext, unplug } from './trusted.mjs';
 import { until } from './until.mjs';
 
 async function open(stage) {
@@ -35,7 +38,9 @@ async function open(stage) {
   await stage.server.start();
   stage.chromium = await launch();
   stage.firefox = await launchFirefox();
-  stage.session = await startedSession(stage.server);
+  stage.session = await startedSession(stage.server, {
+    recording: { enabled: true, retention_days: 30 },
+  });
 }
 
 /** Gives somebody the floor who asks for it. */
@@ -55,11 +60,14 @@ async function endTurn({ chair, fara }) {
 const STEPS = {
   'somebody with Firefox joins, and hears and sees who has the floor': async (stage) => {
     const { chromium, firefox, server, session, pages } = stage;
-    pages.chair = await openConsole(chromium, server, session, { user: 'chair' });
+    pages.chair = await openConsole(chromium, server, session, {
+      user: 'chair',
+    });
     pages.ana = await openJoin(chromium, server, session, { user: 'ana' });
     await join(pages.ana);
     pages.fara = await openJoin(firefox, server, session, { user: 'fara' });
     await join(pages.fara);
+    for (const page of [pages.ana, pages.fara]) await press(page, 'acknowledge-recording');
     await giveFloor(pages, 'ana');
     await Promise.all([hears(pages.fara, 'ana'), sees(pages.fara, ['ana'])]);
     await screenshot(pages.fara, 'firefox-meeting');
@@ -104,6 +112,108 @@ const STEPS = {
     await endTurn(pages);
     await giveFloor(pages, 'ana');
     await Promise.all([hears(fara, 'ana'), sees(fara, ['ana'])]);
+  },
+
+  'a microphone that the system mutes is told of, and one that is gone': async ({ pages }) => {
+    const { fara } = pages;
+    await endTurn(pages);
+    await giveFloor(pages, 'fara');
+    await shows(fara, 'open', false);
+    await muteDevice(fara, true);
+    await shows(fara, 'system_muted', true);
+    const line = (await fara.getByTestId('mic-state').textContent()).trim();
+    assert.equal(await fara.getByTestId('live-assertive').textContent(), line);
+    await muteDevice(fara, false);
+    await shows(fara, 'open', false);
+    await unplug(fara);
+    await shows(fara, 'unplugged', true);
+    await screenshot(fara, 'firefox-unplugged');
+    await press(fara, 'mic-button');
+    await shows(fara, 'open', false);
+  },
+
+  'a reload keeps camera, microphone and draft as they were': async ({ pages }) => {
+    const { ana, fara } = pages;
+    await press(fara, 'mic-button');
+    await shows(fara, 'off', true);
+    await press(fara, 'camera-button');
+    await fara.getByTestId('own-tile').waitFor({ state: 'detached' });
+    await press(fara, 'chat-button');
+    await fara.getByTestId('chat-input').fill('Un borrador');
+    await fara.reload();
+    await isConnected(fara);
+    await shows(fara, 'off', true);
+    assert.equal(await fara.getByTestId('chat-input').inputValue(), 'Un borrador');
+    assert.equal(await fara.getByTestId('own-tile').count(), 0);
+    await press(fara, 'chat-button');
+    await press(fara, 'camera-button');
+    await fara.getByTestId('own-tile').waitFor();
+    await fara.reload();
+    await isConnected(fara);
+    await fara.getByTestId('own-tile').waitFor();
+    await sees(ana, ['fara']);
+    await shows(fara, 'off', true);
+    await endTurn(pages);
+  },
+
+  'chaired with Firefox, a double click on next and a held key start one turn': async (stage) => {
+    const { firefox, server, session, pages } = stage;
+    const deputy = { user: 'deputy', name: 'Vicepresidencia' };
+    pages.deputy = await openConsole(firefox, server, session, deputy, {
+      viewport: { width: 1280, height: 900 },
+    });
+    await addHallSpeakers(pages.deputy, ['Uno', 'Dos', 'Tres']);
+    await slipsOnNext(pages.deputy);
+    await screenshot(pages.deputy, 'firefox-console');
+  },
+
+  'and opening the floor asks, is announced, and opens no microphone': async ({ pages }) => {
+    await opensFloor(pages.deputy, pages.fara);
+  },
+
+  'the recording is watched with Firefox, and its time line leads to what happened': async (
+    stage,
+  ) => {
+    const { firefox, server, session, pages } = stage;
+    const { id, tenant_id: tenant } = session;
+    const ended = await asGovernance(server, 'POST', `/api/v1/sessions/${id}/end`);
+    assert.equal(ended.status, 200, JSON.stringify(ended.body));
+    for (const page of Object.values(pages)) await page.context().close();
+    stage.pages = {};
+    stage.auditor = await Person.of(server, {
+      tenant,
+      user: 'auditor',
+      roles: ['auditor'],
+    });
+    await stage.auditor.recordingReady(id);
+    const page = await openRecording(
+      firefox,
+      server,
+      session,
+      { user: 'auditor', role: 'auditor' },
+      { viewport: { width: 1280, height: 900 } },
+    );
+    stage.pages.watcher = page;
+    const player = page.getByTestId('player');
+    const state = () =>
+      player.evaluate(({ currentTime, readyState, error }) => ({
+        currentTime,
+        readyState,
+        error: error?.message ?? null,
+      }));
+    await until('a player that can play', async (seen) => {
+      seen.last = await state();
+      return seen.last.readyState >= 2;
+    });
+    const turns = page.locator('[data-testid="line-item"][data-kind="turn"]');
+    await turns.first().waitFor();
+    // The second turn began well after the beginning.
+    await turns.nth(1).click();
+    await until('the player at the turn', async (seen) => {
+      seen.last = await state();
+      return seen.last.currentTime > 2 && seen.last.readyState >= 2;
+    });
+    await screenshot(page, 'firefox-recording');
   },
 };
 

@@ -19,6 +19,7 @@ import {
 } from './pages.mjs';
 import { Server } from './server.mjs';
 import { story } from './story.mjs';
+import { addHallSpeakers, muteDevice, opensFloor, shows, slipsOnNext, unplug } from './trusted.mjs';
 import { until } from './until.mjs';
 
 /** As fast as somebody who speaks to nobody has to learn it. */
@@ -33,11 +34,6 @@ async function open(stage) {
 }
 
 const line = (page) => page.getByTestId('mic-state');
-const shows = (page, state, unheard) =>
-  page
-    .locator(`[data-testid="mic-state"][data-state="${state}"][data-unheard="${unheard}"]`)
-    .waitFor();
-
 /** Has something happen to a page, and measures when its line says so; by the page's own clock. */
 async function toldWithin(page, t, what, happen, state) {
   await page.evaluate((wanted) => {
@@ -82,17 +78,8 @@ story('What people trust', open, {
 
   'a device that gives no sound is told of, and one that is gone': async ({ pages }, t) => {
     const { ana } = pages;
-    const mute = (muted) => () =>
-      ana.evaluate((wanted) => {
-        const track = window.__cabildo.client.media.trackOf('microphone');
-        Object.defineProperty(track, 'muted', {
-          configurable: true,
-          get: () => wanted,
-        });
-        track.dispatchEvent(new Event(wanted ? 'mute' : 'unmute'));
-      }, muted);
-    await toldWithin(ana, t, 'muted by the system', mute(true), 'system_muted');
-    await mute(false)();
+    await toldWithin(ana, t, 'muted by the system', () => muteDevice(ana, true), 'system_muted');
+    await muteDevice(ana, false);
     await shows(ana, 'open', false);
     // A source that gives nothing but zeros, as a switched-off headset does.
     await toldWithin(
@@ -115,18 +102,7 @@ story('What people trust', open, {
       'silent',
     );
     await screenshot(ana, 'unheard-silent');
-    await toldWithin(
-      ana,
-      t,
-      'unplugged',
-      () =>
-        ana.evaluate(() => {
-          const track = window.__cabildo.client.media.trackOf('microphone');
-          track.stop();
-          track.dispatchEvent(new Event('ended'));
-        }),
-      'unplugged',
-    );
+    await toldWithin(ana, t, 'unplugged', () => unplug(ana), 'unplugged');
     await press(ana, 'mic-button');
     await shows(ana, 'open', false);
   },
@@ -142,50 +118,12 @@ story('What people trust', open, {
   'a double click on next and a held key start one turn': async (stage) => {
     const { chair, ana } = stage.pages;
     await press(ana, 'end-turn');
-    for (const name of ['Uno', 'Dos', 'Tres']) {
-      await chair.getByTestId('hall-name').fill(name);
-      await press(chair, 'add-hall-speaker');
-      await chair.getByTestId('queue').getByText(name).waitFor();
-    }
-    const begun = async () => (await messages(chair, 'turn_started')).length;
-    const before = await begun();
-    await chair.getByTestId('start-next').dblclick();
-    await until('a turn', async () => (await begun()) > before);
-    await chair.locator('body').press('Escape');
-    // Auto-repeat, as a key that is held gives it.
-    await chair.evaluate(() => {
-      for (let times = 0; times < 20; times += 1) {
-        document.body.dispatchEvent(
-          new KeyboardEvent('keydown', {
-            key: 'n',
-            repeat: times > 0,
-            bubbles: true,
-          }),
-        );
-      }
-    });
-    await chair.getByTestId('toast').first().waitFor();
-    assert.equal(await begun(), before + 1);
-    assert.deepEqual((await stateOf(chair)).queue.length, 2);
+    await addHallSpeakers(chair, ['Uno', 'Dos', 'Tres']);
+    await slipsOnNext(chair);
   },
 
   'opening the floor asks, is announced, and opens no microphone': async ({ pages }) => {
-    const { chair, ana } = pages;
-    await press(chair, 'toggle-moderation');
-    await chair.getByTestId('open-floor-dialog').waitFor();
-    await press(chair, 'open-floor-cancel');
-    assert.equal((await messages(ana, 'moderation_changed')).length, 0);
-    await press(chair, 'toggle-moderation');
-    await screenshot(chair, 'open-floor-dialog');
-    await press(chair, 'open-floor-confirm');
-    await until('the announcement', async () => {
-      const text = await ana.getByTestId('live-assertive').textContent();
-      return text.includes('libre');
-    });
-    await shows(ana, 'off', false);
-    await screenshot(ana, 'floor-opened');
-    await press(chair, 'toggle-moderation');
-    await until('the end', async () => (await messages(ana, 'moderation_changed')).length === 2);
+    await opensFloor(pages.chair, pages.ana, (name, page) => screenshot(page, name));
   },
 
   'a turn that was started by mistake is taken back': async ({ pages }) => {
