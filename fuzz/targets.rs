@@ -16,6 +16,7 @@ use cabildo::auth::{
     KeySourceError, NonceKey,
 };
 use cabildo::cameras::PlaybackSecret;
+use cabildo::cameras::engine::publishing::{Act, Publishing};
 use cabildo::cameras::engine::reload::{self, Directives};
 use cabildo::cameras::engine::rtsp::{BODY_BYTES_MAX, Item, Reader};
 use cabildo::cameras::engine::segments::Segments;
@@ -410,6 +411,51 @@ pub(crate) fn camera_address(data: &[u8]) {
         if masked.len() <= 2_048 {
             let again = Source::parse(&masked).map(|source| source.masked());
             assert_eq!(again, Ok(masked));
+        }
+    }
+}
+
+/// What a device that publishes sends, whose proof is right when `password` made it. Nothing is
+/// taken before that, and nothing is done once the connection is over.
+pub(crate) fn rtsp_publishing(data: &[u8]) {
+    let address = "rtsp://127.0.0.1:1/a".to_owned();
+    let mut publishing = Publishing::new("nonce".to_owned(), "session".to_owned(), address);
+    let (mut reader, mut client) = (Reader::default(), Reader::default());
+    reader.push(data);
+    client.push(
+        b"DESCRIBE rtsp://127.0.0.1:1/a RTSP/1.0\r\nCSeq: 1\r\n\r\n\
+          SETUP rtsp://127.0.0.1:1/a/streamid=0 RTSP/1.0\r\nCSeq: 2\r\n\
+          Transport: RTP/AVP/TCP;interleaved=0-1\r\n\r\n\
+          PLAY rtsp://127.0.0.1:1/a RTSP/1.0\r\nCSeq: 3\r\n\r\n",
+    );
+    let mut is_over = false;
+    while let Ok(Some(item)) = reader.poll() {
+        let is_taken = publishing.handle_device(item);
+        assert!(!is_taken || (publishing.is_sending() && publishing.capture().is_some()));
+        for act in publishing.poll() {
+            assert!(!is_over, "{act:?} after the end");
+            match act {
+                Act::FindKeys => {
+                    let (_, captures) = publishing.captures().expect("something was announced");
+                    let key = || Secret::new("password".to_owned());
+                    let keys: Vec<_> = captures.into_iter().map(|it| (it, key())).collect();
+                    publishing.handle_keys(&keys);
+                }
+                Act::Begin => {
+                    while let Ok(Some(item)) = client.poll() {
+                        publishing.handle_client(item).expect("the client does as it should");
+                    }
+                }
+                Act::ToDevice(bytes) => {
+                    let mut answer = Reader::default();
+                    answer.push(&bytes);
+                    assert!(
+                        matches!(answer.poll(), Ok(Some(Item::Message(it))) if it.status().is_some())
+                    );
+                }
+                Act::ToClient(_) => assert!(publishing.capture().is_some()),
+                Act::End => is_over = true,
+            }
         }
     }
 }

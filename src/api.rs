@@ -70,7 +70,7 @@ use crate::auth::client_cert::ServiceAllowList;
 use crate::auth::dev_issuer::DevIssuer;
 use crate::auth::{Authenticator, MediaTokens};
 use crate::bridges::Bridges;
-use crate::cameras::{CaptureStore, Gateway, Playback, Probes, StreamControl};
+use crate::cameras::{CaptureStore, Gateway, Playback, Probes, Replay, StreamControl};
 use crate::clock::Clock;
 use crate::custody::Custody;
 use crate::delivery::EventStreams;
@@ -155,6 +155,8 @@ pub struct ApiParts {
     pub camera_playback: Playback,
     /// The captures of edge devices.
     pub captures: CaptureStore,
+    /// Plays captures.
+    pub capture_playback: Replay,
     /// Whose captures services mean that name no tenant.
     pub service_tenant: Option<TenantId>,
     /// The events of tenants, while they happen.

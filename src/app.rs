@@ -73,6 +73,8 @@ pub struct Addresses {
     pub media: SocketAddr,
     /// The listener for metrics, if it is a separate one.
     pub metrics: Option<SocketAddr>,
+    /// The listener for devices that publish by RTSP, if there is one.
+    pub rtsp: Option<SocketAddr>,
 }
 
 /// A running instance.
@@ -105,7 +107,7 @@ impl App {
     /// Starts an instance; when this returns, every listener is serving.
     pub async fn start(options: AppOptions) -> anyhow::Result<Self> {
         let telemetry = Telemetry::start(&options.config)?;
-        let sockets = Sockets::bind(&options.config)?;
+        let mut sockets = Sockets::bind(&options.config)?;
         let base = Base::open(options).await?;
         let media = Media::start(&base)?;
         let addresses = Addresses {
@@ -113,6 +115,7 @@ impl App {
             internal: sockets.internal()?,
             media: media.sfu.local_addr(),
             metrics: sockets.metrics()?,
+            rtsp: sockets.rtsp()?,
         };
         let identity = Identity::start(&base, addresses.http).await?;
         let services = Services::start(&base)?;
@@ -127,7 +130,7 @@ impl App {
         let sessions = Sessions::start(&base, &rooms, &beside, &providers);
         let keeping = providers.keep(&base, &sessions);
         let governance = GovernanceCalls::start(&base, &foundation, &services).await?;
-        let cameras = Cameras::start(&base, &services, &foundation, &rooms)?;
+        let cameras = Cameras::start(&base, &services, &foundation, &rooms, sockets.take_rtsp())?;
         let kafka = Kafka::start(&base, &rooms, &sessions)?;
         let delivery = Delivery::start(&base, &foundation, &kafka).await?;
         let clock = ClockWatch::start(base.steady.clone(), rooms.rooms.clone());

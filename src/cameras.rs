@@ -3,6 +3,7 @@
 //! tenant's key, and shown without their credentials.
 
 mod address;
+mod archive;
 mod captures;
 pub mod engine;
 mod error;
@@ -12,6 +13,7 @@ mod metrics;
 mod playback;
 mod ports;
 mod probes;
+mod replay;
 pub mod repository;
 mod secrets;
 mod streams;
@@ -19,15 +21,19 @@ mod token;
 mod waiting;
 
 pub use address::AddressPolicy;
-pub use captures::{Capture, CaptureClosing, CaptureStore, NewCapture};
+pub use archive::{Archive, ArchiveOptions, ArchiveParts};
+pub use captures::{
+    Capture, CaptureClosing, CaptureStore, CaptureStoreParts, NewCapture, PublishLogin,
+};
 pub use error::CameraError;
 pub use gateway::{
     Gateway, GatewayOptions, GatewayParts, Issued, NewCamera, Provisioned, SessionFilter,
 };
-pub use ingest::{Heard, Ingest, Listening, Sound, Stream, StreamReport};
+pub use ingest::{DeviceParts, Devices, Heard, Ingest, Listening, Sound, Stream, StreamReport};
 pub use metrics::describe_metrics;
 pub use playback::{Playback, PlaybackError};
 pub use ports::StreamLimits;
 pub use probes::Probes;
+pub use replay::Replay;
 pub use streams::StreamControl;
 pub use token::{Grant, PlaybackSecret, TokenRefused};

@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::domain::id::{
-    CameraSecretId, PlayableId, RecordedTrackId, SessionId, SessionKey, TenantId,
+    CameraSecretId, PlayableId, PublicationId, RecordedTrackId, SessionId, SessionKey, TenantId,
 };
 use crate::domain::secret::Secret;
 
@@ -53,6 +53,12 @@ impl ObjectName {
     #[must_use]
     pub fn part(SessionKey { tenant, session }: SessionKey, file: PlayableId, part: u64) -> Self {
         Self(format!("{tenant}/{session}/playable/{file}/{part:08}"))
+    }
+
+    /// The name of a file of what an edge device published.
+    #[must_use]
+    pub fn capture(tenant: TenantId, publication: PublicationId, number: u64) -> Self {
+        Self(format!("{tenant}/captures/{publication}/{number:08}"))
     }
 
     /// The name as text.
@@ -140,6 +146,8 @@ pub enum KeyPurpose {
     File(PlayableId),
     /// The key of the sealed address of a camera.
     Camera(CameraSecretId),
+    /// The key of what an edge device published.
+    Capture(PublicationId),
 }
 
 /// Why the key vault failed.

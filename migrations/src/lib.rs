@@ -26,6 +26,7 @@ mod m0020_provider_meetings;
 mod m0021_camera_transport;
 mod m0022_session_glossary;
 mod m0023_planned_ids;
+mod m0024_capture_files;
 
 use sea_orm::DbErr;
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
@@ -76,6 +77,8 @@ pub const TABLES: &[&str] = &[
     "arrivals",
     "recording_events",
     "provider_meetings",
+    "capture_publications",
+    "capture_files",
 ];
 
 /// What the server's role may do with each table on PostgreSQL. It can neither
@@ -120,6 +123,8 @@ pub const PRIVILEGES: &[(&str, &str)] = &[
     ("arrivals", "SELECT, INSERT, DELETE"),
     ("recording_events", "SELECT, INSERT, DELETE"),
     ("provider_meetings", "SELECT, INSERT, UPDATE"),
+    ("capture_publications", "SELECT, INSERT, UPDATE, DELETE"),
+    ("capture_files", "SELECT, INSERT, DELETE"),
     (MIGRATION_TABLE, "SELECT"),
 ];
 
@@ -153,6 +158,7 @@ impl MigratorTrait for Migrations {
             Box::new(m0021_camera_transport::CameraTransport),
             Box::new(m0022_session_glossary::SessionGlossary),
             Box::new(m0023_planned_ids::PlannedIds),
+            Box::new(m0024_capture_files::CaptureFiles),
         ]
     }
 }

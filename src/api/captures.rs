@@ -1,5 +1,7 @@
 //! `/store`: captures of edge devices.
 
+pub(super) mod playback;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::request::Parts;
@@ -15,7 +17,7 @@ use super::error::ApiError;
 use super::idempotency::once;
 use super::json_forms::{Id, Moment};
 use super::refusals::{BODY, READER, REPEATABLE, SERVICE, refusals};
-use crate::cameras::{CameraError, Capture, CaptureClosing, NewCapture};
+use crate::cameras::{CameraError, Capture, CaptureClosing, CaptureStore, NewCapture};
 use crate::domain::error_code::ErrorCode;
 use crate::domain::id::{CaptureId, DeviceId, TenantId};
 use crate::domain::role::Action;
@@ -99,7 +101,9 @@ pub(super) struct CaptureBody {
     edge_start_ts: Moment,
     #[schema(value_type = Option<String>, format = DateTime)]
     edge_end_ts: Option<Moment>,
-    /// Where it plays; none as long as it plays nowhere.
+    /// Where it plays: as its device said, or at an address here that plays for
+    /// `cameras.session_ttl_s`, while the device publishes and afterwards. None as long as it plays
+    /// nowhere.
     playlist_url: Option<String>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Moment,
@@ -107,8 +111,46 @@ pub(super) struct CaptureBody {
     closed_at: Option<Moment>,
 }
 
+/// How a device publishes by RTSP.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CapturePublish)]
+pub(super) struct PublishBody {
+    /// The port, at the host of this server.
+    rtsp_port: u16,
+    /// The path of the address.
+    #[schema(example = "/sess-7")]
+    rtsp_path: String,
+    /// User name and password for Digest. They are for this capture only, as long as it is open.
+    username: String,
+    password: String,
+}
+
+/// A capture that was opened.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CaptureOpened)]
+pub(super) struct OpenedBody {
+    #[serde(flatten)]
+    capture: CaptureBody,
+    /// How the device publishes by RTSP, where that is served. It is told only here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    publish: Option<PublishBody>,
+}
+
+impl OpenedBody {
+    fn new(captures: &CaptureStore, capture: Capture) -> Self {
+        let publish = captures.login(&capture).map(|login| PublishBody {
+            rtsp_port: login.port,
+            rtsp_path: login.path,
+            username: login.username,
+            password: login.password.expose().clone(),
+        });
+        Self { capture: CaptureBody::new(captures, capture), publish }
+    }
+}
+
 impl CaptureBody {
-    fn new(capture: Capture) -> Self {
+    fn new(captures: &CaptureStore, capture: Capture) -> Self {
+        let playlist_url = captures.playlist_url(&capture);
         Self {
             session_id: capture.id.to_string(),
             device_id: capture.device.to_string(),
@@ -116,7 +158,7 @@ impl CaptureBody {
             status: if capture.closed_at.is_some() { "closed" } else { "open" },
             edge_start_ts: Moment(capture.edge_started_at),
             edge_end_ts: capture.edge_ended_at.map(Moment),
-            playlist_url: capture.playlist_url,
+            playlist_url,
             created_at: Moment(capture.opened_at),
             closed_at: capture.closed_at.map(Moment),
         }
@@ -153,15 +195,15 @@ pub(super) fn tenant_of(
     }
 }
 
-refusals!(OpenRefusals: READER, SERVICE, BODY, REPEATABLE, &[ErrorCode::CaptureSessionConflict, ErrorCode::CaptureLimitReached, ErrorCode::UnprocessableRequest]);
+refusals!(OpenRefusals: READER, SERVICE, BODY, &[ErrorCode::CaptureSessionConflict, ErrorCode::CaptureLimitReached, ErrorCode::UnprocessableRequest]);
 
 /// Opens a capture. The same again is answered as the first time.
 #[utoipa::path(
     post, path = "/store/sessions", tag = "captures", operation_id = "openCapture",
     security(("dpop" = []), ("service" = [])),
-    params(("X-Tenant-ID" = Option<String>, Header, description = "whose it is, when a service calls"), ("Idempotency-Key" = Option<String>, Header)),
+    params(("X-Tenant-ID" = Option<String>, Header, description = "whose it is, when a service calls")),
     request_body = OpenBody,
-    responses((status = 201, description = "Open", body = CaptureBody), OpenRefusals)
+    responses((status = 201, description = "Open", body = OpenedBody), OpenRefusals)
 )]
 pub(super) async fn open(
     State(api): State<Api>,
@@ -172,18 +214,17 @@ pub(super) async fn open(
         credentials.writer_or_service(&api, Action::ManageCameras, ROUTE).await?.of_tenant()?;
     let wanted: OpenBody = json(&credentials.headers, &body, &[JSON])?;
     let tenant = tenant_of(&api, &credentials, &caller)?;
-    let work = async {
-        let new = NewCapture {
-            id: wanted.session_id.0,
-            device: wanted.device_id.0,
-            stream_path: wanted.stream_path,
-            edge_started_at: wanted.edge_start_ts.0,
-        };
-        let capture = api.captures.open(tenant, new).await?;
-        Ok((StatusCode::CREATED, Json(CaptureBody::new(capture))).into_response())
+    // Opening may come twice by itself. The answer is not kept under an `Idempotency-Key`, since
+    // the device's password is in it.
+    let new = NewCapture {
+        id: wanted.session_id.0,
+        device: wanted.device_id.0,
+        stream_path: wanted.stream_path,
+        edge_started_at: wanted.edge_start_ts.0,
     };
-    let response = once(&api, &credentials, (tenant, caller.as_caller()), &body, work).await?;
-    Ok(caller.answer(&api, response))
+    let capture = api.captures.open(tenant, new).await?;
+    let opened = Json(OpenedBody::new(&api.captures, capture));
+    Ok(caller.answer(&api, (StatusCode::CREATED, opened).into_response()))
 }
 
 refusals!(CloseRefusals: READER, SERVICE, BODY, REPEATABLE, &[ErrorCode::CaptureSessionNotFound, ErrorCode::CaptureSessionConflict, ErrorCode::UnprocessableRequest]);
@@ -213,7 +254,7 @@ pub(super) async fn close(
             playlist_url: wanted.playlist_url,
         };
         let capture = api.captures.close(tenant, &id, closing).await?;
-        Ok(Json(CaptureBody::new(capture)).into_response())
+        Ok(Json(CaptureBody::new(&api.captures, capture)).into_response())
     };
     let response = once(&api, &credentials, (tenant, caller.as_caller()), &body, work).await?;
     Ok(caller.answer(&api, response))
@@ -247,7 +288,7 @@ pub(super) async fn list(
     let wanted: ListParameters = query(&parts)?;
     let tenant = tenant_of(&api, &credentials, &caller)?;
     let captures = api.captures.list(tenant, wanted.limit).await?;
-    let sessions = captures.into_iter().map(CaptureBody::new).collect();
+    let sessions = captures.into_iter().map(|it| CaptureBody::new(&api.captures, it)).collect();
     Ok(Json(CapturesBody { sessions }).into_response())
 }
 
@@ -270,5 +311,5 @@ pub(super) async fn read(
     let id: CaptureId = id.parse().map_err(|_| CameraError::CaptureNotFound)?;
     let tenant = tenant_of(&api, &credentials, &caller)?;
     let capture = api.captures.find(tenant, &id).await?;
-    Ok(Json(CaptureBody::new(capture)).into_response())
+    Ok(Json(CaptureBody::new(&api.captures, capture)).into_response())
 }

@@ -320,6 +320,10 @@ impl From<CameraError> for ApiError {
                 tracing::error!(%reason, "the keys failed");
                 Self::new(code, "the keys do not answer").retry_after_s(DEPENDENCY_RETRY_AFTER_S)
             }
+            CameraError::Vault(reason) => {
+                tracing::error!(%reason, "the vault failed");
+                Self::new(code, "the vault does not answer").retry_after_s(DEPENDENCY_RETRY_AFTER_S)
+            }
             CameraError::Contended | CameraError::StreamLimit(_) => {
                 Self::new(code, message).retry_after_s(1)
             }

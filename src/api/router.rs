@@ -114,6 +114,7 @@ fn cameras() -> OpenApiRouter<Api> {
         .routes(routes!(gateway::streams::stop))
         .routes(routes!(gateway::streams::read))
         .merge(camera_playback())
+        .merge(capture_playback())
         .routes(routes!(captures::list, captures::open))
         .routes(routes!(captures::read))
         .routes(routes!(captures::close))
@@ -178,6 +179,21 @@ fn camera_playback() -> OpenApiRouter<Api> {
             options(playback::allowed_methods),
         )
         .layer(map_response(playback::usable_everywhere))
+}
+
+/// Playlists and segments of captures, which players on pages of every origin may use.
+fn capture_playback() -> OpenApiRouter<Api> {
+    use captures::playback;
+    use gateway::playback::{allowed_methods, usable_everywhere};
+    OpenApiRouter::new()
+        .routes(routes!(playback::main))
+        .routes(routes!(playback::file))
+        .route(
+            "/store/playback/{tenantId}/{captureId}/{grant}/index.m3u8",
+            options(allowed_methods),
+        )
+        .route("/store/playback/{tenantId}/{captureId}/{grant}/{file}", options(allowed_methods))
+        .layer(map_response(usable_everywhere))
 }
 
 /// WHIP and WHEP, which pages of every origin may use.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{ErrorKind, Write as _};
+use std::net::TcpListener;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,8 +23,9 @@ use super::tenants;
 use crate::bridges::Bridges;
 use crate::cameras::engine::policy::Lifetimes;
 use crate::cameras::{
-    AddressPolicy, CameraError, CaptureStore, Gateway, GatewayOptions, GatewayParts,
-    PlaybackSecret, Probes, StreamControl,
+    AddressPolicy, Archive, ArchiveOptions, ArchiveParts, CameraError, CaptureStore,
+    CaptureStoreParts, DeviceParts, Devices, Gateway, GatewayOptions, GatewayParts, PlaybackSecret,
+    Probes, Replay, StreamControl,
 };
 use crate::config::CamerasConfig;
 use crate::domain::secret::Secret;
@@ -37,6 +39,8 @@ const SECRET_BYTES: usize = 32;
 pub(super) struct Cameras {
     pub(super) gateway: Gateway,
     pub(super) captures: CaptureStore,
+    pub(super) replay: Replay,
+    devices: Option<Devices>,
     pub(super) probes: Probes,
     pub(super) streams: StreamControl,
     pub(super) bridges: Bridges,
@@ -50,6 +54,7 @@ impl Cameras {
         services: &Services,
         foundation: &Foundation,
         rooms: &LiveRooms,
+        listener: Option<TcpListener>,
     ) -> anyhow::Result<Self> {
         let (config, store) = (&base.config.cameras, Arc::new(base.store.clone()));
         let secret = playback_secret(config, &base.config.recording.keys.directory)?;
@@ -67,7 +72,7 @@ impl Cameras {
             sessions: store.clone(),
             keys: foundation.keys.clone(),
             limits: tenants::stream_limits(base, services),
-            secret,
+            secret: secret.clone(),
             // Other instances judge by these times as well.
             clock: base.wall.clone(),
         };
@@ -76,19 +81,48 @@ impl Cameras {
         let streams = StreamControl::new(gateway.clone(), store.clone());
         let (live, clock) = (rooms.rooms.clone(), base.clock.clone());
         let bridges = Bridges::new(gateway.clone(), live, store.clone(), clock);
-        let captures = CaptureStore::new(store, base.wall.clone());
+        let captures = CaptureStore::new(CaptureStoreParts {
+            repository: store.clone(),
+            secret,
+            address_ttl: config.session_ttl,
+            publish_port: listener
+                .as_ref()
+                .map(TcpListener::local_addr)
+                .transpose()?
+                .map(|it| it.port()),
+            clock: base.wall.clone(),
+        });
+        let archive = Archive::new(
+            ArchiveOptions { kept_for: config.captures_kept, bytes_max: config.captures_max_bytes },
+            ArchiveParts {
+                publications: store,
+                vault: foundation.vault.clone(),
+                keys: foundation.keys.clone(),
+                clock: base.wall.clone(),
+            },
+        );
+        let devices = listener.map(|listener| {
+            let (captures, archive) = (captures.clone(), archive.clone());
+            let clock = base.wall.clone();
+            Devices::start(listener, DeviceParts { captures, archive, clock })
+        });
+        let devices = devices.transpose().context("cameras.rtsp_bind")?;
+        let replay = Replay::new(archive.clone(), captures.clone(), base.wall.clone());
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let swept = (gateway.clone(), streams.clone());
+        let swept = (gateway.clone(), streams.clone(), archive);
         tasks.spawn(sweep(swept, config.sweep_interval, stop.clone()));
         tasks.spawn(streams.clone().run());
         tasks.spawn(bridges.clone().run());
         tasks.spawn(probes.clone().run(stop.clone()));
         tasks.close();
-        Ok(Self { gateway, captures, probes, streams, bridges, stop, tasks })
+        Ok(Self { gateway, captures, replay, devices, probes, streams, bridges, stop, tasks })
     }
 
     pub(super) async fn shutdown(self) {
         self.stop.cancel();
+        if let Some(devices) = &self.devices {
+            devices.shutdown().await;
+        }
         self.bridges.shutdown().await;
         self.streams.shutdown().await;
         self.gateway.ingest().shutdown().await;
@@ -98,7 +132,7 @@ impl Cameras {
 
 /// Ends sessions that have run out, for as long as the server runs.
 async fn sweep(
-    (gateway, streams): (Gateway, StreamControl),
+    (gateway, streams, archive): (Gateway, StreamControl, Archive),
     every: Duration,
     stop: CancellationToken,
 ) {
@@ -111,6 +145,7 @@ async fn sweep(
             if forgotten_at.is_none_or(|at| at.elapsed() >= FORGET_EVERY) {
                 gateway.forget_old().await?;
                 streams.forget_old().await?;
+                archive.forget_old().await?;
                 forgotten_at = Some(Instant::now());
             }
             Ok::<(), CameraError>(())

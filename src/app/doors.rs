@@ -44,15 +44,18 @@ pub(super) struct Sockets {
     http: TcpListener,
     internal: TcpListener,
     metrics: Option<TcpListener>,
+    rtsp: Option<TcpListener>,
 }
 
 impl Sockets {
     pub(super) fn bind(config: &Config) -> anyhow::Result<Self> {
         let metrics = config.http.metrics_bind.map(|addr| bind(addr, "http.metrics_bind"));
+        let rtsp = config.cameras.rtsp_bind.map(|addr| bind(addr, "cameras.rtsp_bind"));
         Ok(Self {
             http: bind(config.http.bind, "http.bind")?,
             internal: bind(config.internal.bind, "internal.bind")?,
             metrics: metrics.transpose()?,
+            rtsp: rtsp.transpose()?,
         })
     }
 
@@ -66,6 +69,15 @@ impl Sockets {
 
     pub(super) fn metrics(&self) -> anyhow::Result<Option<SocketAddr>> {
         Ok(self.metrics.as_ref().map(TcpListener::local_addr).transpose()?)
+    }
+
+    pub(super) fn rtsp(&self) -> anyhow::Result<Option<SocketAddr>> {
+        Ok(self.rtsp.as_ref().map(TcpListener::local_addr).transpose()?)
+    }
+
+    /// The listener for devices that publish by RTSP, for whoever serves it.
+    pub(super) fn take_rtsp(&mut self) -> Option<TcpListener> {
+        self.rtsp.take()
     }
 }
 
@@ -223,6 +235,7 @@ fn api(base: &Base, behind: Behind<'_>) -> Api {
         streams: cameras.streams.clone(),
         camera_playback: Playback::new(cameras.gateway.clone()),
         captures: cameras.captures.clone(),
+        capture_playback: cameras.replay.clone(),
         service_tenant: config.cameras.service_tenant,
         events: delivery.streams.clone(),
         playback: playback_key(config),

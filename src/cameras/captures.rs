@@ -1,11 +1,14 @@
 //! Captures: publications of edge devices, opened and closed by the device.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::cameras::error::CameraError;
 use crate::cameras::repository::{CaptureRepository, Inserted};
+use crate::cameras::token::{CaptureGrant, PlaybackSecret, TokenRefused};
 use crate::clock::Clock;
 use crate::domain::id::{CaptureId, DeviceId, TenantId};
+use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 
 /// Longest path or address of a capture, in bytes. Raising it makes rows larger.
@@ -42,6 +45,8 @@ pub struct Capture {
     pub opened_at: Timestamp,
     /// When it was closed, by this server's clock.
     pub closed_at: Option<Timestamp>,
+    /// Whether something of it is kept here, which plays.
+    pub is_published: bool,
 }
 
 /// A capture to be opened.
@@ -66,18 +71,93 @@ pub struct CaptureClosing {
     pub playlist_url: Option<String>,
 }
 
-/// The captures of all tenants. Cheap to clone.
-#[derive(Clone)]
-pub struct CaptureStore {
-    repository: Arc<dyn CaptureRepository>,
-    clock: Clock,
+/// How a device publishes into a capture by RTSP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishLogin {
+    /// The port of the listener.
+    pub port: u16,
+    /// The path of the address.
+    pub path: String,
+    /// The user name.
+    pub username: String,
+    /// The password, which is for this capture only.
+    pub password: Secret<String>,
 }
 
+/// What captures are made of.
+pub struct CaptureStoreParts {
+    /// Where they are kept.
+    pub repository: Arc<dyn CaptureRepository>,
+    /// What addresses and keys are made with.
+    pub secret: PlaybackSecret,
+    /// How long an address plays.
+    pub address_ttl: Duration,
+    /// The port on which devices publish by RTSP; they do not when it is `None`.
+    pub publish_port: Option<u16>,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// The captures of all tenants. Cheap to clone.
+#[derive(Clone)]
+pub struct CaptureStore(Arc<CaptureStoreParts>);
+
 impl CaptureStore {
-    /// Captures in a repository.
+    /// Captures over their parts.
     #[must_use]
-    pub const fn new(repository: Arc<dyn CaptureRepository>, clock: Clock) -> Self {
-        Self { repository, clock }
+    pub fn new(parts: CaptureStoreParts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// How its device publishes into a capture; nothing when it is closed, or devices do not
+    /// publish here.
+    #[must_use]
+    pub fn login(&self, capture: &Capture) -> Option<PublishLogin> {
+        let port = self.0.publish_port.filter(|_| capture.closed_at.is_none())?;
+        Some(PublishLogin {
+            port,
+            path: format!("/sess-{}", capture.id),
+            username: capture.tenant.to_string(),
+            password: self.key(capture),
+        })
+    }
+
+    /// Where a capture plays: for a while at a signed address here, or where its device said.
+    #[must_use]
+    pub fn playlist_url(&self, capture: &Capture) -> Option<String> {
+        let own = || {
+            let (tenant, id) = (capture.tenant, &capture.id);
+            let expires_at = self.0.clock.now().after(self.0.address_ttl);
+            let grant = CaptureGrant { tenant, capture: id.clone(), expires_at };
+            let grant = self.0.secret.sign_capture(&grant);
+            format!("/store/playback/{tenant}/{id}/{grant}/index.m3u8")
+        };
+        capture.playlist_url.clone().or_else(|| capture.is_published.then(own))
+    }
+
+    /// What an address of a capture grants.
+    pub(super) fn granted(&self, session: &str) -> Result<CaptureGrant, TokenRefused> {
+        self.0.secret.open_capture(session, self.0.clock.now())
+    }
+
+    /// The keys of those of a tenant's captures that are open.
+    pub(super) async fn keys(
+        &self,
+        tenant: TenantId,
+        captures: &[CaptureId],
+    ) -> Result<Vec<(CaptureId, Secret<String>)>, CameraError> {
+        let mut keys = Vec::new();
+        for id in captures {
+            let found = self.0.repository.capture(tenant, id).await?;
+            if let Some(capture) = found.filter(|it| it.closed_at.is_none()) {
+                keys.push((id.clone(), self.key(&capture)));
+            }
+        }
+        Ok(keys)
+    }
+
+    fn key(&self, capture: &Capture) -> Secret<String> {
+        self.0.secret.publish_key(capture.tenant, &capture.id, capture.opened_at)
     }
 
     /// Opens a capture. The same again is answered as the first time: a device
@@ -100,10 +180,11 @@ impl CaptureStore {
             edge_started_at,
             edge_ended_at: None,
             playlist_url: None,
-            opened_at: self.clock.now(),
+            opened_at: self.0.clock.now(),
             closed_at: None,
+            is_published: false,
         };
-        let known = match self.repository.insert_capture(&capture, OPEN_MAX, KEPT_MAX).await? {
+        let known = match self.0.repository.insert_capture(&capture, OPEN_MAX, KEPT_MAX).await? {
             Inserted::Done => return Ok(capture),
             Inserted::LimitReached => return Err(CameraError::CaptureLimit(OPEN_MAX)),
             Inserted::Known(known) => known,
@@ -141,8 +222,8 @@ impl CaptureStore {
         if capture.closed_at.is_none() {
             capture.edge_ended_at = Some(closing.edge_ended_at);
             capture.playlist_url.clone_from(&closing.playlist_url);
-            capture.closed_at = Some(self.clock.now());
-            if self.repository.close_capture(&capture).await? {
+            capture.closed_at = Some(self.0.clock.now());
+            if self.0.repository.close_capture(&capture).await? {
                 return Ok(capture);
             }
             capture = self.find(tenant, id).await?;
@@ -161,7 +242,7 @@ impl CaptureStore {
     /// # Errors
     /// [`CameraError::CaptureNotFound`].
     pub async fn find(&self, tenant: TenantId, id: &CaptureId) -> Result<Capture, CameraError> {
-        let found = self.repository.capture(tenant, id).await?;
+        let found = self.0.repository.capture(tenant, id).await?;
         found.ok_or(CameraError::CaptureNotFound)
     }
 
@@ -179,7 +260,7 @@ impl CaptureStore {
             let problem = "expected 1 to 200";
             return Err(CameraError::Unusable { field: "limit", problem });
         }
-        Ok(self.repository.captures(tenant, limit).await?)
+        Ok(self.0.repository.captures(tenant, limit).await?)
     }
 }
 

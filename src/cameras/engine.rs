@@ -12,6 +12,7 @@ pub mod playlist;
 pub mod policy;
 pub mod preview;
 pub mod probing;
+pub mod publishing;
 pub mod reload;
 pub mod rtsp;
 pub mod segments;

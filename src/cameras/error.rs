@@ -77,6 +77,9 @@ pub enum CameraError {
     /// The keys do not answer.
     #[error("the keys are unavailable: {0}")]
     Keys(String),
+    /// The vault does not answer.
+    #[error("what was published is unavailable: {0}")]
+    Vault(String),
     /// The store does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -110,7 +113,7 @@ impl CameraError {
             Self::CaptureLimit(_) => ErrorCode::CaptureLimitReached,
             Self::CaptureNotFound => ErrorCode::CaptureSessionNotFound,
             Self::CaptureConflict(_) => ErrorCode::CaptureSessionConflict,
-            Self::Contended | Self::StreamLimit(_) | Self::Keys(_) => {
+            Self::Contended | Self::StreamLimit(_) | Self::Keys(_) | Self::Vault(_) => {
                 ErrorCode::DependencyUnavailable
             }
             Self::Store(error) => error.code(),

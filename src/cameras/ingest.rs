@@ -3,6 +3,7 @@
 
 mod call;
 mod connection;
+mod devices;
 mod mediator;
 mod stream;
 
@@ -15,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::call::{Call, Ended};
+pub(super) use self::devices::TARGET_S;
+pub use self::devices::{DeviceParts, Devices};
 pub use self::stream::{Heard, Listening, Sound, Stream, StreamReport};
 use crate::cameras::address::AddressPolicy;
 use crate::cameras::engine::attempts::Due;

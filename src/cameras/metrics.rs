@@ -17,6 +17,9 @@ const REQUESTS: &str = "cabildo_playback_requests_total";
 const ERRORS: &str = "cabildo_playback_errors_total";
 const WAITING: &str = "cabildo_playback_waiting";
 const RETRIES: &str = "cabildo_playback_read_retries_total";
+const PUBLISHERS: &str = "cabildo_capture_publishers";
+const PUBLICATIONS: &str = "cabildo_capture_publications_total";
+const REFUSED_DEVICES: &str = "cabildo_capture_connections_refused_total";
 /// Cameras with labels of their own; further ones are counted together as `other`.
 /// Raising it raises the memory of the Prometheus server.
 const CAMERA_LABELS_MAX: usize = 2_000;
@@ -33,6 +36,24 @@ pub fn describe_metrics() {
     metrics::describe_counter!(ERRORS, "Requests of players that were refused.");
     metrics::describe_gauge!(WAITING, "Requests of players that wait for something new.");
     metrics::describe_counter!(RETRIES, "Playlists that were waited for since there was none.");
+    metrics::describe_gauge!(PUBLISHERS, "Devices that publish into captures on this instance.");
+    metrics::describe_counter!(PUBLICATIONS, "What devices published, by how it ended.");
+    metrics::describe_counter!(REFUSED_DEVICES, "Connections of devices that had no place.");
+}
+
+/// How many devices publish.
+pub(super) fn publishers(devices: usize) {
+    metrics::gauge!(PUBLISHERS).set(number(devices as u64));
+}
+
+/// What a device published has ended.
+pub(super) fn published(ended: &'static str) {
+    metrics::counter!(PUBLICATIONS, "ended" => ended).increment(1);
+}
+
+/// A connection of a device was not taken.
+pub(super) fn device_refused() {
+    metrics::counter!(REFUSED_DEVICES).increment(1);
 }
 
 /// A session took a step.

@@ -1,7 +1,12 @@
 //! Where cameras, stream sessions and captures are kept.
 
+mod publications;
+
 use async_trait::async_trait;
 
+pub use self::publications::{
+    CaptureFile, CaptureSegment, Filed, OldFiles, Publication, PublicationRepository,
+};
 use crate::cameras::captures::Capture;
 use crate::cameras::engine::policy::{Denied, Step};
 use crate::domain::camera::{

@@ -7,7 +7,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use crate::domain::id::{CameraId, StreamSessionId, TenantId};
+use crate::domain::id::{CameraId, CaptureId, StreamSessionId, TenantId};
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 
@@ -21,6 +21,21 @@ const VERSION: u8 = 1;
 const DOMAIN: &[u8] = b"cabildo playback token v1\0";
 /// The same for playback sessions, which are made of tokens.
 const SESSION_DOMAIN: &[u8] = b"cabildo playback session v1\0";
+
+/// The same for the addresses of captures, and for the keys that devices publish with.
+const CAPTURE_DOMAIN: &[u8] = b"cabildo capture address v1\0";
+const PUBLISH_DOMAIN: &[u8] = b"cabildo publish key v1\0";
+
+/// Whose capture an address plays, and until when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct CaptureGrant {
+    /// Whose capture.
+    pub(super) tenant: TenantId,
+    /// Which.
+    pub(super) capture: CaptureId,
+    /// Until when it plays.
+    pub(super) expires_at: Timestamp,
+}
 
 /// Who may watch what until when.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +77,15 @@ struct Payload {
     exp: i64,
 }
 
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CapturePayload {
+    v: u8,
+    tid: String,
+    cap: String,
+    exp: i64,
+}
+
 /// What playback tokens are signed with.
 #[derive(Debug, Clone)]
 pub struct PlaybackSecret(Secret<Vec<u8>>);
@@ -87,6 +111,40 @@ impl PlaybackSecret {
     /// What a playback session grants.
     pub(super) fn open_session(&self, text: &str, now: Timestamp) -> Result<Grant, TokenRefused> {
         self.open_in(SESSION_DOMAIN, text, now)
+    }
+
+    /// What stands in the address of a capture.
+    pub(super) fn sign_capture(&self, grant: &CaptureGrant) -> String {
+        let payload = CapturePayload {
+            v: VERSION,
+            tid: grant.tenant.to_string(),
+            cap: grant.capture.to_string(),
+            exp: grant.expires_at.unix_s(),
+        };
+        self.signed(CAPTURE_DOMAIN, &serde_json::to_vec(&payload).unwrap_or_default())
+    }
+
+    /// What the address of a capture grants.
+    pub(super) fn open_capture(
+        &self,
+        text: &str,
+        now: Timestamp,
+    ) -> Result<CaptureGrant, TokenRefused> {
+        let grant = self.verified(CAPTURE_DOMAIN, text).map(|bytes| read_capture(&bytes))?;
+        let grant = grant.ok_or(TokenRefused::Payload)?;
+        if grant.expires_at <= now { Err(TokenRefused::Expired) } else { Ok(grant) }
+    }
+
+    /// The key with which a device publishes into a capture that was opened then. It is made of
+    /// these, so that it is stored nowhere.
+    pub(super) fn publish_key(
+        &self,
+        tenant: TenantId,
+        capture: &CaptureId,
+        opened_at: Timestamp,
+    ) -> Secret<String> {
+        let of = format!("{tenant}/{}/{capture}", opened_at.unix_us());
+        Secret::new(URL_SAFE_NO_PAD.encode(self.mac(PUBLISH_DOMAIN, &of).finalize().into_bytes()))
     }
 
     fn sign_in(&self, domain: &[u8], grant: &Grant) -> String {
@@ -116,6 +174,13 @@ impl PlaybackSecret {
     }
 
     fn open_in(&self, domain: &[u8], token: &str, now: Timestamp) -> Result<Grant, TokenRefused> {
+        let grant = self.verified(domain, token).map(|bytes| read(&bytes))?;
+        let grant = grant.ok_or(TokenRefused::Payload)?;
+        if grant.expires_at <= now { Err(TokenRefused::Expired) } else { Ok(grant) }
+    }
+
+    /// The payload of a token that was signed here.
+    fn verified(&self, domain: &[u8], token: &str) -> Result<Vec<u8>, TokenRefused> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(TokenRefused::Format);
         }
@@ -126,8 +191,7 @@ impl PlaybackSecret {
             return Err(TokenRefused::Format);
         }
         self.mac(domain, payload).verify_slice(&signature).map_err(|_| TokenRefused::Signature)?;
-        let grant = read(&bytes).ok_or(TokenRefused::Payload)?;
-        if grant.expires_at <= now { Err(TokenRefused::Expired) } else { Ok(grant) }
+        Ok(bytes)
     }
 
     fn mac(&self, domain: &[u8], payload: &str) -> Hmac<Sha256> {
@@ -148,6 +212,17 @@ fn read(payload: &[u8]) -> Option<Grant> {
         tenant: payload.tid.parse().ok()?,
         camera: payload.cid.parse().ok()?,
         session: payload.sid.parse().ok()?,
+        expires_at: Timestamp::from_unix_us(expires_us),
+    })
+}
+
+fn read_capture(payload: &[u8]) -> Option<CaptureGrant> {
+    let payload: CapturePayload = serde_json::from_slice(payload).ok()?;
+    let expires_us = payload.exp.checked_mul(1_000_000)?;
+    (payload.v == VERSION).then_some(())?;
+    Some(CaptureGrant {
+        tenant: payload.tid.parse().ok()?,
+        capture: payload.cap.parse().ok()?,
         expires_at: Timestamp::from_unix_us(expires_us),
     })
 }

@@ -147,9 +147,12 @@ fn make_private(directory: &Path) -> std::io::Result<()> {
 /// The line that tells that every listener is ready, with their addresses and the addresses for
 /// media that clients are told.
 fn ready_line(addresses: Addresses, announced: &[SocketAddr]) -> String {
-    let Addresses { http, internal, media, metrics } = addresses;
+    let Addresses { http, internal, media, metrics, rtsp } = addresses;
     let announced: Vec<String> = announced.iter().map(ToString::to_string).collect();
     let metrics = metrics.map(|metrics| format!(" metrics={metrics}")).unwrap_or_default();
+    let rtsp = rtsp.map(|rtsp| format!(" rtsp={rtsp}")).unwrap_or_default();
     let announced = announced.join(",");
-    format!("ready http={http} internal={internal} media={media}{metrics} announced={announced}")
+    format!(
+        "ready http={http} internal={internal} media={media}{metrics}{rtsp} announced={announced}"
+    )
 }

@@ -1,5 +1,6 @@
 //! The section about cameras.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -36,6 +37,12 @@ pub struct CamerasConfig {
     pub playback_secret: Option<Secret<Vec<u8>>>,
     /// Whose captures services mean that name no tenant.
     pub service_tenant: Option<TenantId>,
+    /// Where edge devices publish by RTSP; nowhere when `None`.
+    pub rtsp_bind: Option<SocketAddr>,
+    /// How long what they published is kept.
+    pub captures_kept: Duration,
+    /// Bytes of what they published that are kept of one tenant.
+    pub captures_max_bytes: u64,
 }
 
 pub(super) fn read(reader: &mut Reader, profile: &Profile) -> CamerasConfig {
@@ -54,6 +61,8 @@ pub(super) fn read(reader: &mut Reader, profile: &Profile) -> CamerasConfig {
     let sweep_interval = seconds("sweep_interval_s", 15, 3_600);
     let probe_s = reader.number_u32("cameras.probe_interval_s", 60, 0..=86_400);
     let service_tenant = reader.parsed("cameras.service_tenant", "the UUID of a tenant");
+    let kept_days = reader.number_u32("cameras.captures_kept_days", 30, 1..=36_500);
+    let max_gib = reader.number_u32("cameras.captures_max_gib", 200, 1..=1_000_000);
     CamerasConfig {
         allowed_networks,
         max_per_tenant: reader.number_u32("cameras.max_per_tenant", 500, 1..=100_000),
@@ -64,6 +73,9 @@ pub(super) fn read(reader: &mut Reader, profile: &Profile) -> CamerasConfig {
         probe_interval: (probe_s > 0).then(|| Duration::from_secs(probe_s.into())),
         playback_secret: read_secret(reader),
         service_tenant: service_tenant.or_else(|| dev.then(|| DEV_TENANT.parse().ok()).flatten()),
+        rtsp_bind: reader.parsed("cameras.rtsp_bind", "an address and port, like 0.0.0.0:8554"),
+        captures_kept: Duration::from_secs(u64::from(kept_days) * 86_400),
+        captures_max_bytes: u64::from(max_gib) << 30,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::domain::id::{CameraSecretId, SessionId, TenantId};
+use crate::domain::id::{CameraSecretId, PublicationId, SessionId, TenantId};
 use crate::domain::store_error::StoreError;
 
 /// The sessions of a tenant, and the keys of its cameras.
@@ -28,6 +28,20 @@ pub trait CustodyRepository: Send + Sync {
         &self,
         tenant: TenantId,
         secret: CameraSecretId,
+        wrapped: &[u8],
+    ) -> Result<bool, StoreError>;
+
+    /// The wrapped keys of what edge devices of a tenant published.
+    async fn capture_keys(
+        &self,
+        tenant: TenantId,
+    ) -> Result<Vec<(PublicationId, Vec<u8>)>, StoreError>;
+
+    /// Replaces the wrapping of such a key; `false` when it is gone.
+    async fn put_capture_key(
+        &self,
+        tenant: TenantId,
+        publication: PublicationId,
         wrapped: &[u8],
     ) -> Result<bool, StoreError>;
 }

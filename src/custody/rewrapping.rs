@@ -76,6 +76,7 @@ impl Custody {
             }
         }
         self.rewrap_cameras(tenant, &mut done).await?;
+        self.rewrap_captures(tenant, &mut done).await?;
         Ok(done)
     }
 
@@ -95,6 +96,27 @@ impl Custody {
                 continue;
             };
             let put = self.parts.sessions.put_camera_key(tenant, secret, &anew).await?;
+            done.keys += u64::from(put);
+        }
+        Ok(())
+    }
+
+    /// Rewraps the keys of what edge devices published.
+    async fn rewrap_captures(
+        &self,
+        tenant: TenantId,
+        done: &mut Rewrapped,
+    ) -> Result<(), CustodyError> {
+        for (publication, wrapped) in self.parts.sessions.capture_keys(tenant).await? {
+            if !is_older(&wrapped, done.version) {
+                continue;
+            }
+            let purpose = KeyPurpose::Capture(publication);
+            let Some(anew) = self.rewrapped(tenant, purpose, &wrapped).await? else {
+                done.left += 1;
+                continue;
+            };
+            let put = self.parts.sessions.put_capture_key(tenant, publication, &anew).await?;
             done.keys += u64::from(put);
         }
         Ok(())
@@ -124,8 +146,11 @@ impl Custody {
             }
         }
         let cameras = self.parts.sessions.camera_keys(tenant).await?;
-        let old_cameras = cameras.iter().filter(|(_, wrapped)| is_older(wrapped, newest)).count();
-        old += u64::try_from(old_cameras).unwrap_or(u64::MAX);
+        let captures = self.parts.sessions.capture_keys(tenant).await?;
+        let cameras = cameras.iter().map(|(_, wrapped)| wrapped);
+        let beside = cameras.chain(captures.iter().map(|(_, wrapped)| wrapped));
+        let beside = beside.filter(|wrapped| is_older(wrapped, newest)).count();
+        old += u64::try_from(beside).unwrap_or(u64::MAX);
         if old > 0 {
             return Err(CustodyError::OldKeysInUse(old));
         }

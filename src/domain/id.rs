@@ -139,6 +139,10 @@ uuid_id!(
     CameraSecretId, "camera secret id"
 );
 uuid_id!(
+    /// What one connection of an edge device published into a capture.
+    PublicationId, "publication id"
+);
+uuid_id!(
     /// One run of a server or command, from its start to its end.
     InstanceId, "instance id"
 );

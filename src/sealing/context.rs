@@ -1,7 +1,9 @@
 //! Identifies an object. The identity is part of its key derivation, so that one object can't be
 //! passed off as another.
 
-use crate::domain::id::{CameraSecretId, PlayableId, RecordedTrackId, SessionId, TenantId};
+use crate::domain::id::{
+    CameraSecretId, PlayableId, PublicationId, RecordedTrackId, SessionId, TenantId,
+};
 
 /// What an object contains, and where it belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +35,15 @@ pub enum Context {
         /// This sealing of its address.
         secret: CameraSecretId,
     },
+    /// A file of what an edge device published.
+    Capture {
+        /// Whose device.
+        tenant: TenantId,
+        /// What was published.
+        publication: PublicationId,
+        /// The number of the file, from 0.
+        number: u64,
+    },
 }
 
 impl Context {
@@ -57,6 +68,12 @@ impl Context {
                 cbor.extend([0x83, 3]);
                 push_id(&mut cbor, tenant.as_uuid().as_bytes());
                 push_id(&mut cbor, secret.as_uuid().as_bytes());
+            }
+            Self::Capture { tenant, publication, number } => {
+                cbor.extend([0x84, 4]);
+                push_id(&mut cbor, tenant.as_uuid().as_bytes());
+                push_id(&mut cbor, publication.as_uuid().as_bytes());
+                push_unsigned(&mut cbor, number);
             }
         }
         cbor

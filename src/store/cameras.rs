@@ -4,6 +4,7 @@ mod bridges;
 mod captures;
 mod directory;
 mod probes;
+mod publications;
 mod sessions;
 mod streams;
 
@@ -13,6 +14,7 @@ use sea_orm::{Condition, ConnectionTrait, QueryResult};
 use uuid::Uuid;
 
 use self::directory::CAMERA;
+pub(super) use self::publications::{capture_keys, put_capture_key};
 use crate::cameras::repository::{Camera, CameraRepository, Put, SealedSource};
 use crate::domain::camera::CameraTransport;
 use crate::domain::id::{CameraId, CameraSecretId, TenantId};

@@ -5,7 +5,7 @@ use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, Quer
 use uuid::Uuid;
 
 use crate::custody::repository::CustodyRepository;
-use crate::domain::id::{CameraSecretId, SessionId, TenantId};
+use crate::domain::id::{CameraSecretId, PublicationId, SessionId, TenantId};
 use crate::domain::store_error::StoreError;
 use crate::store::cameras;
 use crate::store::connect::Store;
@@ -37,6 +37,22 @@ impl CustodyRepository for Store {
         wrapped: &[u8],
     ) -> Result<bool, StoreError> {
         Ok(cameras::put_wrapped_key(self, tenant, secret, wrapped).await?)
+    }
+
+    async fn capture_keys(
+        &self,
+        tenant: TenantId,
+    ) -> Result<Vec<(PublicationId, Vec<u8>)>, StoreError> {
+        Ok(cameras::capture_keys(self, tenant).await?)
+    }
+
+    async fn put_capture_key(
+        &self,
+        tenant: TenantId,
+        publication: PublicationId,
+        wrapped: &[u8],
+    ) -> Result<bool, StoreError> {
+        Ok(cameras::put_capture_key(self, tenant, publication, wrapped).await?)
     }
 }
 

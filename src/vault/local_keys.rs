@@ -363,6 +363,9 @@ fn associated_data(tenant: TenantId, purpose: KeyPurpose) -> String {
         KeyPurpose::Events(session) => format!("cabildo/wrap/v1/{tenant}/events/{session}"),
         KeyPurpose::File(file) => format!("cabildo/wrap/v1/{tenant}/file/{file}"),
         KeyPurpose::Camera(secret) => format!("cabildo/wrap/v1/{tenant}/camera/{secret}"),
+        KeyPurpose::Capture(publication) => {
+            format!("cabildo/wrap/v1/{tenant}/capture/{publication}")
+        }
     }
 }
 

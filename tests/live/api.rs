@@ -23,6 +23,7 @@ mod person;
 mod playback;
 mod presence;
 mod providers;
+mod publishing;
 mod record;
 mod room_cameras;
 mod server;

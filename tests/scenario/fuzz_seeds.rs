@@ -152,6 +152,7 @@ fuzz_tests! {
     camera_address: 200_000,
     playlist_query: 200_000,
     rtsp_messages: 100_000,
+    rtsp_publishing: 50_000,
     framed_stream: 200_000,
     attendance_list: 20_000,
 }

@@ -150,11 +150,12 @@ fn camera_of(tenant: &str, camera: &str) -> Result<(TenantId, CameraId), ApiErro
     }
 }
 
-fn playlist(text: impl Into<Body>) -> Response {
+pub(in crate::api) fn playlist(text: impl Into<Body>) -> Response {
     ([(CONTENT_TYPE, PLAYLIST), (CACHE_CONTROL, PLAYLIST_CACHE)], text.into()).into_response()
 }
 
-fn part_of(bytes: &Bytes, headers: &HeaderMap) -> Result<Response, ApiError> {
+/// A file, or the part of it that is wanted.
+pub(in crate::api) fn part_of(bytes: &Bytes, headers: &HeaderMap) -> Result<Response, ApiError> {
     let size = bytes.len() as u64;
     let common =
         [(CONTENT_TYPE, FRAGMENTS), (CACHE_CONTROL, SEGMENT_CACHE), (ACCEPT_RANGES, "bytes")];

@@ -166,7 +166,7 @@ fn list(segments: &Segments, entry: &Entry<'_>, text: &mut String) {
 }
 
 /// Ticks as decimal seconds.
-struct Seconds(u64);
+pub(in crate::cameras) struct Seconds(pub(in crate::cameras) u64);
 
 impl std::fmt::Display for Seconds {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -169,6 +169,22 @@ impl Segments {
         }
     }
 
+    /// The same with a target duration that is known before.
+    #[must_use]
+    pub const fn with_target(prefix: String, first: u64, target_s: u64) -> Self {
+        let mut segments = Self::new(prefix, first);
+        segments.target_s = Some(target_s);
+        segments
+    }
+
+    /// The first segment that is kept from this number on, with the header that it needs.
+    #[must_use]
+    pub fn next_from(&self, number: u64) -> Option<(Segment, Bytes)> {
+        let segment = self.kept.iter().find(|it| it.number >= number)?;
+        let header = self.headers.iter().find(|it| it.0 == segment.header)?;
+        Some((segment.clone(), header.1.clone()))
+    }
+
     /// The camera was called anew and sends its sound in this form; none that files can hold
     /// when it is `None`.
     pub fn handle_new_source(&mut self, sound: Option<SoundFormat>) {

@@ -13,6 +13,7 @@ use retina::client::{
 use retina::codec::ParametersRef;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
+use url::Url;
 
 use super::connection::Connection;
 use super::stream::Stream;
@@ -21,6 +22,7 @@ use crate::cameras::engine::pictures::VideoPacket;
 use crate::cameras::engine::sound::SoundFormat;
 use crate::cameras::engine::source::Source;
 use crate::cameras::error::CameraError;
+use crate::clock::Clock;
 use crate::domain::camera::{CameraCodec, CameraTransport, StreamFault};
 use crate::formats::codec::AacConfig;
 
@@ -69,7 +71,7 @@ struct Called {
 }
 
 /// What was set up: which of the camera's streams are its pictures and sound.
-struct Opened {
+pub(super) struct Opened {
     session: Session<Playing>,
     video: usize,
 }
@@ -97,8 +99,8 @@ impl<'ingest> Call<'ingest> {
             Err(fault) => return fault.into(),
         };
         let played = async {
-            match self.open(&connection).await {
-                Ok(opened) => self.play(opened).await,
+            match open(connection.url(), self.stream).await {
+                Ok(opened) => play(opened, self.stream, &self.parts.clock).await,
                 Err(fault) => fault,
             }
         };
@@ -166,60 +168,59 @@ impl<'ingest> Call<'ingest> {
         })?;
         Connection::open(place, &called.source, called.transport, &self.connections).await
     }
+}
 
-    /// Has the camera play. The client follows no redirects, and goodbye is said by the connection.
-    async fn open(&self, connection: &Connection) -> Result<Opened, StreamFault> {
-        let options = SessionOptions::default()
-            .user_agent("cabildo".to_owned())
-            .session_id(SessionIdPolicy::UseFirst)
-            .teardown(TeardownPolicy::Never);
-        let mut session = Session::describe(connection.url().clone(), options)
-            .await
-            .map_err(|error| fault_of(&error))?;
-        let (video, codec) = find(&session, true).ok_or(StreamFault::CodecUnsupported)?;
-        let mut audio = find(&session, false);
-        let sets = announced_sets(&session, video, codec);
-        let mut sound = audio.and_then(|sound| announced_sound(&session, sound));
-        let tcp = || SetupOptions::default().transport(Transport::default());
-        session.setup(video, tcp()).await.map_err(|error| later_fault_of(&error))?;
-        if let Some((number, _)) = audio
-            && let Err(error) = session.setup(number, tcp()).await
-        {
-            // A camera that refuses its sound still shows its pictures.
-            if !matches!(error.status_code(), Some(400..=599)) {
-                return Err(later_fault_of(&error));
-            }
-            audio = None;
-            sound = None;
+/// Has the camera play. The client follows no redirects, and goodbye is said by the connection.
+pub(super) async fn open(url: &Url, stream: &Stream) -> Result<Opened, StreamFault> {
+    let options = SessionOptions::default()
+        .user_agent("cabildo".to_owned())
+        .session_id(SessionIdPolicy::UseFirst)
+        .teardown(TeardownPolicy::Never);
+    let mut session =
+        Session::describe(url.clone(), options).await.map_err(|error| fault_of(&error))?;
+    let (video, codec) = find(&session, true).ok_or(StreamFault::CodecUnsupported)?;
+    let mut audio = find(&session, false);
+    let sets = announced_sets(&session, video, codec);
+    let mut sound = audio.and_then(|sound| announced_sound(&session, sound));
+    let tcp = || SetupOptions::default().transport(Transport::default());
+    session.setup(video, tcp()).await.map_err(|error| later_fault_of(&error))?;
+    if let Some((number, _)) = audio
+        && let Err(error) = session.setup(number, tcp()).await
+    {
+        // A camera that refuses its sound still shows its pictures.
+        if !matches!(error.status_code(), Some(400..=599)) {
+            return Err(later_fault_of(&error));
         }
-        let permissive =
-            PlayOptions::default().initial_timestamp(InitialTimestampPolicy::Permissive);
-        let session = session.play(permissive).await.map_err(|error| later_fault_of(&error))?;
-        self.stream.handle_playing(codec, audio.map(|(_, codec)| codec), (sets, sound));
-        Ok(Opened { session, video })
+        audio = None;
+        sound = None;
     }
+    let permissive = PlayOptions::default().initial_timestamp(InitialTimestampPolicy::Permissive);
+    let session = session.play(permissive).await.map_err(|error| later_fault_of(&error))?;
+    stream.handle_playing(codec, audio.map(|(_, codec)| codec), (sets, sound));
+    Ok(Opened { session, video })
+}
 
-    async fn play(&self, opened: Opened) -> StreamFault {
-        let Opened { mut session, video } = opened;
-        while let Some(item) = session.next().await {
-            let packet = match item {
-                Ok(PacketItem::Rtp(packet)) => packet,
-                Ok(_) => continue,
-                Err(error) => return fault_of(&error),
-            };
-            let (now, lost) = (Instant::now().into_std(), u64::from(packet.loss()));
-            if packet.stream_id() == video {
-                let (ticks, marker) = (packet.timestamp().timestamp(), packet.mark());
-                let payload = packet.into_payload_bytes();
-                let packet = VideoPacket { ticks, marker, lost, payload };
-                self.stream.handle_video(packet, now, self.parts.clock.now());
-            } else {
-                let ticks = packet.timestamp().timestamp();
-                self.stream.handle_audio((ticks, packet.into_payload_bytes()), lost, now);
-            }
+/// Takes what the camera sends, until that ends.
+pub(super) async fn play(opened: Opened, stream: &Stream, clock: &Clock) -> StreamFault {
+    let Opened { mut session, video } = opened;
+    while let Some(item) = session.next().await {
+        let packet = match item {
+            Ok(PacketItem::Rtp(packet)) => packet,
+            Ok(_) => continue,
+            Err(error) => return fault_of(&error),
+        };
+        let (now, lost) = (Instant::now().into_std(), u64::from(packet.loss()));
+        if packet.stream_id() == video {
+            let (ticks, marker) = (packet.timestamp().timestamp(), packet.mark());
+            let payload = packet.into_payload_bytes();
+            let packet = VideoPacket { ticks, marker, lost, payload };
+            stream.handle_video(packet, now, clock.now());
+        } else {
+            let ticks = packet.timestamp().timestamp();
+            stream.handle_audio((ticks, packet.into_payload_bytes()), lost, now);
         }
-        StreamFault::ConnectionClosed
     }
+    StreamFault::ConnectionClosed
 }
 
 /// The first of a camera's streams in a codec that can be used.

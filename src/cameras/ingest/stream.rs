@@ -107,13 +107,22 @@ impl Stream {
         let prefix = format!("{:08x}", rand::random::<u32>());
         // A camera makes at most one segment a second, so a later stream begins at a higher number.
         let first = u64::try_from(wall.unix_s()).unwrap_or(0);
+        Self::with(Segments::new(prefix, first), now, linger)
+    }
+
+    /// What a device publishes, in segments that last at most so long. They are numbered from 0.
+    pub(super) fn of_device(now: Instant, target_s: u64) -> Self {
+        Self::with(Segments::with_target(String::new(), 0, target_s), now, Duration::ZERO)
+    }
+
+    fn with(segments: Segments, now: Instant, linger: Duration) -> Self {
         Self {
             state: Mutex::new(State {
                 began: now,
                 attempts: Attempts::default(),
                 statistics: Statistics::new(now),
                 pictures: Pictures::default(),
-                segments: Segments::new(prefix, first),
+                segments,
                 playlists: [None, None],
                 group: Group::default(),
                 video: None,

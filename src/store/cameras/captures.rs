@@ -1,7 +1,7 @@
 //! Captures of edge devices on the database.
 
 use async_trait::async_trait;
-use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Order, Query};
+use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Order, Query, SelectStatement};
 use sea_orm::{Condition, ConnectionTrait, QueryResult};
 
 use super::{chosen, moment, moment_if_any, of_tenant};
@@ -14,6 +14,8 @@ use crate::store::connect::Store;
 use crate::store::tenant_tx::TenantTx;
 
 const TABLE: &str = "capture_sessions";
+const PUBLICATIONS: &str = "capture_publications";
+const FILES: &str = "capture_files";
 const COLUMNS: [&str; 9] = [
     "tenant_id",
     "id",
@@ -100,8 +102,9 @@ async fn insert(
         return Ok(Inserted::LimitReached);
     }
     let surplus = count(&tx, of_tenant(&tx)).await? - i64::from(kept_max);
-    if surplus > 0 {
-        forget_closed(&tx, surplus.unsigned_abs()).await?;
+    if surplus > 0 && forget_closed(&tx, surplus.unsigned_abs()).await? < surplus.unsigned_abs() {
+        tx.rollback().await?;
+        return Ok(Inserted::LimitReached);
     }
     tx.commit().await?;
     Ok(Inserted::Done)
@@ -117,22 +120,26 @@ async fn count(tx: &TenantTx, of: Condition) -> Result<i64, StoreError> {
     Ok(row.map_or(Ok(0), |row| row.try_get("", "captures"))?)
 }
 
-/// Forgets those that were closed the longest ago.
-async fn forget_closed(tx: &TenantTx, number: u64) -> Result<(), StoreError> {
+/// Forgets those that were closed the longest ago and of which nothing is kept; how many.
+async fn forget_closed(tx: &TenantTx, number: u64) -> Result<u64, StoreError> {
+    let published =
+        Query::select().column("capture_id").from(PUBLICATIONS).cond_where(of_tenant(tx)).take();
     let oldest = Query::select()
         .column("id")
         .from(TABLE)
         .cond_where(of_tenant(tx))
         .and_where(Expr::col("closed_at").is_not_null())
+        .and_where(Expr::col("id").not_in_subquery(published))
         .order_by("closed_at", Order::Asc)
         .limit(number)
         .take();
+    let mut forgotten = 0;
     for row in tx.connection().query_all(&oldest).await? {
         let id: CaptureId = chosen(&row, "id")?;
         let delete = Query::delete().from_table(TABLE).cond_where(is_capture(tx, &id)).take();
-        tx.connection().execute(&delete).await?;
+        forgotten += tx.connection().execute(&delete).await?.rows_affected();
     }
-    Ok(())
+    Ok(forgotten)
 }
 
 async fn close(store: &Store, capture: &Capture) -> Result<bool, StoreError> {
@@ -156,8 +163,7 @@ async fn find(
     id: &CaptureId,
 ) -> Result<Option<Capture>, StoreError> {
     let tx = TenantTx::read(store, tenant).await?;
-    let select =
-        Query::select().columns(COLUMNS).from(TABLE).cond_where(is_capture(&tx, id)).take();
+    let select = select(&tx).and_where(Expr::col("id").eq(id.as_str())).take();
     let row = tx.connection().query_one(&select).await?;
     tx.commit().await?;
     row.map(|row| capture_of(&row)).transpose()
@@ -165,10 +171,7 @@ async fn find(
 
 async fn list(store: &Store, tenant: TenantId, limit: u32) -> Result<Vec<Capture>, StoreError> {
     let tx = TenantTx::read(store, tenant).await?;
-    let select = Query::select()
-        .columns(COLUMNS)
-        .from(TABLE)
-        .cond_where(of_tenant(&tx))
+    let select = select(&tx)
         .order_by("opened_at", Order::Desc)
         .order_by("id", Order::Asc)
         .limit(u64::from(limit))
@@ -176,6 +179,22 @@ async fn list(store: &Store, tenant: TenantId, limit: u32) -> Result<Vec<Capture
     let rows = tx.connection().query_all(&select).await?;
     tx.commit().await?;
     rows.iter().map(capture_of).collect()
+}
+
+/// The captures of a tenant, with the number of the last segment that plays each.
+fn select(tx: &TenantTx) -> SelectStatement {
+    let last = Query::select()
+        .expr(Expr::col("sequence").max())
+        .from(FILES)
+        .cond_where(of_tenant(tx))
+        .and_where(Expr::col("capture_id").equals((TABLE, "id")))
+        .take();
+    Query::select()
+        .columns(COLUMNS)
+        .expr_as(last, "last_sequence")
+        .from(TABLE)
+        .cond_where(of_tenant(tx))
+        .take()
 }
 
 fn capture_of(row: &QueryResult) -> Result<Capture, StoreError> {
@@ -189,5 +208,6 @@ fn capture_of(row: &QueryResult) -> Result<Capture, StoreError> {
         playlist_url: row.try_get("", "playlist_url")?,
         opened_at: moment(row, "opened_at")?,
         closed_at: moment_if_any(row, "closed_at")?,
+        is_published: row.try_get::<Option<i64>>("", "last_sequence")?.is_some(),
     })
 }

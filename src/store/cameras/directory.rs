@@ -17,6 +17,7 @@ pub(super) const SESSION: &str = "session";
 pub(super) const CAMERA: &str = "camera";
 pub(super) const STREAM: &str = "stream";
 pub(super) const BRIDGE: &str = "bridge";
+pub(super) const CAPTURE: &str = "capture";
 
 /// Enters something, or changes when it is due.
 pub(super) async fn enter(

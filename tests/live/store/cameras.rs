@@ -6,15 +6,17 @@ use std::time::Duration;
 use cabildo::cameras::Capture;
 use cabildo::cameras::engine::policy::{Denied, Step};
 use cabildo::cameras::repository::{
-    Camera, CameraRepository, CaptureRepository, Inserted, Probe, ProbeRepository, Put,
-    SealedSource, SessionQuery, StepAt, Stepped, StreamRecord, StreamRepository, StreamSession,
-    StreamSessionRepository, StreamStarted,
+    Camera, CameraRepository, CaptureFile, CaptureRepository, Filed, Inserted, Probe,
+    ProbeRepository, Publication, PublicationRepository, Put, SealedSource, SessionQuery, StepAt,
+    Stepped, StreamRecord, StreamRepository, StreamSession, StreamSessionRepository, StreamStarted,
 };
 use cabildo::domain::camera::{
     CameraCodec, CameraHealth, CameraTransport, ProbeCause, StreamFault,
     StreamSessionStatus as Status, StreamStatus,
 };
-use cabildo::domain::id::{CameraId, CameraSecretId, StreamId, StreamSessionId, TenantId};
+use cabildo::domain::id::{
+    CameraId, CameraSecretId, CaptureId, PublicationId, StreamId, StreamSessionId, TenantId,
+};
 use cabildo::domain::time::Timestamp;
 use cabildo::store::Store;
 use tokio::task::JoinSet;
@@ -35,6 +37,7 @@ cases!(
     a_capture_is_opened_and_closed_once,
     open_captures_are_limited_and_the_longest_closed_ones_are_forgotten,
     a_camera_that_is_due_is_taken_once_and_its_probes_go_with_it,
+    of_publications_of_a_capture_the_newest_is_kept_and_old_ones_are_forgotten,
     of_starts_at_once_one_starts_and_limits_hold,
     a_stream_is_kept_by_one_and_stopped_once,
 );
@@ -301,6 +304,7 @@ async fn a_capture_is_opened_and_closed_once(fixture: Fixture) {
         playlist_url: None,
         opened_at: later(1),
         closed_at: None,
+        is_published: false,
     };
     let mine = capture(tenant, "/live/sess-7");
     assert_eq!(first.insert_capture(&mine, 1, MANY).await, Ok(Inserted::Done));
@@ -490,6 +494,7 @@ async fn open_captures_are_limited_and_the_longest_closed_ones_are_forgotten(fix
         playlist_url: None,
         opened_at: later(number),
         closed_at: None,
+        is_published: false,
     };
     let mut tasks = JoinSet::new();
     for number in 0..8 {
@@ -511,4 +516,91 @@ async fn open_captures_are_limited_and_the_longest_closed_ones_are_forgotten(fix
     assert_eq!(after.len(), 2, "{after:?}");
     assert_eq!(after[0], capture(50), "the open one stays");
     assert_eq!(after[1], before[0], "of the closed ones that which was closed last");
+}
+
+fn publication(tenant: TenantId, capture: &CaptureId, seconds: u64) -> Publication {
+    Publication {
+        tenant,
+        id: PublicationId::generate(),
+        capture: capture.clone(),
+        wrapped_key: vec![1; 65],
+        began_at: later(seconds),
+    }
+}
+
+fn capture_file(number: u64, header: Option<u64>, seconds: u64) -> CaptureFile {
+    CaptureFile { number, header, is_break: false, ticks: 360_000, at: later(seconds), bytes: 100 }
+}
+
+async fn of_publications_of_a_capture_the_newest_is_kept_and_old_ones_are_forgotten(
+    fixture: Fixture,
+) {
+    let [first, second] = &fixture.stores;
+    let (tenant, other) = (TenantId::generate(), TenantId::generate());
+    let id: CaptureId = "sess-7".parse().expect("an id");
+    let capture = |tenant| Capture {
+        tenant,
+        id: id.clone(),
+        device: "box-1".parse().expect("an id"),
+        stream_path: "/sess-7".to_owned(),
+        edge_started_at: NOW,
+        edge_ended_at: None,
+        playlist_url: None,
+        opened_at: NOW,
+        closed_at: None,
+        is_published: false,
+    };
+    let one = publication(tenant, &id, 1);
+    assert_eq!(first.add_publication(&one, 500).await, Ok(Filed::Closed), "there is no capture");
+    for tenant in [tenant, other] {
+        first.insert_capture(&capture(tenant), 9, 9).await.expect("stored");
+    }
+    let add = async |store: &Store, of: &Publication, file: CaptureFile, most: Option<u64>| {
+        store.add_file(of, &file, later(90), most).await
+    };
+    assert_eq!(first.add_publication(&one, 500).await, Ok(Filed::Done));
+    assert_eq!(add(first, &one, capture_file(0, None, 1), None).await, Ok(Filed::Done));
+    assert!(!first.capture(tenant, &id).await.expect("read").expect("there").is_published);
+    assert_eq!(add(first, &one, capture_file(1, Some(0), 1), None).await, Ok(Filed::Done));
+    // Another instance has the device now, whose clock is behind.
+    let two = publication(tenant, &id, 0);
+    assert_eq!(second.add_publication(&two, 500).await, Ok(Filed::Done));
+    assert_eq!(add(first, &one, capture_file(2, Some(0), 5), None).await, Ok(Filed::Replaced));
+    assert_eq!(add(second, &two, capture_file(0, None, 6), None).await, Ok(Filed::Done));
+    assert_eq!(add(second, &two, capture_file(1, Some(0), 6), Some(999)).await, Ok(Filed::Done));
+    assert_eq!(add(second, &two, capture_file(2, Some(0), 9), Some(400)).await, Ok(Filed::Full));
+    let full = publication(tenant, &id, 9);
+    assert_eq!(first.add_publication(&full, 400).await, Ok(Filed::Full));
+    let theirs = publication(other, &id, 9);
+    assert_eq!(first.add_publication(&theirs, 400).await, Ok(Filed::Done), "has room of its own");
+    let segments = first.capture_segments(tenant, &id, 9).await.expect("read");
+    let places: Vec<_> =
+        segments.iter().map(|it| (it.publication, it.sequence, it.breaks)).collect();
+    assert_eq!(places, [(one.id, 0, 0), (two.id, 1, 1)]);
+    assert!(first.capture(tenant, &id).await.expect("read").expect("there").is_published);
+    assert!(!first.capture(other, &id).await.expect("read").expect("there").is_published);
+    assert_eq!(first.publication(other, one.id).await, Ok(None));
+    // What was sent before the end may come soon after it.
+    let closed =
+        Capture { closed_at: Some(later(100)), edge_ended_at: Some(later(100)), ..capture(tenant) };
+    assert_eq!(first.close_capture(&closed).await, Ok(true));
+    assert_eq!(add(second, &two, capture_file(2, Some(0), 9), None).await, Ok(Filed::Done));
+    let late = capture_file(3, Some(0), 9);
+    assert_eq!(second.add_file(&two, &late, later(100), None).await, Ok(Filed::Closed));
+    let old = async |of: &Publication, seconds| {
+        let old = first.old_files(tenant, of.id, later(seconds), 9).await.expect("read");
+        (old.numbers, old.is_all)
+    };
+    let due = async |seconds| {
+        let due = first.old_publications(later(seconds), 9).await.expect("read");
+        due.iter().filter(|it| it.0 == tenant).map(|it| it.1).collect::<Vec<_>>()
+    };
+    assert_eq!(old(&two, 7).await, (vec![1], false), "the header is needed");
+    first.forget_files(tenant, two.id, &[1]).await.expect("forgotten");
+    assert_eq!(due(7).await, [one.id], "what is left of the other is younger");
+    assert_eq!(old(&one, 7).await, (vec![0, 1], true));
+    first.forget_files(tenant, one.id, &[0, 1]).await.expect("forgotten");
+    assert_eq!(first.publication(tenant, one.id).await, Ok(None));
+    assert!(due(7).await.is_empty());
+    assert_eq!(first.capture_segments(tenant, &id, 9).await.expect("read").len(), 1);
 }

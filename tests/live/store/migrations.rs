@@ -18,7 +18,7 @@ cases!(
     a_database_answers,
 );
 
-const ALL: [&str; 23] = [
+const ALL: [&str; 24] = [
     "m0001_foundation",
     "m0002_session_directory",
     "m0003_evidence",
@@ -42,6 +42,7 @@ const ALL: [&str; 23] = [
     "m0021_camera_transport",
     "m0022_session_glossary",
     "m0023_planned_ids",
+    "m0024_capture_files",
 ];
 
 async fn what_is_applied_is_not_applied_again(fixture: Fixture) {

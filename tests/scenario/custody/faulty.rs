@@ -14,7 +14,7 @@ use cabildo::custody::repository::CustodyRepository;
 use cabildo::custody::{CustodyLog, CustodyLogError};
 use cabildo::domain::claim::{Fence, Work};
 use cabildo::domain::id::{
-    CameraSecretId, InstanceId, RecordedTrackId, SessionId, SessionKey, TenantId,
+    CameraSecretId, InstanceId, PublicationId, RecordedTrackId, SessionId, SessionKey, TenantId,
 };
 use cabildo::domain::secret::Secret;
 use cabildo::domain::store_error::StoreError;
@@ -233,6 +233,22 @@ impl CustodyRepository for Faulty<Store> {
         wrapped: &[u8],
     ) -> Result<bool, StoreError> {
         self.inner.put_camera_key(tenant, secret, wrapped).await
+    }
+
+    async fn capture_keys(
+        &self,
+        tenant: TenantId,
+    ) -> Result<Vec<(PublicationId, Vec<u8>)>, StoreError> {
+        self.inner.capture_keys(tenant).await
+    }
+
+    async fn put_capture_key(
+        &self,
+        tenant: TenantId,
+        publication: PublicationId,
+        wrapped: &[u8],
+    ) -> Result<bool, StoreError> {
+        self.inner.put_capture_key(tenant, publication, wrapped).await
     }
 }
 

@@ -1,10 +1,14 @@
 //! Rewrapping keys.
 
-use cabildo::cameras::repository::{Camera, CameraRepository, SealedSource};
+use cabildo::cameras::Capture;
+use cabildo::cameras::repository::{
+    Camera, CameraRepository, CaptureRepository as _, Publication, PublicationRepository as _,
+    SealedSource,
+};
 use cabildo::custody::repository::CustodyRepository;
 use cabildo::custody::{CustodyError, Rewrapped};
 use cabildo::domain::camera::CameraTransport;
-use cabildo::domain::id::{CameraSecretId, SessionKey, TenantId};
+use cabildo::domain::id::{CameraSecretId, PublicationId, SessionKey, TenantId};
 use cabildo::domain::recording::PlayableState;
 use cabildo::evidence::EventKind;
 use cabildo::evidence::repository::EvidenceRepository;
@@ -232,4 +236,38 @@ async fn keys_of_cameras_are_rewrapped_before_older_tenant_keys_can_be_destroyed
     let [(id, wrapped)] = &stored[..] else { panic!("one key: {stored:?}") };
     assert_eq!((*id, wrapped_version(wrapped)), (secret, Some(2)));
     assert_eq!(fixture.keys.unwrap(tenant, purpose, wrapped).await, Ok(key));
+}
+
+#[tokio::test]
+async fn keys_of_captures_are_rewrapped_before_older_tenant_keys_can_be_destroyed() {
+    let fixture = Fixture::new().await;
+    let (tenant, now) = (TenantId::generate(), fixture.now());
+    let capture = Capture {
+        tenant,
+        id: "sess-7".parse().expect("an id"),
+        device: "box-1".parse().expect("an id"),
+        stream_path: "/sess-7".to_owned(),
+        edge_started_at: now,
+        edge_ended_at: None,
+        playlist_url: None,
+        opened_at: now,
+        closed_at: None,
+        is_published: false,
+    };
+    fixture.store.insert_capture(&capture, 9, 9).await.expect("stored");
+    let (id, key) = (PublicationId::generate(), random_key());
+    let purpose = KeyPurpose::Capture(id);
+    let wrapped_key = fixture.keys.wrap(tenant, purpose, &key).await.expect("wrapped");
+    let publication = Publication { tenant, id, capture: capture.id, wrapped_key, began_at: now };
+    fixture.store.add_publication(&publication, 1).await.expect("stored");
+    let custody = fixture.custody();
+    assert_eq!(custody.rotate(tenant).await.expect("rotated"), 2);
+    let refused = custody.destroy_older(tenant).await;
+    assert!(matches!(refused, Err(CustodyError::OldKeysInUse(1))), "{refused:?}");
+    assert_eq!(custody.rewrap(tenant).await.expect("rewrapped").keys, 1);
+    assert_eq!(custody.rewrap(tenant).await.expect("rewrapped").keys, 0, "again");
+    assert_eq!(custody.destroy_older(tenant).await.expect("destroyed"), [1]);
+    let stored = fixture.store.publication(tenant, id).await.expect("read").expect("there");
+    assert_eq!(wrapped_version(&stored.wrapped_key), Some(2));
+    assert_eq!(fixture.keys.unwrap(tenant, purpose, &stored.wrapped_key).await, Ok(key));
 }

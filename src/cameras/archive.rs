@@ -1,0 +1,270 @@
+//! What edge devices publish into captures, kept: segments become sealed objects of the vault,
+//! with a key of their own for each publication, and play from there while the device publishes
+//! and afterwards.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::cameras::error::CameraError;
+use crate::cameras::repository::{
+    CaptureFile, CaptureSegment, Filed, OldFiles, Publication, PublicationRepository,
+};
+use crate::clock::Clock;
+use crate::domain::id::{CaptureId, PublicationId, TenantId};
+use crate::domain::time::Timestamp;
+use crate::sealing::{ContentKey, Context, Opener, Sealer, random_key, random_salt};
+use crate::vault::{Contents, KeyPurpose, KeyVault, ObjectName, Vault, VaultError};
+
+/// How much a publication gets before it is looked again whether the tenant has room, in bytes.
+/// Raising it asks the database less, and lets tenants have so much more for each device.
+const ROOM_LOOKED_EVERY: u64 = 64 << 20;
+/// How long after a capture was closed what its device sent before may still come. Raising it lets
+/// a device that goes on fill a closed capture for longer.
+const CLOSING: Duration = Duration::from_secs(30);
+/// Files that are deleted at once when their time is over.
+const FORGOTTEN_AT_ONCE: u32 = 200;
+/// Publications that are looked through at once; it goes on until none is left.
+const PUBLICATIONS_AT_ONCE: u32 = 200;
+
+/// What the archive is told about its surroundings.
+#[derive(Debug, Clone, Copy)]
+pub struct ArchiveOptions {
+    /// How long what was published is kept.
+    pub kept_for: Duration,
+    /// Bytes of a tenant that are kept; then nothing more is taken.
+    pub bytes_max: u64,
+}
+
+/// What the archive is made of.
+pub struct ArchiveParts {
+    /// Where it is kept which files there are.
+    pub publications: Arc<dyn PublicationRepository>,
+    /// Where the files are.
+    pub vault: Arc<dyn Vault>,
+    /// Where tenants' keys are.
+    pub keys: Arc<dyn KeyVault>,
+    /// The time.
+    pub clock: Clock,
+}
+
+struct Inner {
+    options: ArchiveOptions,
+    parts: ArchiveParts,
+}
+
+/// What edge devices published. Cheap to clone.
+#[derive(Clone)]
+pub struct Archive(Arc<Inner>);
+
+/// Why something that is published is not kept.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotKept {
+    /// It never will be.
+    #[error("{0}")]
+    Refused(&'static str),
+    /// It may be, if it is tried again.
+    #[error(transparent)]
+    Failed(#[from] CameraError),
+}
+
+impl Archive {
+    /// The archive over its parts.
+    #[must_use]
+    pub fn new(options: ArchiveOptions, parts: ArchiveParts) -> Self {
+        Self(Arc::new(Inner { options, parts }))
+    }
+
+    /// Begins a publication, which is from now on the only one that its capture is made of.
+    pub(super) async fn begin(
+        &self,
+        tenant: TenantId,
+        capture: CaptureId,
+    ) -> Result<Filing, NotKept> {
+        let (id, key) = (PublicationId::generate(), random_key());
+        let parts = &self.0.parts;
+        let wrapped = parts.keys.wrap(tenant, KeyPurpose::Capture(id), &key).await;
+        let publication = Publication {
+            tenant,
+            id,
+            capture,
+            wrapped_key: wrapped.map_err(CameraError::from)?,
+            began_at: parts.clock.now(),
+        };
+        let added = parts.publications.add_publication(&publication, self.0.options.bytes_max);
+        kept(added.await.map_err(CameraError::from)?)?;
+        let key = ContentKey::new(key);
+        Ok(Filing { archive: self.clone(), publication, key, next: 0, unlooked: 0 })
+    }
+
+    /// The segments of a capture, the oldest first: at most so many of the newest.
+    pub(super) async fn segments(
+        &self,
+        tenant: TenantId,
+        capture: &CaptureId,
+        limit: u32,
+    ) -> Result<Vec<CaptureSegment>, CameraError> {
+        Ok(self.0.parts.publications.capture_segments(tenant, capture, limit).await?)
+    }
+
+    /// A file of a capture; nothing when there is none, or not any more.
+    pub(super) async fn file(
+        &self,
+        tenant: TenantId,
+        capture: &CaptureId,
+        (publication, number): (PublicationId, u64),
+    ) -> Result<Option<Bytes>, CameraError> {
+        let parts = &self.0.parts;
+        let known = parts.publications.publication(tenant, publication).await?;
+        let Some(known) = known.filter(|it| it.capture == *capture) else { return Ok(None) };
+        let purpose = KeyPurpose::Capture(publication);
+        let key = parts.keys.unwrap(tenant, purpose, &known.wrapped_key).await?;
+        let name = ObjectName::capture(tenant, publication, number);
+        let sealed = match parts.vault.read(&name, None).await {
+            Ok(sealed) => sealed,
+            Err(VaultError::NotFound) => return Ok(None),
+            Err(error) => return Err(CameraError::Vault(error.to_string())),
+        };
+        let context = Context::Capture { tenant, publication, number };
+        let opened = Opener::open(&ContentKey::new(key), &context, &sealed);
+        opened.map(|bytes| Some(bytes.into())).map_err(|_| CameraError::SecretLost)
+    }
+
+    /// Deletes what was published too long ago; how many files.
+    ///
+    /// # Errors
+    /// When store or vault do not answer; what was deleted stays so.
+    pub async fn forget_old(&self) -> Result<u64, CameraError> {
+        let before = self.0.parts.clock.now().before(self.0.options.kept_for);
+        let publications = &self.0.parts.publications;
+        let mut forgotten = 0;
+        loop {
+            let old = publications.old_publications(before, PUBLICATIONS_AT_ONCE).await?;
+            if old.is_empty() {
+                return Ok(forgotten);
+            }
+            for (tenant, publication) in old {
+                forgotten += self.forget(tenant, publication, before).await?;
+            }
+        }
+    }
+
+    async fn forget(
+        &self,
+        tenant: TenantId,
+        publication: PublicationId,
+        before: Timestamp,
+    ) -> Result<u64, CameraError> {
+        let Inner { parts, .. } = &*self.0;
+        let mut forgotten = 0;
+        loop {
+            let limit = FORGOTTEN_AT_ONCE;
+            let old = parts.publications.old_files(tenant, publication, before, limit).await?;
+            let OldFiles { numbers, is_all } = &old;
+            // A crash may have left one behind the last that is known.
+            let behind = numbers.iter().max().map(|last| last + 1).filter(|_| *is_all);
+            for number in numbers.iter().copied().chain(behind) {
+                self.delete(tenant, publication, number).await?;
+            }
+            parts.publications.forget_files(tenant, publication, numbers).await?;
+            forgotten += numbers.len() as u64;
+            if u32::try_from(numbers.len()).is_ok_and(|length| length < limit) {
+                return Ok(forgotten);
+            }
+        }
+    }
+
+    async fn delete(
+        &self,
+        tenant: TenantId,
+        publication: PublicationId,
+        number: u64,
+    ) -> Result<(), CameraError> {
+        let name = ObjectName::capture(tenant, publication, number);
+        let deleted = self.0.parts.vault.delete(&name).await;
+        deleted.map_err(|error| CameraError::Vault(error.to_string()))
+    }
+}
+
+/// Keeps what one connection publishes.
+pub(super) struct Filing {
+    archive: Archive,
+    publication: Publication,
+    key: ContentKey,
+    /// The number of the next file.
+    next: u64,
+    /// Bytes since it was looked whether the tenant has room.
+    unlooked: u64,
+}
+
+/// A file that is to be kept.
+pub(super) struct Sealed {
+    file: CaptureFile,
+    object: Vec<u8>,
+    sha256: [u8; 32],
+}
+
+/// What is known of a segment.
+pub(super) struct OfSegment {
+    /// The number of the file with its header.
+    pub(super) header: u64,
+    /// Whether it does not go on where the one before ended.
+    pub(super) is_break: bool,
+    /// How long it plays, in ticks.
+    pub(super) ticks: u64,
+    /// When it began.
+    pub(super) at: Timestamp,
+}
+
+impl Filing {
+    /// Seals the next file: a header when it is not `of` a segment.
+    pub(super) fn seal(&self, data: &[u8], of: Option<OfSegment>) -> Sealed {
+        let (Publication { tenant, id, .. }, number) = (&self.publication, self.next);
+        let context = Context::Capture { tenant: *tenant, publication: *id, number };
+        let mut object = Vec::new();
+        let mut sealer = Sealer::new(&self.key, &context, random_salt(), &mut object);
+        sealer.write(data, &mut object);
+        let sha256 = sealer.finish(&mut object).sha256;
+        let now = self.archive.0.parts.clock.now();
+        let file = CaptureFile {
+            number,
+            header: of.as_ref().map(|it| it.header),
+            is_break: of.as_ref().is_some_and(|it| it.is_break),
+            ticks: of.as_ref().map_or(0, |it| it.ticks),
+            at: of.map_or(now, |it| it.at),
+            bytes: object.len() as u64,
+        };
+        Sealed { file, object, sha256 }
+    }
+
+    /// Keeps a file that was sealed as the next one; its number. The same again may be tried when
+    /// it failed.
+    pub(super) async fn keep(&mut self, sealed: &Sealed) -> Result<u64, NotKept> {
+        let Inner { options, parts } = &*self.archive.0;
+        let (file, publication) = (&sealed.file, &self.publication);
+        let name = ObjectName::capture(publication.tenant, publication.id, file.number);
+        let put = parts.vault.put(&name, Contents::Bytes(&sealed.object), sealed.sha256).await;
+        put.map_err(|error| CameraError::Vault(error.to_string()))?;
+        let bytes_max = (self.unlooked >= ROOM_LOOKED_EVERY).then_some(options.bytes_max);
+        let closed_after = parts.clock.now().before(CLOSING);
+        let filed = parts.publications.add_file(publication, file, closed_after, bytes_max).await;
+        if let Err(refused) = kept(filed.map_err(CameraError::from)?) {
+            // Nothing leads to it; one that stays is deleted with the others.
+            drop(parts.vault.delete(&name).await);
+            return Err(refused);
+        }
+        self.unlooked = if bytes_max.is_some() { 0 } else { self.unlooked + file.bytes };
+        self.next += 1;
+        Ok(file.number)
+    }
+}
+
+fn kept(filed: Filed) -> Result<(), NotKept> {
+    match filed {
+        Filed::Done => Ok(()),
+        Filed::Closed => Err(NotKept::Refused("the capture is closed")),
+        Filed::Replaced => Err(NotKept::Refused("the device publishes on another connection")),
+        Filed::Full => Err(NotKept::Refused("the tenant has as many bytes as it may")),
+    }
+}

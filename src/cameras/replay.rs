@@ -1,0 +1,237 @@
+//! Plays captures, while their devices publish and afterwards (HLS, RFC 8216): from what is kept,
+//! so every instance plays all of them.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::cameras::archive::Archive;
+use crate::cameras::captures::CaptureStore;
+use crate::cameras::engine::playlist::Seconds;
+use crate::cameras::error::CameraError;
+use crate::cameras::ingest::TARGET_S;
+use crate::cameras::metrics::{self, Asset};
+use crate::cameras::playback::PlaybackError;
+use crate::cameras::repository::CaptureSegment;
+use crate::clock::Clock;
+use crate::domain::id::{CaptureId, PublicationId, TenantId};
+use crate::domain::time::Timestamp;
+
+/// Segments that are listed while a capture is open: an hour and more. Raising it makes playlists
+/// larger, which players read again and again.
+const LISTED_OPEN: u32 = 1_000;
+/// Segments that are listed once it is closed: 55 hours and more. What is older is left out.
+const LISTED_CLOSED: u32 = 50_000;
+/// How long a playlist answers further requests. Raising it shows new segments later.
+const FRESH_FOR: Duration = Duration::from_millis(500);
+/// Playlists that are remembered for that; at the limit others are made for each request.
+const REMEMBERED_MAX: usize = 256;
+/// The version that a header in a file of its own needs (RFC 8216 §7).
+const VERSION: u8 = 7;
+
+type Remembered = BTreeMap<(TenantId, CaptureId), (Timestamp, Bytes)>;
+
+struct Inner {
+    archive: Archive,
+    captures: CaptureStore,
+    clock: Clock,
+    remembered: Mutex<Remembered>,
+}
+
+/// Plays captures. Cheap to clone.
+#[derive(Clone)]
+pub struct Replay(Arc<Inner>);
+
+impl Replay {
+    /// Plays what is in `archive` of `captures`.
+    #[must_use]
+    pub fn new(archive: Archive, captures: CaptureStore, clock: Clock) -> Self {
+        Self(Arc::new(Inner { archive, captures, clock, remembered: Mutex::default() }))
+    }
+
+    /// The playlist of a capture. It ends once the capture is closed.
+    ///
+    /// # Errors
+    /// Why nothing is played.
+    pub async fn playlist(
+        &self,
+        (tenant, capture): (TenantId, &CaptureId),
+        session: &str,
+    ) -> Result<Bytes, PlaybackError> {
+        let answer = async {
+            self.check((tenant, capture), session)?;
+            let now = self.0.clock.now();
+            if let Some(text) = self.remembered((tenant, capture), now) {
+                return Ok(text);
+            }
+            let text = self.written((tenant, capture)).await?;
+            self.remember((tenant, capture), now, &text);
+            Ok(text)
+        };
+        let answer = answer.await;
+        metrics::requested(None, Asset::Playlist, answer.as_ref().err().map(PlaybackError::code));
+        answer
+    }
+
+    /// A segment, or the header of some.
+    ///
+    /// # Errors
+    /// Why nothing is played.
+    pub async fn file(
+        &self,
+        (tenant, capture): (TenantId, &CaptureId),
+        session: &str,
+        name: &str,
+    ) -> Result<Bytes, PlaybackError> {
+        let answer = async {
+            self.check((tenant, capture), session)?;
+            let file = parsed(name).ok_or(PlaybackError::SegmentNotFound)?;
+            let found = self.0.archive.file(tenant, capture, file).await?;
+            found.ok_or(PlaybackError::SegmentNotFound)
+        };
+        let answer = answer.await;
+        metrics::requested(None, Asset::Segment, answer.as_ref().err().map(PlaybackError::code));
+        answer
+    }
+
+    fn check(
+        &self,
+        (tenant, capture): (TenantId, &CaptureId),
+        session: &str,
+    ) -> Result<(), PlaybackError> {
+        let grant = self.0.captures.granted(session)?;
+        let is_for_it = grant.tenant == tenant && grant.capture == *capture;
+        if is_for_it { Ok(()) } else { Err(PlaybackError::ScopeMismatch) }
+    }
+
+    async fn written(
+        &self,
+        (tenant, capture): (TenantId, &CaptureId),
+    ) -> Result<Bytes, PlaybackError> {
+        let found = self.0.captures.find(tenant, capture).await;
+        let is_closed = match found {
+            Ok(found) => found.closed_at.is_some(),
+            Err(CameraError::CaptureNotFound) => return Err(PlaybackError::StreamNotFound),
+            Err(error) => return Err(error.into()),
+        };
+        let limit = if is_closed { LISTED_CLOSED } else { LISTED_OPEN };
+        let segments = self.0.archive.segments(tenant, capture, limit).await?;
+        match (segments.as_slice(), is_closed) {
+            ([], true) => Err(PlaybackError::StreamNotFound),
+            ([], false) => Err(PlaybackError::StreamNotReady),
+            (segments, is_closed) => Ok(text_of(segments, is_closed).into()),
+        }
+    }
+
+    fn remembered(&self, of: (TenantId, &CaptureId), now: Timestamp) -> Option<Bytes> {
+        let remembered = self.0.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, text) = remembered.get(&(of.0, of.1.clone()))?;
+        (*at <= now && now.since(*at) < FRESH_FOR).then(|| text.clone())
+    }
+
+    fn remember(&self, of: (TenantId, &CaptureId), now: Timestamp, text: &Bytes) {
+        let mut remembered = self.0.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        if remembered.len() >= REMEMBERED_MAX {
+            remembered.retain(|_, (at, _)| now.since(*at) < FRESH_FOR);
+        }
+        if remembered.len() < REMEMBERED_MAX {
+            remembered.insert((of.0, of.1.clone()), (now, text.clone()));
+        }
+    }
+}
+
+/// The playlist of these segments (RFC 8216 §4.3.3), of which there is one at least.
+fn text_of(segments: &[CaptureSegment], is_closed: bool) -> String {
+    let mut text = format!("#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-TARGETDURATION:{TARGET_S}\n");
+    let (first, mut breaks) = segments.first().map_or((0, 0), |it| (it.sequence, it.breaks));
+    push(&mut text, format_args!("#EXT-X-MEDIA-SEQUENCE:{first}"));
+    if breaks > 0 {
+        push(&mut text, format_args!("#EXT-X-DISCONTINUITY-SEQUENCE:{breaks}"));
+    }
+    if is_closed && first == 0 {
+        text.push_str("#EXT-X-PLAYLIST-TYPE:VOD\n");
+    }
+    let mut header = None;
+    for segment in segments {
+        if segment.breaks != breaks {
+            breaks = segment.breaks;
+            text.push_str("#EXT-X-DISCONTINUITY\n");
+        }
+        let needed = (segment.publication, segment.header);
+        if header != Some(needed) {
+            header = Some(needed);
+            push(&mut text, format_args!("#EXT-X-MAP:URI=\"{}\"", name(needed, "mp4")));
+        }
+        push(&mut text, format_args!("#EXT-X-PROGRAM-DATE-TIME:{}", segment.at));
+        push(&mut text, format_args!("#EXTINF:{},", Seconds(segment.ticks)));
+        push(&mut text, format_args!("{}", name((segment.publication, segment.number), "m4s")));
+    }
+    if is_closed {
+        text.push_str("#EXT-X-ENDLIST\n");
+    }
+    text
+}
+
+fn push(text: &mut String, line: std::fmt::Arguments<'_>) {
+    // Writing to a string does not fail.
+    writeln!(text, "{line}").ok();
+}
+
+fn name((publication, number): (PublicationId, u64), kind: &str) -> String {
+    format!("{publication}.{number}.{kind}")
+}
+
+/// What the name of a file means.
+fn parsed(name: &str) -> Option<(PublicationId, u64)> {
+    let (publication, rest) = name.split_once('.')?;
+    let (number, kind) = rest.split_once('.')?;
+    let (publication, number) = (publication.parse().ok()?, number.parse().ok()?);
+    let is_own = matches!(kind, "mp4" | "m4s") && self::name((publication, number), kind) == name;
+    is_own.then_some((publication, number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segment(publication: PublicationId, sequence: u64, breaks: u64) -> CaptureSegment {
+        CaptureSegment {
+            publication,
+            number: sequence + 1,
+            header: 0,
+            sequence,
+            breaks,
+            ticks: 180_000,
+            at: Timestamp::from_unix_us(1_700_000_000_000_000),
+        }
+    }
+
+    #[test]
+    fn a_new_publication_is_a_break_and_has_a_header_of_its_own() {
+        let (one, two) = (PublicationId::generate(), PublicationId::generate());
+        let all = [segment(one, 7, 1), segment(one, 8, 1), segment(two, 9, 2)];
+        let open = text_of(&all, false);
+        assert!(
+            open.contains("#EXT-X-MEDIA-SEQUENCE:7\n#EXT-X-DISCONTINUITY-SEQUENCE:1\n"),
+            "{open}"
+        );
+        assert_eq!(open.matches("#EXT-X-DISCONTINUITY\n").count(), 1);
+        let of_two = format!("#EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI=\"{two}.0.mp4\"\n");
+        assert!(open.contains(&of_two), "{open}");
+        assert!(open.contains("#EXTINF:2.000000,\n"), "{open}");
+        assert!(!open.contains("ENDLIST") && text_of(&all, true).ends_with("#EXT-X-ENDLIST\n"));
+    }
+
+    #[test]
+    fn names_of_files_are_read_as_they_are_written_and_in_no_other_way() {
+        let publication = PublicationId::generate();
+        assert_eq!(parsed(&format!("{publication}.12.m4s")), Some((publication, 12)));
+        for wrong in ["012.m4s", "+1.m4s", "1.ts", "1", "1.m4s/../2.m4s", "-1.m4s"] {
+            assert_eq!(parsed(&format!("{publication}.{wrong}")), None, "{wrong}");
+        }
+        assert_eq!(parsed("../index.m3u8"), None);
+    }
+}
