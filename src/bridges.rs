@@ -135,7 +135,8 @@ impl Bridges {
     /// Brings a camera into the room of an active session. One that is there stays.
     ///
     /// # Errors
-    /// What is wrong with the camera or the room; [`BridgeError::Unsupported`].
+    /// What is wrong with the camera or the room; [`BridgeError::Unsupported`], and
+    /// [`BridgeError::NotInRoom`] when it is taken out while it comes in.
     pub async fn add(
         &self,
         session_key: SessionKey,
@@ -164,7 +165,11 @@ impl Bridges {
         };
         let stream = gateway.ingest().want(tenant, camera)?;
         // A camera that shows nothing in time comes in as it is.
-        drop(tokio::time::timeout(FIRST_PICTURE_MAX, stream.seen_or_failed()).await);
+        let seen = tokio::time::timeout(FIRST_PICTURE_MAX, stream.seen_or_failed());
+        if reserved.place.stop.run_until_cancelled(seen).await.is_none() {
+            // It was taken out meanwhile.
+            return Err(BridgeError::NotInRoom);
+        }
         let fault = fault_of(&stream);
         if let Some(fault) = fault.filter(|fault| is_unsupported(*fault)) {
             return Err(BridgeError::Unsupported(fault));

@@ -72,6 +72,7 @@ refusals!(AddRefusals: WRITER, BODY, REPEATABLE, &[
     ErrorCode::CameraNotFound,
     ErrorCode::CameraCodecUnsupported,
     ErrorCode::CameraBframesUnsupported,
+    ErrorCode::ParticipantNotFound,
 ]);
 
 /// Brings a camera into the room of an active session, as a participant with the role

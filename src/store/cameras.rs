@@ -183,6 +183,7 @@ async fn remove(
     sessions::end_all(&tx, id, at).await?;
     streams::stop_all(&tx, id, at).await?;
     probes::forget_all(&tx, id).await?;
+    bridges::forget_all(&tx, id).await?;
     directory::leave(&tx, CAMERA, id.as_str()).await?;
     tx.commit().await?;
     Ok(removed)

@@ -27,6 +27,16 @@ fn name(bridge: &BridgeKey) -> String {
     format!("{}/{}", bridge.session, bridge.camera)
 }
 
+/// Forgets in which rooms a camera is to be.
+pub(super) async fn forget_all(tx: &TenantTx, camera: &CameraId) -> Result<(), StoreError> {
+    for name in directory::names(tx, BRIDGE).await? {
+        if name.parse::<Name>().is_ok_and(|it| it.1 == *camera) {
+            directory::leave(tx, BRIDGE, &name).await?;
+        }
+    }
+    Ok(())
+}
+
 #[async_trait]
 impl BridgeRepository for Store {
     async fn put_bridge(

@@ -72,6 +72,18 @@ pub(super) async fn leave(tx: &TenantTx, kind: &'static str, id: &str) -> Result
     Ok(tx.connection().execute(&delete).await?.rows_affected() > 0)
 }
 
+/// What the tenant has of a kind.
+pub(super) async fn names(tx: &TenantTx, kind: &'static str) -> Result<Vec<String>, StoreError> {
+    let select = Query::select()
+        .column("id")
+        .from(TABLE)
+        .cond_where(of_kind(kind))
+        .and_where(Expr::col("tenant_id").eq(tx.tenant().as_uuid()))
+        .take();
+    let rows = tx.connection().query_all(&select).await?;
+    rows.iter().map(|row| Ok(row.try_get("", "id")?)).collect()
+}
+
 /// Whose something is. What servers name is of one tenant.
 pub(super) async fn tenant_of(
     store: &Store,

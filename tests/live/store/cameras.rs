@@ -6,16 +6,18 @@ use std::time::Duration;
 use cabildo::cameras::Capture;
 use cabildo::cameras::engine::policy::{Denied, Step};
 use cabildo::cameras::repository::{
-    Camera, CameraRepository, CaptureFile, CaptureRepository, Filed, Inserted, Probe,
-    ProbeRepository, Publication, PublicationRepository, Put, SealedSource, SessionQuery, StepAt,
-    Stepped, StreamRecord, StreamRepository, StreamSession, StreamSessionRepository, StreamStarted,
+    BridgeKey, BridgeRepository as _, Camera, CameraRepository, CaptureFile, CaptureRepository,
+    Filed, Inserted, Probe, ProbeRepository, Publication, PublicationRepository, Put, SealedSource,
+    SessionQuery, StepAt, Stepped, StreamRecord, StreamRepository, StreamSession,
+    StreamSessionRepository, StreamStarted,
 };
 use cabildo::domain::camera::{
     CameraCodec, CameraHealth, CameraTransport, ProbeCause, StreamFault,
     StreamSessionStatus as Status, StreamStatus,
 };
 use cabildo::domain::id::{
-    CameraId, CameraSecretId, CaptureId, PublicationId, StreamId, StreamSessionId, TenantId,
+    CameraId, CameraSecretId, CaptureId, PublicationId, SessionId, StreamId, StreamSessionId,
+    TenantId,
 };
 use cabildo::domain::time::Timestamp;
 use cabildo::store::Store;
@@ -37,6 +39,7 @@ cases!(
     a_capture_is_opened_and_closed_once,
     open_captures_are_limited_and_the_longest_closed_ones_are_forgotten,
     a_camera_that_is_due_is_taken_once_and_its_probes_go_with_it,
+    a_removed_camera_is_to_be_in_no_room_any_more,
     of_publications_of_a_capture_the_newest_is_kept_and_old_ones_are_forgotten,
     of_starts_at_once_one_starts_and_limits_hold,
     a_stream_is_kept_by_one_and_stopped_once,
@@ -603,4 +606,23 @@ async fn of_publications_of_a_capture_the_newest_is_kept_and_old_ones_are_forgot
     assert_eq!(first.publication(tenant, one.id).await, Ok(None));
     assert!(due(7).await.is_empty());
     assert_eq!(first.capture_segments(tenant, &id, 9).await.expect("read").len(), 1);
+}
+
+async fn a_removed_camera_is_to_be_in_no_room_any_more(fixture: Fixture) {
+    let (store, tenant, other) = (fixture.store(), TenantId::generate(), TenantId::generate());
+    let bridge = |tenant, camera: &str| BridgeKey {
+        tenant,
+        session: SessionId::generate(),
+        camera: camera_id(camera),
+    };
+    let stay = [bridge(tenant, "hall-2"), bridge(tenant, "l"), bridge(other, "hall")];
+    let gone = [bridge(tenant, "hall"), bridge(tenant, "hall")];
+    for bridge in stay.iter().chain(&gone) {
+        store.put_bridge(bridge, later(1)).await.expect("noted");
+    }
+    store.put_camera(&camera(tenant, "hall", 1), None, MANY).await.expect("stored");
+    assert_eq!(store.remove_camera(tenant, &camera_id("hall"), later(2)).await, Ok(true));
+    let noted = store.unkept_bridges(later(9), MANY).await.expect("read");
+    assert!(stay.iter().all(|it| noted.contains(it)), "{noted:?}");
+    assert!(!gone.iter().any(|it| noted.contains(it)), "{noted:?}");
 }
