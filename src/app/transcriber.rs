@@ -17,7 +17,7 @@ use crate::domain::id::{SessionKey, TrackId};
 use crate::domain::participant::ParticipantKind;
 use crate::domain::recording::RecordingState;
 use crate::domain::session::Session;
-use crate::domain::transcript::Transcribed;
+use crate::domain::transcript::{Transcribed, TranscriptChunk};
 use crate::room::Rooms;
 use crate::room::ports::{RoomTrack, TrackListener, TranscriptionState};
 use crate::sessions::{NotTold, SessionObserver};
@@ -73,7 +73,11 @@ impl Transcription {
                     sink: Arc::new(texts.clone()),
                     clock: base.clock.clone(),
                 };
-                let options = TranscriberOptions { workers, patience: Patience::default() };
+                let options = TranscriberOptions {
+                    workers,
+                    patience: Patience::default(),
+                    so_far: config.so_far,
+                };
                 let started = Transcriber::start(parts, options);
                 Some(started.context("transcription")?)
             }
@@ -245,6 +249,12 @@ impl Sink for Texts {
         if let Err(error) = rooms.transcribed(key, said).await {
             // A session may end while its last words are recognised.
             tracing::debug!(session = %key.session, %error, "a text was not taken by its room");
+        }
+    }
+
+    fn so_far(&self, key: SessionKey, chunk: TranscriptChunk) {
+        if let Some(rooms) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            rooms.spoken_so_far(key, chunk);
         }
     }
 }

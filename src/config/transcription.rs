@@ -40,6 +40,8 @@ pub struct TranscriptionConfig {
     pub model: Option<PathBuf>,
     /// Pieces of speech recognised at the same time; decided at start when absent.
     pub workers: Option<u32>,
+    /// Whether words are shown while whoever has the floor speaks, before their text is final.
+    pub so_far: bool,
     /// The remote engine.
     pub remote: Option<RemoteSpeechConfig>,
 }
@@ -67,7 +69,9 @@ pub(super) fn read(reader: &mut Reader) -> TranscriptionConfig {
     if engine == EngineConfig::OpenAi && remote.is_none() {
         reader.problem("transcription.openai.url", "must be given for the engine openai");
     }
-    TranscriptionConfig { engine, model, workers: (workers > 0).then_some(workers), remote }
+    let so_far = reader.parsed("transcription.so_far", "true or false").unwrap_or(true);
+    let workers = (workers > 0).then_some(workers);
+    TranscriptionConfig { engine, model, workers, so_far, remote }
 }
 
 fn read_remote(reader: &mut Reader) -> Option<RemoteSpeechConfig> {

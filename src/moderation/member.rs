@@ -17,6 +17,7 @@ use crate::moderation::resume_token::ResumeSecret;
 use crate::moderation::wire::{Reference, SectionTrack, ServerMessage, TransportName};
 use crate::room::action::{Action, Made};
 use crate::room::error::RoomError;
+use crate::room::event::TranscriptChunkView;
 use crate::room::{Acted, MemberHandle, Outbound, Request};
 use crate::sfu::TransportSide;
 
@@ -251,7 +252,7 @@ impl Member {
         Ok(ServerMessage::TokenRenewed { expires_at: expires_at.to_string(), resume_token })
     }
 
-    /// The message for what has no `seq`: messages of the media plane and signed heads; `None` for
+    /// The message for what has no `seq`: messages of the media plane, signed heads and text so far; `None` for
     /// anything else.
     pub(super) fn unnumbered_message(outbound: Outbound) -> Option<ServerMessage> {
         let side = |side| match side {
@@ -284,6 +285,9 @@ impl Member {
                 root: head.root.clone(),
                 cose: head.cose.clone(),
             },
+            Outbound::SpokenSoFar(chunk) => {
+                ServerMessage::TranscriptChunk(TranscriptChunkView::clone(&chunk))
+            }
             Outbound::Told(_) | Outbound::Goodbye(_) | Outbound::Replaced | Outbound::Closing => {
                 return None;
             }

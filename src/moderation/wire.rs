@@ -7,7 +7,8 @@ use utoipa::ToSchema;
 
 use crate::room::Listed;
 use crate::room::event::{
-    FloorView, ParticipantView, QuorumState, RecordingView, TrackView, TranscriptionView,
+    FloorView, ParticipantView, QuorumState, RecordingView, TrackView, TranscriptChunkView,
+    TranscriptionView,
 };
 
 /// A message of a client. Every message may have an `id` (a string of 1 to 64 characters or an
@@ -458,6 +459,10 @@ pub enum ServerMessage {
         /// offers or subscribes again.
         state: String,
     },
+    /// The text so far of what whoever has the floor is saying: it has no `seq` and no `at`, and
+    /// `final` is false. The next chunk or gap of this `from` replaces it, and so does a later
+    /// `from` of the same participant. It may be left out for a client that reads slowly.
+    TranscriptChunk(TranscriptChunkView),
     /// A head of the session's log was signed. Keep it: it proves what the log contained at that
     /// time, whatever happens to the server. Heads may be left out for a client that reads slowly.
     EvidenceHead {

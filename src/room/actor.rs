@@ -195,6 +195,7 @@ impl RoomActor {
             Input::Transcribed { said, reply } => {
                 answer(reply, self.handle_transcribed(said).await);
             }
+            Input::SpokenSoFar(chunk) => self.handle_so_far(&chunk),
             Input::Correct { by, of, text, reply } => {
                 answer(reply, self.handle_correction(by, of, text).await);
             }

@@ -12,11 +12,11 @@ use crate::domain::id::{AssemblyId, ConnectionId, SessionId, TrackId, UserId};
 use crate::domain::media::{Codec, TrackSource};
 use crate::domain::participant::{ParticipantKind, Principal};
 use crate::domain::time::Timestamp;
-use crate::domain::transcript::Transcribed;
+use crate::domain::transcript::{Transcribed, TranscriptChunk};
 use crate::room::action::{Action, AttendanceAction, Made, Vote};
 use crate::room::engine::{Attendee, ConnectionKind, Goodbye, ProofCheck, ResumeHash, RoomView};
 use crate::room::error::RoomError;
-use crate::room::event::TranscriptionView;
+use crate::room::event::{TranscriptChunkView, TranscriptionView};
 use crate::room::ports::{EvidenceHead, LossReason};
 use crate::sfu::plane::Demand;
 use crate::sfu::{Feed, FeedSpec, PublishAnswer, TransportSide};
@@ -49,6 +49,9 @@ pub enum Outbound {
     TransportLost(TransportSide),
     /// A head of the session's log was signed.
     EvidenceHead(Arc<EvidenceHead>),
+    /// The text so far of what whoever has the floor is saying. It is no event: it is stored
+    /// nowhere, and the next one or the event replaces it.
+    SpokenSoFar(Arc<TranscriptChunkView>),
     /// The connection ends; nothing follows.
     Goodbye(Goodbye),
     /// A newer socket has resumed the connection; nothing follows.
@@ -247,6 +250,7 @@ pub(super) enum Input {
     Attend { action: AttendanceAction, reply: Reply<()> },
     Vote { vote: Vote, arrival: Arrival, reply: Reply<()> },
     Transcribed { said: Transcribed, reply: Reply<()> },
+    SpokenSoFar(TranscriptChunk),
     Correct { by: UserId, of: u64, text: String, reply: Reply<u64> },
     Attendee { user: UserId, reply: Reply<Attendee> },
     CheckProof { user: UserId, proof: Proof, reply: Reply<ProofCheck> },

@@ -12,6 +12,7 @@ use crate::domain::participant::{ParticipantKind, Principal};
 use crate::domain::role::{Role, Roles};
 use crate::domain::session::{Session, SessionStatus};
 use crate::domain::time::Timestamp;
+use crate::domain::transcript::TranscriptChunk;
 use crate::room::actor::{RoomActor, RoomParts};
 use crate::room::attending::take_list;
 use crate::room::engine::{ConnectionKind, Recorder, ResumeHash, RoomEngine, attendance_of};
@@ -227,6 +228,17 @@ impl Rooms {
         if let Some(room) = self.open.find(session) {
             // A room whose queue is full misses this head and gets the next one.
             let _missed = room.handle.inputs.try_send(Input::EvidenceHead(Arc::new(head)));
+        }
+    }
+
+    /// The text so far of what is being said in a room, which is shown while it is open here,
+    /// whoever says it has the floor, and the room is not busy. Never waits.
+    pub fn spoken_so_far(&self, key: SessionKey, chunk: TranscriptChunk) {
+        let Some(room) = self.open.find(key.session) else { return };
+        let inputs = &room.handle.inputs;
+        if inputs.capacity() * 2 >= inputs.max_capacity() {
+            // The next text has this one in it.
+            let _missed = inputs.try_send(Input::SpokenSoFar(chunk));
         }
     }
 

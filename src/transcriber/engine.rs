@@ -309,6 +309,15 @@ impl Engine {
         }
     }
 
+    /// What is being said on one of these tracks, as a piece that will be longer: on that on which
+    /// most was said since this was asked of it. `None` when little was said on any, and in pauses,
+    /// which may end a piece.
+    pub fn so_far(&mut self, tracks: &[TrackId]) -> Option<Piece> {
+        let grown = |id: &TrackId| Some((self.tracks.get(id)?.grown()?, *id));
+        let (_, most) = tracks.iter().filter_map(grown).max()?;
+        self.tracks.get_mut(&most)?.so_far()
+    }
+
     /// The next output.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.effects.outputs.pop_front()

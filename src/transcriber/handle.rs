@@ -65,8 +65,8 @@ impl Transcriber {
         options: TranscriberOptions,
     ) -> Result<Self, TranscriberError> {
         let TranscriberParts { taps, engine, sink: texts, clock } = parts;
-        let pool = Pool::start(engine, &texts, clock.clone(), options.workers)
-            .map_err(TranscriberError::Start)?;
+        let pool =
+            Pool::start(engine, &texts, clock.clone(), options).map_err(TranscriberError::Start)?;
         let (inputs, receiver) = sync_channel(BATCHES_MAX + COMMANDS_MAX);
         let (waiting, seen) = (Arc::<AtomicUsize>::default(), Arc::<Seen>::default());
         let thread =
@@ -217,6 +217,7 @@ impl Transcriber {
             pieces: counters.pieces.load(Ordering::Relaxed),
             wordless: counters.wordless.load(Ordering::Relaxed),
             chunks: counters.chunks.load(Ordering::Relaxed),
+            so_far: counters.so_far.load(Ordering::Relaxed),
             gaps: counters.gaps.load(Ordering::Relaxed),
             shed: counters.shed.load(Ordering::Relaxed),
         }

@@ -9,6 +9,7 @@ use crate::transcriber::{Transcriber, TranscriberStats};
 const GAPS: &str = "cabildo_transcript_gaps_total";
 const SHED: &str = "cabildo_transcriber_shed_total";
 const WORDLESS: &str = "cabildo_transcriber_wordless_total";
+const SO_FAR: &str = "cabildo_transcriber_so_far_total";
 const PIECES: &str = "cabildo_transcriber_pieces_total";
 const WAITING: &str = "cabildo_transcriber_pieces_waiting";
 const BATCHES_WAITING: &str = "cabildo_transcriber_batches_waiting";
@@ -29,6 +30,7 @@ pub fn describe_metrics() {
         "Pieces of speech let go since they could not be recognised in time."
     );
     metrics::describe_counter!(WORDLESS, "Pieces of sound in which nothing was understood.");
+    metrics::describe_counter!(SO_FAR, "Texts of what was still being said.");
     metrics::describe_counter!(PIECES, "Pieces of speech found.");
     metrics::describe_gauge!(WAITING, "Pieces of speech that wait for a worker.");
     metrics::describe_gauge!(BATCHES_WAITING, "Batches of packets that wait for the transcriber.");
@@ -74,6 +76,7 @@ impl Transcriber {
             pieces,
             wordless,
             chunks: _,
+            so_far,
             gaps: _,
             shed,
         } = self.stats();
@@ -86,6 +89,7 @@ impl Transcriber {
         metrics::counter!(MALFORMED).absolute(malformed);
         metrics::counter!(PACKETS_LOST).absolute(packets_lost);
         metrics::counter!(DISTRUSTED).absolute(levels_distrusted);
+        metrics::counter!(SO_FAR).absolute(so_far);
         metrics::counter!(PIECES).absolute(pieces);
         metrics::counter!(WORDLESS).absolute(wordless);
         metrics::counter!(SHED).absolute(shed);

@@ -1,9 +1,10 @@
 //! The workers: threads of lower priority, each with a recogniser, that take the most important
 //! piece of speech from the queue, and hand on what they understood.
 
+mod so_far;
+
 use std::collections::BTreeMap;
 use std::io;
-use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -18,7 +19,7 @@ use crate::domain::transcript::{GapCause, Transcribed, TranscriptChunk, Transcri
 use crate::transcriber::engine::queue::Queue;
 use crate::transcriber::engine::{Piece, SAMPLE_RATE_HZ, TRACKS_MAX, Unheard};
 use crate::transcriber::metrics;
-use crate::transcriber::ports::Sink;
+use crate::transcriber::ports::{Sink, TranscriberOptions};
 use crate::transcriber::speech::{Heard, Recogniser, Speech, SpeechEngine, SpeechError};
 
 /// Tasks that hand texts to the sink. A session always has the same one, so its texts stay in
@@ -39,6 +40,8 @@ const LANGUAGE_SAMPLES_MIN: usize = 3 * SAMPLE_RATE_HZ as usize;
 enum Laned {
     /// What was said, and where.
     Said(SessionKey, Transcribed),
+    /// What somebody is still saying.
+    SoFar(SessionKey, TranscriptChunk),
     /// Somebody waits until everything before this was handed on.
     Reached(oneshot::Sender<()>),
     /// Nothing follows.
@@ -50,6 +53,7 @@ pub(super) struct PoolCounters {
     pub(super) pieces: AtomicU64,
     pub(super) wordless: AtomicU64,
     pub(super) chunks: AtomicU64,
+    pub(super) so_far: AtomicU64,
     pub(super) gaps: AtomicU64,
     pub(super) shed: AtomicU64,
 }
@@ -64,6 +68,10 @@ struct State {
     in_hand: BTreeMap<TrackId, (SessionKey, TranscriptGap)>,
     /// Pieces of each session that have neither become text nor a gap.
     unfinished: BTreeMap<SessionKey, usize>,
+    /// Workers that have nothing to do.
+    idle: usize,
+    /// What somebody is still saying, on its way to text.
+    so_far: so_far::State,
     /// Who waits until a session has none.
     finishing: Vec<(SessionKey, oneshot::Sender<()>)>,
     stopping: bool,
@@ -72,6 +80,7 @@ struct State {
 struct Shared {
     state: Mutex<State>,
     wake: Condvar,
+    wake_so_far: Condvar,
     lanes: Vec<mpsc::Sender<Laned>>,
     engine: Arc<dyn SpeechEngine>,
     clock: Clock,
@@ -92,32 +101,34 @@ impl Pool {
         engine: Arc<dyn SpeechEngine>,
         sink: &Arc<dyn Sink>,
         clock: Clock,
-        workers: NonZeroUsize,
+        options: TranscriberOptions,
     ) -> io::Result<Self> {
         let (lanes, tasks) = (0..LANES).map(|_| lane(Arc::clone(sink))).unzip();
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             wake: Condvar::new(),
+            wake_so_far: Condvar::new(),
             lanes,
             engine,
             clock,
             counters: PoolCounters::default(),
         });
         let pool = Self { shared, threads: Arc::default(), tasks: Arc::new(Mutex::new(tasks)) };
-        for number in 0..workers.get() {
-            let shared = Arc::clone(&pool.shared);
-            let started = std::thread::Builder::new()
-                .name(format!("speech-{number}"))
-                .spawn(move || Worker { shared, recogniser: None }.run());
-            match started {
-                Ok(handle) => pool.keep(handle),
-                Err(error) => {
-                    pool.stop();
-                    return Err(error);
-                }
-            }
+        for number in 0..options.workers.get() {
+            pool.spawn(format!("speech-{number}"), Worker::run)?;
+        }
+        if options.so_far && pool.shared.engine.is_free_of_charge() {
+            pool.spawn("speech-so-far".to_owned(), Worker::run_so_far)?;
+            pool.shared.state().so_far = so_far::State::Free;
         }
         Ok(pool)
+    }
+
+    fn spawn(&self, name: String, run: impl FnOnce(Worker) + Send + 'static) -> io::Result<()> {
+        let worker = Worker { shared: Arc::clone(&self.shared), recogniser: None };
+        let started = std::thread::Builder::new().name(name).spawn(move || run(worker));
+        self.keep(started.inspect_err(|_| self.stop())?);
+        Ok(())
     }
 
     /// Takes a piece of speech.
@@ -125,6 +136,7 @@ impl Pool {
         self.shared.counters.pieces.fetch_add(1, Ordering::Relaxed);
         let let_go = {
             let mut state = self.shared.state();
+            state.so_far.give_up(piece.track);
             *state.unfinished.entry(piece.key).or_default() += 1;
             if state.stopping { Some(piece) } else { state.queue.push(piece) }
         };
@@ -191,6 +203,7 @@ impl Pool {
             state.queue.take_of(|_| true)
         };
         self.shared.wake.notify_all();
+        self.shared.wake_so_far.notify_all();
         for piece in rest {
             self.shared.shed(&piece);
         }
@@ -291,6 +304,7 @@ fn lane(sink: Arc<dyn Sink>) -> (mpsc::Sender<Laned>, tokio::task::JoinHandle<()
         while let Some(next) = laned.recv().await {
             match next {
                 Laned::Said(key, said) => sink.transcribed(key, said).await,
+                Laned::SoFar(key, chunk) => sink.so_far(key, chunk),
                 // Whoever asked may have stopped waiting.
                 Laned::Reached(waiting) => drop(waiting.send(())),
                 Laned::End => return,
@@ -329,7 +343,9 @@ impl Shared {
                 state.in_hand.insert(piece.track, (piece.key, gap));
                 return Some(piece);
             }
+            state.idle += 1;
             state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.idle -= 1;
         }
     }
 
@@ -412,6 +428,21 @@ impl Shared {
     }
 }
 
+fn chunk_of(piece: &Piece, heard: Heard) -> TranscriptChunk {
+    let Heard { text, confidence, language, engine } = heard;
+    TranscriptChunk {
+        user: piece.user.clone(),
+        track: piece.track,
+        text,
+        confidence,
+        from: piece.from,
+        to: piece.to,
+        is_final: true,
+        engine,
+        language,
+    }
+}
+
 fn gap_of(piece: &Piece, cause: GapCause) -> TranscriptGap {
     let Piece { user, track, from, to, .. } = piece;
     TranscriptGap { user: user.clone(), track: *track, from: *from, to: *to, cause }
@@ -486,18 +517,7 @@ impl Worker {
             return;
         }
         shared.pin_language(piece, &heard);
-        let Heard { text, confidence, language, engine } = heard;
-        let chunk = TranscriptChunk {
-            user: piece.user.clone(),
-            track: piece.track,
-            text,
-            confidence,
-            from: piece.from,
-            to: piece.to,
-            is_final: true,
-            engine,
-            language,
-        };
+        let chunk = chunk_of(piece, heard);
         shared.counters.chunks.fetch_add(1, Ordering::Relaxed);
         shared.hand_on(piece.key, Transcribed::Chunk(chunk));
     }

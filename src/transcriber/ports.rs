@@ -9,7 +9,7 @@ use async_trait::async_trait;
 
 use crate::clock::Clock;
 use crate::domain::id::{SessionKey, TrackId};
-use crate::domain::transcript::Transcribed;
+use crate::domain::transcript::{Transcribed, TranscriptChunk};
 use crate::sfu::tap::TapSink;
 use crate::sfu::{Sfu, SfuError};
 use crate::transcriber::speech::SpeechEngine;
@@ -40,6 +40,10 @@ impl SoundTaps for Sfu {
 pub trait Sink: Send + Sync {
     /// Something was said. Others of the same session wait until this returns.
     async fn transcribed(&self, key: SessionKey, said: Transcribed);
+
+    /// The text so far of something that is still being said; the next one of the same beginning
+    /// replaces it. It may be dropped, and must not wait.
+    fn so_far(&self, key: SessionKey, chunk: TranscriptChunk);
 }
 
 /// What a transcriber is made of.
@@ -61,6 +65,9 @@ pub struct TranscriberOptions {
     pub workers: NonZeroUsize,
     /// How long what was said last is waited for.
     pub patience: Patience,
+    /// Whether text is made of what whoever has the floor is still saying, while there is room and
+    /// the engine is free of charge.
+    pub so_far: bool,
 }
 
 /// How long what was said last is waited for. What has no text by then is told as a gap.
@@ -122,6 +129,8 @@ pub struct TranscriberStats {
     pub wordless: u64,
     /// Texts.
     pub chunks: u64,
+    /// Texts of what was still being said.
+    pub so_far: u64,
     /// Gaps.
     pub gaps: u64,
     /// Pieces that were let go because they could not be recognised in time.

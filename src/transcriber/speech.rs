@@ -62,6 +62,12 @@ pub trait SpeechEngine: Send + Sync + fmt::Debug {
     fn problem(&self) -> Option<String> {
         None
     }
+
+    /// Whether it may be asked for the text of what somebody is still saying, again and again:
+    /// that costs time of this machine and no money.
+    fn is_free_of_charge(&self) -> bool {
+        false
+    }
 }
 
 /// Recognises one piece of speech after the other, on the thread of its worker.

@@ -150,6 +150,10 @@ impl Thread {
         self.drain();
         self.tell_closed();
         self.pool.shed_late();
+        let piece = self.engine.so_far(&self.pool.wanted_so_far());
+        if let Some(piece) = piece {
+            self.pool.offer_so_far(piece);
+        }
         let Counts { packets, decoded, concealed, late: _, malformed, lost, levels_distrusted } =
             self.engine.counts();
         let seen = &self.seen;

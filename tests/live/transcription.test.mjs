@@ -48,9 +48,13 @@ async function open(stage) {
   });
 }
 
-/** All texts of somebody that a page was told. */
+/** All texts that a page was told, of which each is final or not. */
+const chunks = async (page, isFinal) =>
+  (await messages(page, 'transcript_chunk')).filter(({ final }) => final === isFinal);
+
+/** All texts of somebody that a page was told, that stay. */
 const textsOf = async (page, user) =>
-  (await messages(page, 'transcript_chunk')).filter(({ participant }) => participant === user);
+  (await chunks(page, true)).filter(({ participant }) => participant === user);
 
 /**
  * Waits until a page was told what is said in `file` as the words of `user`, `times` more; answers
@@ -145,6 +149,10 @@ story('Live transcription', open, {
     const text = await reads(ben, 'ana', ANA);
     assert.equal(text.turn, turn.turn_id);
     assert.equal(text.language, 'es');
+    // What she was still saying was shown to nobody under another name, in no other turn.
+    for (const one of await chunks(ben, false)) {
+      assert.deepEqual([one.participant, one.turn, one.seq], ['ana', turn.turn_id, undefined]);
+    }
     assert.ok(text.confidence > 0.5, `${text.confidence}`);
     await shows(ben, 'ana', ANA);
     await screenshot(ben, 'captions');
@@ -177,9 +185,8 @@ story('Live transcription', open, {
 
   'a correction that was begun stays while another one is made': async ({ pages }) => {
     const { ben, chair } = pages;
-    const [first, second] = (await messages(chair, 'transcript_chunk')).slice(-2);
-    const piece = ({ seq }) =>
-      chair.locator(`[data-testid="transcript-piece"][data-seq="${seq}"]`);
+    const [first, second] = (await chunks(chair, true)).slice(-2);
+    const piece = ({ seq }) => chair.locator(`[data-testid="transcript-piece"][data-seq="${seq}"]`);
     const input = (of) => piece(of).getByTestId('correction-input');
     for (const [of, words] of [
       [first, 'primera corrección'],
@@ -233,7 +240,7 @@ story('Live transcription', open, {
 
   'the transcript of the session has what was shown': async (stage) => {
     const { server, session, pages } = stage;
-    const shown = await messages(pages.ben, 'transcript_chunk');
+    const shown = await chunks(pages.ben, true);
     const ended = await asGovernance(server, 'POST', `/api/v1/sessions/${session.id}/end`);
     assert.equal(ended.status, 200, JSON.stringify(ended.body));
     for (const page of Object.values(pages)) await page.context().close();

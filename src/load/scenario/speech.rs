@@ -283,7 +283,7 @@ async fn note_texts(mut listener: Participant, notes: Arc<Notes>, clocks: Clocks
     while let Some(event) = listener.next_event().await {
         let came_us = clocks.unix_us(Instant::now());
         let gap = match event["type"].as_str() {
-            Some("transcript_chunk") => None,
+            Some("transcript_chunk") if event["final"] == true => None,
             Some("transcript_gap") => Some(event["cause"].as_str().unwrap_or_default().to_owned()),
             _ => continue,
         };

@@ -120,13 +120,18 @@ impl RoomActor {
         log.connection_lost(self.parts.key, lost);
     }
 
-    /// Tells everybody of a signed head, unless a larger one was told. Nobody is
-    /// let go for reading heads slowly: whoever has more than half of their
-    /// queue unread is not given this one.
+    /// Tells everybody of a signed head, unless a larger one was told.
     pub(super) fn handle_evidence_head(&mut self, head: Arc<EvidenceHead>) {
         if self.head.as_ref().is_some_and(|newest| newest.tree_size >= head.tree_size) {
             return;
         }
+        self.offer_ready(&Outbound::EvidenceHead(head.clone()));
+        self.head = Some(head);
+    }
+
+    /// Puts something that the next of its kind replaces into every queue. Nobody is let go for
+    /// reading it slowly: whoever has more than half of their queue unread is not given it.
+    pub(super) fn offer_ready(&mut self, outbound: &Outbound) {
         let is_keeping_up = |sink: &Sink| sink.capacity() * 2 >= sink.max_capacity();
         let ready: Vec<ConnectionId> = self
             .sinks
@@ -135,8 +140,7 @@ impl RoomActor {
             .map(|(connection, _)| *connection)
             .collect();
         for connection in ready {
-            self.offer(connection, Outbound::EvidenceHead(head.clone()));
+            self.offer(connection, outbound.clone());
         }
-        self.head = Some(head);
     }
 }

@@ -1,10 +1,13 @@
 //! Speech that has become text, and corrections of it.
 
+use std::sync::Arc;
+
 use crate::domain::id::UserId;
 use crate::domain::time::Timestamp;
-use crate::domain::transcript::Transcribed;
+use crate::domain::transcript::{Transcribed, TranscriptChunk};
 use crate::room::actor::{RoomActor, RoomParts};
 use crate::room::error::RoomError;
+use crate::room::member::Outbound;
 use crate::room::metrics;
 
 /// The `type` of the events that can be corrected.
@@ -21,6 +24,14 @@ impl RoomActor {
             self.count_chunk(until);
         }
         Ok(())
+    }
+
+    /// Shows members what whoever has the floor is saying. It is told at once and stored nowhere.
+    pub(super) fn handle_so_far(&mut self, chunk: &TranscriptChunk) {
+        let now = self.parts.clock.now();
+        if let Some(view) = self.engine.spoken_so_far(chunk, now) {
+            self.offer_ready(&Outbound::SpokenSoFar(Arc::new(view)));
+        }
     }
 
     fn count_chunk(&self, spoken_until: Timestamp) {

@@ -194,17 +194,33 @@ impl RoomEngine {
             self.budget.speak(&chunk.user, 0, now)?;
             return Ok(gap_event(whose, span, GapCause::Overload));
         }
-        Ok(Event::TranscriptChunk(TranscriptChunkView {
-            participant: whose.participant.as_str().to_owned(),
-            turn: whose.turn.map(|turn| turn.to_string()),
-            text,
-            confidence: shown_confidence(chunk.confidence),
-            from: span.from.to_string(),
-            to: span.to.to_string(),
-            r#final: true,
-            engine: shown_engine(&chunk.engine),
-            language: shown_language(&chunk.language),
-        }))
+        Ok(Event::TranscriptChunk(chunk_view(chunk, whose, span, text)))
+    }
+
+    /// The text so far of what is being said, as members are shown it. `None` unless whoever says
+    /// it is heard now and has the turn that runs, and the text of the whole is not told yet.
+    #[must_use]
+    pub fn spoken_so_far(
+        &self,
+        chunk: &TranscriptChunk,
+        now: Timestamp,
+    ) -> Option<TranscriptChunkView> {
+        if !self.info.transcription.enabled || chunk.is_final {
+            return None;
+        }
+        let span = checked_span((chunk.from, chunk.to), now).ok()?;
+        // Whoever was muted meanwhile and is heard again has not said this since.
+        let since = self.index.connections_of(&chunk.user).into_iter().filter_map(|connection| {
+            self.voices.open.get(&connection).filter(|since| **since <= span.to)
+        });
+        let whose = self.attribute(&chunk.user, span).filter(|_| since.count() > 0)?;
+        let running = self.voices.turns.back().filter(|turn| turn.to.is_none())?;
+        let is_told = self.voices.taken.contains(&(chunk.track, span.from));
+        if whose.turn != Some(running.turn) || is_told {
+            return None;
+        }
+        let text = ShownText::Speech.cleaned(&chunk.text)?;
+        Some(chunk_view(chunk, &whose, span, text))
     }
 
     /// A moderator who need not be in the room corrects a text. Yields the `seq` of the correction.
@@ -345,6 +361,25 @@ impl RoomEngine {
             from: now,
             to: None,
         });
+    }
+}
+
+fn chunk_view(
+    chunk: &TranscriptChunk,
+    whose: &Attribution,
+    span: Span,
+    text: String,
+) -> TranscriptChunkView {
+    TranscriptChunkView {
+        participant: whose.participant.as_str().to_owned(),
+        turn: whose.turn.map(|turn| turn.to_string()),
+        text,
+        confidence: shown_confidence(chunk.confidence),
+        from: span.from.to_string(),
+        to: span.to.to_string(),
+        r#final: chunk.is_final,
+        engine: shown_engine(&chunk.engine),
+        language: shown_language(&chunk.language),
     }
 }
 

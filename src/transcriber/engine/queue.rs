@@ -121,6 +121,18 @@ impl Queue {
         self.waiting.extract_if(.., |_, piece| is_wanted(&piece.key)).map(|(_, it)| it).collect()
     }
 
+    /// The tracks that have the floor of their sessions.
+    #[must_use]
+    pub fn floors(&self) -> Vec<TrackId> {
+        self.speakers.values().filter_map(|speakers| speakers.floor).collect()
+    }
+
+    /// Whether a piece of this track is being recognised.
+    #[must_use]
+    pub fn is_busy(&self, track: TrackId) -> bool {
+        self.busy.contains(&track)
+    }
+
     /// Pieces that wait.
     #[must_use]
     pub fn len(&self) -> usize {

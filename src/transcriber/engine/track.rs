@@ -48,6 +48,10 @@ enum Levels {
     Distrusted,
 }
 
+/// Speech that must have come since its text so far was made last, in samples: a second. Raising it
+/// shows words later while somebody speaks; lowering it spends more on text that does not stay.
+const GROWN_MIN: usize = 16_000;
+
 /// The state of a track.
 pub(super) struct Track {
     key: SessionKey,
@@ -75,6 +79,9 @@ pub(super) struct Track {
     malformed: u32,
     /// Until when the track is left alone.
     deaf_until_us: u64,
+    /// How much of the piece that is spoken there was when its text so far was made last, in
+    /// samples.
+    shown: usize,
 }
 
 impl Track {
@@ -99,6 +106,7 @@ impl Track {
             quiet: 0,
             malformed: 0,
             deaf_until_us: 0,
+            shown: 0,
         })
     }
 
@@ -113,6 +121,22 @@ impl Track {
     /// Whether something is to be done when time passes.
     pub(super) fn is_pending(&self) -> bool {
         self.voice.is_speaking() || self.order.is_holding() || self.gaps.is_open()
+    }
+
+    /// By how many samples the piece that is spoken has grown since its text so far was made last;
+    /// `None` when that is little.
+    pub(super) fn grown(&self) -> Option<usize> {
+        let now = self.voice.growing()?;
+        // A piece that was too short to be given out was followed by another one.
+        let grown = now.checked_sub(self.shown).unwrap_or(now);
+        (grown >= GROWN_MIN).then_some(grown)
+    }
+
+    /// The piece that is spoken, as far as it goes.
+    pub(super) fn so_far(&mut self) -> Option<Piece> {
+        let spoken = self.voice.so_far()?;
+        self.shown = self.voice.growing().unwrap_or(0);
+        Some(self.piece_of(spoken))
     }
 
     /// Packets come from another source.
@@ -371,17 +395,22 @@ impl Track {
     }
 
     fn give_spoken(&mut self, effects: &mut Effects) {
-        while let Some(Spoken { samples, from_us, to_us }) = self.voice.poll() {
-            effects.give(Output::Piece(Piece {
-                key: self.key,
-                user: self.room.user.clone(),
-                track: self.room.track,
-                language: self.expected.language.clone(),
-                words: self.expected.words.clone(),
-                samples,
-                from: moment(from_us),
-                to: moment(to_us),
-            }));
+        while let Some(spoken) = self.voice.poll() {
+            self.shown = 0;
+            effects.give(Output::Piece(self.piece_of(spoken)));
+        }
+    }
+
+    fn piece_of(&self, Spoken { samples, from_us, to_us }: Spoken) -> Piece {
+        Piece {
+            key: self.key,
+            user: self.room.user.clone(),
+            track: self.room.track,
+            language: self.expected.language.clone(),
+            words: self.expected.words.clone(),
+            samples,
+            from: moment(from_us),
+            to: moment(to_us),
         }
     }
 

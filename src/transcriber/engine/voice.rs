@@ -133,6 +133,23 @@ impl Voice {
         self.spoken.pop_front()
     }
 
+    /// Samples of the piece that somebody is at, from its first speech to the latest. `None` while
+    /// there is none, and in a pause, which may end it.
+    pub(super) fn growing(&self) -> Option<usize> {
+        let speech = self.speech.as_ref().filter(|speech| !speech.pauses)?;
+        speech.end.checked_sub(speech.onset)
+    }
+
+    /// What was said so far of the piece that somebody is at.
+    pub(super) fn so_far(&self) -> Option<Spoken> {
+        let speech = self.speech.as_ref()?;
+        Some(Spoken {
+            from_us: speech.start_us + us_of(speech.onset),
+            to_us: speech.start_us + us_of(speech.end),
+            samples: speech.samples.clone(),
+        })
+    }
+
     /// Whether somebody speaks.
     pub(super) const fn is_speaking(&self) -> bool {
         self.speech.is_some()

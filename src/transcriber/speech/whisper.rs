@@ -88,6 +88,10 @@ impl SpeechEngine for Whisper {
         self.name.clone()
     }
 
+    fn is_free_of_charge(&self) -> bool {
+        true
+    }
+
     fn recogniser(&self) -> Result<Box<dyn Recogniser>, SpeechError> {
         let state = self
             .context

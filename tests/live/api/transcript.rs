@@ -174,6 +174,51 @@ async fn what_was_said_is_told_in_the_room_and_read_from_the_log_in_every_form()
 }
 
 #[tokio::test]
+async fn words_so_far_are_shown_and_kept_nowhere() {
+    let server = Server::start().await;
+    let session = transcribed(&server).await;
+    let ana = Person::named(&server, "ana", "participant").await;
+    let chair = Person::named(&server, "chair", "moderator").await;
+    let (mut channel, _) = Channel::enter(&server, &session, &ana).await;
+    let (mut moderator, _) = Channel::enter(&server, &session, &chair).await;
+    channel.done(json!({"type": "request_speech", "kind": "normal"})).await;
+    let request = moderator.hear_type("speech_request_received").await["request_id"].clone();
+    moderator.done(json!({"type": "approve_speech", "request_id": request})).await;
+    moderator.done(json!({"type": "start_turn"})).await;
+    let begun = now();
+    let so_far = |text: &str| TranscriptChunk {
+        user: "ana".parse().expect("a user"),
+        track: TrackId::generate(),
+        text: text.to_owned(),
+        confidence: 0.875,
+        from: begun,
+        to: begun,
+        is_final: false,
+        engine: "whisper".to_owned(),
+        language: "es".to_owned(),
+    };
+    let key = SessionKey::new(server.tenant, session.parse().expect("an id"));
+    server.app.rooms().spoken_so_far(key, so_far("buenas"));
+    let shown = moderator.hear_type("transcript_chunk").await;
+    let turn = channel.hear_type("turn_started").await["turn_id"].clone();
+    assert_eq!(shown["text"], "buenas");
+    assert_eq!((&shown["participant"], &shown["turn"]), (&json!("ana"), &turn));
+    assert_eq!((&shown["final"], &shown["seq"]), (&json!(false), &Value::Null));
+    assert_eq!(shown["at"], Value::Null, "it is no event");
+    moderator.done(json!({"type": "mute_user", "user_id": "ana"})).await;
+    server.app.rooms().spoken_so_far(key, so_far("buenas tardes"));
+    // Another room, and one that is not open, show nothing of it.
+    let other = SessionKey::new(server.tenant, SessionId::generate());
+    server.app.rooms().spoken_so_far(other, so_far("buenas tardes"));
+    moderator.done(json!({"type": "unmute_user", "user_id": "ana"})).await;
+    say(&server, &session, "ana", "Buenas noches.").await;
+    let told = moderator.hear_type("transcript_chunk").await;
+    assert_eq!((&told["text"], &told["final"]), (&json!("Buenas noches."), &json!(true)));
+    assert_eq!(texts(&until(&server, &chair, &session, 1).await), ["Buenas noches."]);
+    server.app.stop().await;
+}
+
+#[tokio::test]
 async fn a_transcript_is_read_by_those_who_took_part_and_by_moderators_and_auditors() {
     let server = Server::start().await;
     let session = transcribed(&server).await;

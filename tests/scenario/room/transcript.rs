@@ -285,6 +285,61 @@ fn text_of_whoever_has_left_is_still_theirs() {
 }
 
 #[test]
+fn words_so_far_are_shown_only_of_whoever_is_heard_in_their_turn() {
+    let mut hall = Hall::transcribed(ModerationMode::Moderated);
+    let chair = hall.enter("chair", Role::Moderator);
+    let ana = hall.enter("ana", Role::Participant);
+    hall.enter("hall-1", Role::Hall);
+    let shown = |hall: &Hall, by: &str, from: Timestamp| {
+        let so_far = TranscriptChunk {
+            is_final: false,
+            ..chunk(by, "hasta \u{202e}aquí", (from, hall.now))
+        };
+        hall.engine.spoken_so_far(&so_far, hall.now)
+    };
+    hall.pass(3 * SECOND);
+    assert_eq!(shown(&hall, "chair", hall.now.before(SECOND)), None, "a chair without a turn");
+    assert_eq!(shown(&hall, "ana", hall.now.before(SECOND)), None, "without the floor");
+    let turn = hall.give_turn(chair, ana);
+    let begun = hall.now;
+    hall.pass(3 * SECOND);
+    let before = hall.engine.seq();
+    let view = shown(&hall, "ana", begun).expect("she has the floor");
+    assert_eq!(whose(&view), ("ana", Some(turn.as_str())));
+    assert_eq!((view.text.as_str(), view.r#final), ("hasta aquí", false));
+    assert_eq!((view.from, view.to), (begun.to_string(), hall.now.to_string()));
+    for nobody in ["chair", "hall-1", "nobody"] {
+        assert_eq!(shown(&hall, nobody, begun), None, "{nobody}");
+    }
+    assert_eq!(shown(&hall, "ana", hall.now.after(SECOND)), None, "time that can't be true");
+    hall.act(chair, PeopleAction::Mute(user("ana"))).expect("muted");
+    assert_eq!(shown(&hall, "ana", begun), None, "not even what was said before");
+    hall.act(chair, PeopleAction::Unmute(user("ana"))).expect("unmuted");
+    hall.pass(2 * SECOND);
+    let muted =
+        TranscriptChunk { is_final: false, ..chunk("ana", "antes", (begun, begun.after(SECOND))) };
+    assert_eq!(hall.engine.spoken_so_far(&muted, hall.now), None, "nor when she is heard again");
+    let again = hall.now.before(SECOND);
+    assert!(shown(&hall, "ana", again).is_some());
+    // What became text is not shown as unfinished any more.
+    let whole = chunk("ana", "todo", (again, hall.now));
+    hall.take(Transcribed::Chunk(whole.clone())).expect("taken");
+    let late = TranscriptChunk { is_final: false, ..whole };
+    assert_eq!(hall.engine.spoken_so_far(&late, hall.now), None);
+    hall.act(chair, FloorAction::PauseTurn).expect("paused");
+    assert_eq!(shown(&hall, "ana", again), None, "a turn that is paused");
+    let julio = hall.give_hall_turn(chair, "julio");
+    let begun = hall.now;
+    hall.pass(2 * SECOND);
+    let view = shown(&hall, "hall-1", begun).expect("the hall has the floor");
+    assert_eq!(whose(&view), ("julio", Some(julio.as_str())));
+    hall.patch(|info| info.transcription.enabled = false);
+    assert_eq!(shown(&hall, "hall-1", begun), None);
+    assert_eq!(hall.texts().len(), 1, "nothing of it is an event");
+    assert!(hall.engine.seq() > before);
+}
+
+#[test]
 fn what_can_not_be_true_or_shown_is_refused() {
     let mut hall = Hall::transcribed(ModerationMode::Open);
     hall.enter("ana", Role::Participant);

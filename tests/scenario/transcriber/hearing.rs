@@ -375,3 +375,31 @@ fn a_track_that_is_listened_to_again_does_not_end_with_its_first_tap() {
     scene.pass(1_000_000);
     assert!(scene.engine.hears(key));
 }
+
+#[test]
+fn what_is_still_being_said_can_be_had_as_a_piece_that_grows() {
+    let mut scene = Scene::new();
+    let track = scene.track;
+    let mut given = Vec::new();
+    for sound in &two_phrases() {
+        scene.say(std::slice::from_ref(sound));
+        assert!(scene.engine.so_far(&[]).is_none(), "nobody asks for it");
+        let piece = scene.engine.so_far(&[track, microphone("bea").track]);
+        given.extend(piece.map(|piece| (scene.pieces.len(), piece)));
+    }
+    let [first, second] = scene.pieces.as_slice() else { panic!("{:?}", scene.times()) };
+    assert!(given.len() >= 2, "a phrase takes more than a second");
+    for (before, piece) in &given {
+        let whole = if *before == 0 { first } else { second };
+        assert_eq!((piece.from, &piece.user), (whole.from, &whole.user), "its beginning names it");
+        assert!(piece.to <= whole.to && piece.samples.len() <= whole.samples.len());
+        assert!(piece.to.since(piece.from).as_millis() >= 1_000, "a second of it at least");
+        assert_eq!(piece.samples[..8_000], whole.samples[..8_000]);
+    }
+    let of_first = given.iter().filter(|(before, _)| *before == 0);
+    let ends: Vec<_> = of_first.map(|(_, piece)| piece.to).collect();
+    for pair in ends.windows(2) {
+        assert!(pair[1].since(pair[0]).as_millis() >= 1_000, "a second more each time");
+    }
+    assert!(scene.engine.so_far(&[track]).is_none(), "nothing is being said");
+}

@@ -10,7 +10,7 @@ use cabildo::clock::Clock;
 use cabildo::domain::id::{SessionKey, TrackId};
 use cabildo::domain::media::Codec;
 use cabildo::domain::session::TranscriptionPolicy;
-use cabildo::domain::transcript::{GapCause, Transcribed};
+use cabildo::domain::transcript::{GapCause, Transcribed, TranscriptChunk};
 use cabildo::sfu::SfuError;
 use cabildo::sfu::tap::{TapBatch, TapItem, TapKind, TapSink};
 use cabildo::transcriber::engine::WORDS_BYTES_MAX;
@@ -54,8 +54,13 @@ impl Taps {
 
     /// A person says a phrase, whose packets arrive in an instant.
     fn say(&self, clock: &Clock, track: TrackId) {
+        self.send(clock, track, &[samples("es-hay-quorum.wav"), silence(1)].concat());
+    }
+
+    /// Sound of a person, whose packets arrive in an instant.
+    fn send(&self, clock: &Clock, track: TrackId, sound: &[i16]) {
         let sink = self.sink.lock().expect("no panic").clone().expect("somebody listens");
-        let sounds = encode(&[samples("es-hay-quorum.wav"), silence(1)].concat());
+        let sounds = encode(sound);
         // Its text is wanted two seconds after the last word, however fast the packets come.
         let now_us = clock.now().unix_us().cast_unsigned();
         let mut said = self.said.lock().expect("no panic");
@@ -102,13 +107,20 @@ impl SoundTaps for Taps {
     }
 }
 
-/// Passes on what is told.
-struct Told(mpsc::UnboundedSender<(SessionKey, Transcribed)>);
+/// Passes on what is told, and what is still being said.
+struct Told {
+    said: mpsc::UnboundedSender<(SessionKey, Transcribed)>,
+    so_far: mpsc::UnboundedSender<(SessionKey, TranscriptChunk)>,
+}
 
 #[async_trait]
 impl Sink for Told {
     async fn transcribed(&self, key: SessionKey, said: Transcribed) {
-        self.0.send((key, said)).expect("the story goes on");
+        self.said.send((key, said)).expect("the story goes on");
+    }
+
+    fn so_far(&self, key: SessionKey, chunk: TranscriptChunk) {
+        self.so_far.send((key, chunk)).expect("the story goes on");
     }
 }
 
@@ -159,23 +171,30 @@ struct Story {
     taps: Arc<Taps>,
     transcriber: Transcriber,
     told: mpsc::UnboundedReceiver<(SessionKey, Transcribed)>,
+    so_far: mpsc::UnboundedReceiver<(SessionKey, TranscriptChunk)>,
     clock: Clock,
     key: SessionKey,
 }
 
 impl Story {
     fn new(engine: Arc<dyn SpeechEngine>) -> Self {
-        let (taps, clock) = (Arc::<Taps>::default(), Clock::system());
-        let (sender, told) = mpsc::unbounded_channel();
+        Self::at(Clock::system(), engine)
+    }
+
+    fn at(clock: Clock, engine: Arc<dyn SpeechEngine>) -> Self {
+        let taps = Arc::<Taps>::default();
+        let (said, told) = mpsc::unbounded_channel();
+        let (sender, so_far) = mpsc::unbounded_channel();
         let parts = TranscriberParts {
             taps: taps.clone(),
             engine,
-            sink: Arc::new(Told(sender)),
+            sink: Arc::new(Told { said, so_far: sender }),
             clock: clock.clone(),
         };
-        let options = TranscriberOptions { workers: NonZeroUsize::MIN, patience: PATIENCE };
+        let workers = NonZeroUsize::MIN;
+        let options = TranscriberOptions { workers, patience: PATIENCE, so_far: true };
         let transcriber = Transcriber::start(parts, options).expect("threads");
-        Self { taps, transcriber, told, clock, key: key() }
+        Self { taps, transcriber, told, so_far, clock, key: key() }
     }
 
     async fn policy(&self, enabled: bool) {
@@ -362,4 +381,134 @@ async fn what_an_engine_is_still_at_when_the_server_stops_is_told_as_a_gap() {
     let told = gaps(&mut story, track);
     assert_eq!(told, [GapCause::EngineFailed, GapCause::Overload], "told when it returns");
     engine.let_go();
+}
+
+/// An engine that may be asked as often as wanted, and says how often it was.
+#[derive(Debug, Clone)]
+struct Free<E>(E, Arc<Mutex<usize>>);
+
+impl<E: SpeechEngine + Clone + Recogniser + 'static> SpeechEngine for Free<E> {
+    fn name(&self) -> String {
+        self.0.name()
+    }
+
+    fn recogniser(&self) -> Result<Box<dyn Recogniser>, SpeechError> {
+        Ok(Box::new(self.clone()))
+    }
+
+    fn is_free_of_charge(&self) -> bool {
+        true
+    }
+}
+
+impl<E: Recogniser> Recogniser for Free<E> {
+    fn recognise(&mut self, speech: Speech<'_>) -> Result<Heard, SpeechError> {
+        *self.1.lock().expect("no panic") += 1;
+        self.0.recognise(speech)
+    }
+}
+
+/// A story that stands still in time, of somebody who has the floor.
+async fn with_floor<E>(engine: E) -> (Story, Arc<Mutex<usize>>, TrackId)
+where
+    E: SpeechEngine + Clone + Recogniser + 'static,
+{
+    let now = Clock::system().now();
+    let asked = Arc::<Mutex<usize>>::default();
+    let engine = Arc::new(Free(engine, Arc::clone(&asked)));
+    let story = Story::at(Clock::from_fn(move || now), engine);
+    let ana = microphone("ana");
+    let track = ana.track;
+    story.policy(true).await;
+    story.transcriber.add_track(story.key, ana).await;
+    (story, asked, track)
+}
+
+/// The beginning of a phrase, in the middle of a word.
+fn half_a_phrase() -> (Vec<i16>, Vec<i16>) {
+    let mut sound = samples("es-pido-la-palabra-por-favor.wav");
+    let loud = sound.iter().position(|sample| sample.abs() > 600).expect("a word");
+    let rest = sound.split_off(loud + 48_000 * 3 / 2);
+    (sound, [rest, silence(1)].concat())
+}
+
+impl Story {
+    /// Waits until the thread of the taps has looked after all packets that were sent.
+    async fn looked_after(&self) {
+        let sent = u64::from(self.taps.said.lock().expect("no panic").packets);
+        while self.transcriber.stats().packets < sent {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn words_so_far_are_told_of_whoever_has_the_floor_until_their_piece_is_complete() {
+    let (mut story, asked, track) = with_floor(Scripted::Understands).await;
+    let (begun, rest) = half_a_phrase();
+    // Without the floor nothing is told before it stays.
+    story.taps.send(&story.clock, track, &begun);
+    story.looked_after().await;
+    story.taps.send(&story.clock, track, &rest);
+    assert!(matches!(story.next().await, Transcribed::Chunk(chunk) if chunk.is_final));
+    assert_eq!(*asked.lock().expect("no panic"), 1);
+    story.transcriber.set_floor(story.key, Some(track));
+    story.taps.send(&story.clock, track, &begun);
+    let told = tokio::time::timeout(Duration::from_secs(20), story.so_far.recv()).await;
+    let (key, so_far) = told.expect("in time").expect("the transcriber runs");
+    assert_eq!((key, so_far.track, so_far.is_final), (story.key, track, false));
+    assert_eq!(so_far.text, "hay quórum");
+    story.taps.send(&story.clock, track, &rest);
+    let Transcribed::Chunk(chunk) = story.next().await else { panic!("text") };
+    assert!(chunk.is_final && chunk.from == so_far.from && chunk.to > so_far.to);
+    assert_eq!(story.transcriber.stats().so_far, 1);
+    assert!(story.told.try_recv().is_err(), "it is told apart from what stays");
+    story.transcriber.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn words_so_far_are_dropped_once_their_piece_is_complete() {
+    let engine = Held::default();
+    let (mut story, asked, track) = with_floor(engine.clone()).await;
+    story.transcriber.set_floor(story.key, Some(track));
+    let (begun, rest) = half_a_phrase();
+    story.taps.send(&story.clock, track, &begun);
+    while !engine.has_begun() {
+        tokio::task::yield_now().await;
+    }
+    // The piece is complete, and its text does not wait for the words so far.
+    story.taps.send(&story.clock, track, &rest);
+    while *asked.lock().expect("no panic") < 2 {
+        tokio::task::yield_now().await;
+    }
+    engine.let_go();
+    assert!(matches!(story.next().await, Transcribed::Chunk(chunk) if chunk.is_final));
+    let transcriber = story.transcriber.clone();
+    transcriber.shutdown().await;
+    assert!(story.so_far.try_recv().is_err(), "nobody is told what has become text");
+    assert_eq!(story.transcriber.stats().so_far, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn words_so_far_are_not_made_while_all_workers_are_busy() {
+    let engine = Held::default();
+    let (mut story, asked, track) = with_floor(engine.clone()).await;
+    story.taps.say(&story.clock, track);
+    while !engine.has_begun() {
+        tokio::task::yield_now().await;
+    }
+    // The only worker is at the first phrase.
+    let bea = microphone("bea");
+    let floor = bea.track;
+    story.transcriber.add_track(story.key, bea).await;
+    story.transcriber.set_floor(story.key, Some(floor));
+    story.taps.send(&story.clock, floor, &half_a_phrase().0);
+    story.looked_after().await;
+    assert_eq!(*asked.lock().expect("no panic"), 1, "it would take the place of what stays");
+    engine.let_go();
+    assert!(matches!(story.next().await, Transcribed::Chunk(chunk) if chunk.track == track));
+    let told = tokio::time::timeout(Duration::from_secs(20), story.so_far.recv()).await;
+    let (_, so_far) = told.expect("in time").expect("the transcriber runs");
+    assert_eq!(so_far.track, floor, "now there is room");
+    story.transcriber.shutdown().await;
 }

@@ -1474,7 +1474,7 @@ transport: TransportName,
  * subscribe transport its subscriptions end: the client makes a new peer connection and
  * offers or subscribes again.
  */
-state: string, } | { "type": "evidence_head", 
+state: string, } | { "type": "transcript_chunk" } & TranscriptChunkView | { "type": "evidence_head", 
 /**
  * When it was signed, RFC 3339.
  */

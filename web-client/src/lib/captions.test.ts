@@ -5,11 +5,13 @@ import {
   CAPTION_MS,
   NAMES_MAX,
   captionsAfter,
+  SO_FAR_MS,
   isInterrupted,
   namesWith,
   shownCaptions,
+  shownSoFar,
 } from './captions';
-import { after, stateOf } from './room_state';
+import { after, saying, stateOf } from './room_state';
 import { START, at, participant, turn, welcome } from './testing/fakes';
 
 const chunk = (seq: number, user: string, text: string, ms = 0) => ({
@@ -145,6 +147,54 @@ describe('a room', () => {
       [turn('t', 'julio').name, 'desde la sala'],
       ['nobody', 'anónimo'],
     ]);
+  });
+
+  const soFar = (user: string, text: string, fromMs: number, toMs: number) => ({
+    type: 'transcript_chunk' as const,
+    participant: user,
+    text,
+    confidence: 0.5,
+    from: at(fromMs),
+    to: at(toMs),
+    final: false,
+    engine: 'whisper',
+    language: 'es',
+  });
+
+  it('shows what is still being said until its text replaces it', () => {
+    const room = saying(stateOf(welcome()), soFar('ana', 'buenas', 5_000, 6_000));
+    const longer = saying(room, soFar('ana', 'buenas tardes', 5_000, 7_000));
+    expect(longer.soFar).toMatchObject({ participant: 'ana', text: 'buenas tardes' });
+    // Text of what was said before it, and of somebody else, replaces nothing.
+    const before = after(longer, { ...chunk(2001, 'ana', 'antes'), from: at(1), to: at(4_000) });
+    const other = after(before, { ...chunk(2002, 'ben', 'yo no'), from: at(1), to: at(9_000) });
+    expect(other.soFar?.text).toBe('buenas tardes');
+    const said = { ...chunk(2003, 'ana', 'Buenas tardes.'), from: at(5_000), to: at(8_000) };
+    const replaced = after(other, said);
+    expect(replaced.soFar).toBeNull();
+    expect(replaced.captions.map(({ text }) => text)).toEqual(['antes', 'yo no', 'Buenas tardes.']);
+    expect(saying(replaced, soFar('ana', 'buenas', 5_000, 7_000)).soFar).toBeNull();
+    // The hall's microphone: it was somebody else who had the turn of the hall.
+    const hall = saying(replaced, soFar('julio', 'des', 9_000, 10_000));
+    const theirs = { ...chunk(2004, 'rosa', 'Desde'), from: at(9_000), to: at(12_000) };
+    expect(after(hall, theirs).soFar).toBeNull();
+  });
+
+  it('shows nothing of whoever is muted, has no turn any more, has left or is noise', () => {
+    const room = saying(stateOf(welcome()), soFar('ana', 'buenas', 0, 1_000));
+    const muted = { type: 'user_muted' as const, user_id: 'ana', by: 'chair' };
+    const ended = { type: 'turn_ended' as const, ...turn('t', 'ana'), reason: 'stopped' };
+    const left = { type: 'participant_left' as const, user_id: 'ana', reason: 'left' };
+    const over = { type: 'session_ended' as const, reason: 'completed' };
+    for (const event of [muted, ended, left, over]) {
+      expect(after(room, { seq: 2001, at: at(1_000), ...event }).soFar).toBeNull();
+    }
+    const shown = (ms: number) => shownSoFar(room.soFar, Date.parse(START) + ms);
+    expect(shown(SO_FAR_MS)).toBe(room.soFar);
+    expect(shown(1_000 + SO_FAR_MS)).toBeNull();
+    const gap = { type: 'transcript_gap' as const, participant: 'ana', cause: 'overload' };
+    const event = { seq: 2001, at: at(1_000), ...gap, from: at(0), to: at(1_000) };
+    expect(after(room, event).soFar).toBeNull();
   });
 
   it('takes what was said while the connection was lost, once', () => {

@@ -1,4 +1,4 @@
-import type { Told } from '../generated/wire';
+import type { ServerMessage, Told } from '../generated/wire';
 
 /** A piece of speech as it is shown. */
 export interface Caption {
@@ -15,10 +15,21 @@ export interface Caption {
   readonly to: string;
 }
 
+/** What somebody is still saying; its text will be replaced. */
+export interface SoFar {
+  readonly participant: string;
+  readonly name: string;
+  readonly text: string;
+  readonly from: string;
+  readonly to: string;
+}
+
 /** Captions kept; older ones are dropped. The transcript of the session has them all. */
 export const CAPTIONS_MAX = 100;
 /** How long a caption stays on the picture after it was said. */
 export const CAPTION_MS = 12_000;
+/** How long what somebody was saying stays when nothing replaces it, since it was noise. */
+export const SO_FAR_MS = 5_000;
 /** People of whom the name is known although they are gone. */
 export const NAMES_MAX = 64;
 
@@ -26,6 +37,9 @@ type Spoken = Extract<
   Told,
   { type: 'transcript_chunk' | 'transcript_gap' | 'transcript_corrected' }
 >;
+
+/** The message of what somebody is still saying. */
+export type SpokenSoFar = Extract<ServerMessage, { type: 'transcript_chunk' }>;
 
 /** Whether an event is about what was said. */
 export function isSpoken(event: Told): event is Spoken {
@@ -63,6 +77,19 @@ export function captionsAfter(
     to,
   };
   return [...captions, said].slice(-CAPTIONS_MAX);
+}
+
+/** What is still being said after an event: nothing, once what was said replaces it. */
+export function soFarAfter(soFar: SoFar | null, event: Spoken): SoFar | null {
+  if (soFar === null || event.type === 'transcript_corrected') return soFar;
+  const isLater =
+    event.participant === soFar.participant && Date.parse(event.to) > Date.parse(soFar.from);
+  return isLater || event.from === soFar.from ? null : soFar;
+}
+
+/** What is still being said and shown now. */
+export function shownSoFar(soFar: SoFar | null, nowMs: number): SoFar | null {
+  return soFar !== null && nowMs - Date.parse(soFar.to) < SO_FAR_MS ? soFar : null;
 }
 
 /** Names with one more, the newest last. */

@@ -1,4 +1,5 @@
 import type { ClientMessage, EvidenceView, ServerMessage, Told, Welcome } from '../generated/wire';
+import type { SpokenSoFar } from './captions';
 import type { DpopKey } from './dpop_key';
 import { ApiError, ChannelError, SignInRequired } from './errors';
 import { Heartbeat } from './heartbeat';
@@ -83,6 +84,8 @@ export interface ChannelHandlers {
   onWelcome?(welcome: Welcome): void;
   onEvent?(event: Told): void;
   onSignal?(message: SignalMessage): void;
+  /** What whoever has the floor is still saying. */
+  onSpokenSoFar?(message: SpokenSoFar): void;
   /** A signed head of the session's record. */
   onEvidence?(head: EvidenceView): void;
   /** A reading of the server's clock; `sentMs` is known when it answers a ping. */
@@ -301,6 +304,10 @@ export class ModerationChannel {
         return;
       case 'evidence_head':
         if (this.welcomed) this.options.handlers.onEvidence?.(message);
+        return;
+      case 'transcript_chunk':
+        if ('seq' in message) this.handleEvent(message);
+        else if (this.welcomed) this.options.handlers.onSpokenSoFar?.(message);
         return;
       default:
         this.handleEvent(message);

@@ -10,7 +10,7 @@ import type { Ack, Command } from './requests';
 import type { Quality } from './quality';
 import type { Reception } from './reception';
 import type { AnnouncedVote, ChatLine, RemovedPerson, RoomState } from './room_state';
-import { after, stateOf, withMediaPolicy } from './room_state';
+import { after, saying, stateOf, withMediaPolicy } from './room_state';
 import { ServerClock } from './server_clock';
 import type { TokenSource } from './token_source';
 import type { PeerFactory } from './publisher';
@@ -111,6 +111,10 @@ export class RoomClient {
         onEvent: (event) => this.handleEvent(event),
         onEvidence: (head) => this.options.onEvidence?.(head),
         onSignal: (message) => this.media?.handleSignal(message),
+        onSpokenSoFar: (message) => {
+          const { state } = this.current;
+          if (state !== null) this.change({ state: saying(state, message) });
+        },
         onServerTime: (time, sentMs) => this.clock.handleReading(time, sentMs, Date.now()),
       },
     });

@@ -15,8 +15,8 @@ import type {
 } from '../generated/wire';
 import type { Chair } from './announcements';
 import { firstModerator, meaningOf } from './announcements';
-import type { Caption } from './captions';
-import { captionsAfter, isSpoken, namesWith } from './captions';
+import type { Caption, SoFar, SpokenSoFar } from './captions';
+import { captionsAfter, isSpoken, namesWith, soFarAfter } from './captions';
 
 /** A turn and the server time that its `used_ms` is of, ms since the epoch. */
 export interface TimedTurn extends TurnView {
@@ -80,6 +80,8 @@ export interface RoomState {
   readonly transcription: TranscriptionView;
   /** What was said while this client was here, the newest last. */
   readonly captions: readonly Caption[];
+  /** What whoever has the floor is saying; null when that is not known. */
+  readonly soFar: SoFar | null;
   /** Names of people who have left, or had a turn in the hall. */
   readonly names: ReadonlyMap<string, string>;
   /** Why the session is over, once it is. */
@@ -137,6 +139,7 @@ export function stateOf(welcome: Welcome, remembered: Remembered = {}): RoomStat
     votes,
     transcription: welcome.transcription,
     captions,
+    soFar: null,
     names: known,
     ended: null,
     describedSeq: welcome.seq,
@@ -212,16 +215,28 @@ export function after(state: RoomState, event: Told): RoomState {
     case 'transcript_gap':
     case 'transcript_corrected': {
       const captions = captionsAfter(state.captions, event, (userId) => nameOf(state, userId));
-      return captions === state.captions ? state : { ...state, captions };
+      const soFar = soFarAfter(state.soFar, event);
+      return captions === state.captions ? state : { ...state, captions, soFar };
     }
     case 'session_ended':
       return {
         ...withFloor(state, { turn: null, interrupted: [], requested: [], queue: [] }),
+        soFar: null,
         ended: event.reason,
       };
     default:
       return state;
   }
+}
+
+/** The state in which somebody is shown to say something. */
+export function saying(state: RoomState, message: SpokenSoFar): RoomState {
+  const { participant, text, from, to } = message;
+  const isSaid = state.captions.some(
+    (one) => one.participant === participant && Date.parse(one.to) > Date.parse(from),
+  );
+  if (isSaid) return state;
+  return { ...state, soFar: { participant, name: nameOf(state, participant), text, from, to } };
 }
 
 type EventOf<Type extends Told['type']> = Extract<Told, { type: Type }>;
@@ -353,6 +368,7 @@ function withoutParticipant(state: RoomState, userId: string): RoomState {
     participants: without(state.participants, userId),
     tracks: new Map([...state.tracks].filter(([, track]) => track.user_id !== userId)),
     speakers: state.speakers.filter((speaker) => speaker.user_id !== userId),
+    soFar: state.soFar?.participant === userId ? null : state.soFar,
   };
 }
 
@@ -377,7 +393,8 @@ function heardAnew(state: RoomState): RoomState {
   const participants = new Map(
     [...state.participants].map(([userId, one]) => [userId, passing(state.floor, one)] as const),
   );
-  return { ...state, participants, you: passing(state.floor, state.you) };
+  // Whoever is not heard any more is not shown to say anything, and whoever is will be again.
+  return { ...state, soFar: null, participants, you: passing(state.floor, state.you) };
 }
 
 interface Passing {

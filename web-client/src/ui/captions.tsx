@@ -2,7 +2,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { s } from '../i18n/captions';
 import { t, timeOfDay } from '../i18n/i18n';
 import type { Caption, RoomClient, RoomState } from '../lib';
-import { isInterrupted, shownCaptions } from '../lib';
+import { isInterrupted, shownCaptions, shownSoFar } from '../lib';
 import { Button, Check, Dialog, showFailure, toast } from './components';
 import { Fit } from './fit';
 import { useNow } from './hooks';
@@ -49,7 +49,7 @@ export function captionsOff(state: RoomState): string | null {
 export function Captions(props: { client: RoomClient; state: RoomState; choice: CaptionChoice }) {
   const { client, state, choice } = props;
   const { captions, transcription } = state;
-  const waits = choice.shown && captions.length > 0;
+  const waits = choice.shown && (captions.length > 0 || state.soFar !== null);
   const nowMs = client.clock.now(useNow(LOOK_MS, waits));
   if (!choice.shown) return null;
   if (transcription.state === 'off') return null;
@@ -60,6 +60,8 @@ export function Captions(props: { client: RoomClient; state: RoomState; choice: 
         <Icon name="captions" /> {off}
       </p>
     );
+  const soFar = shownSoFar(state.soFar, nowMs);
+  const count = soFar === null ? SHOWN : SHOWN - 1;
   return (
     <div
       class={`captions ${choice.size} ${choice.place}`}
@@ -69,18 +71,25 @@ export function Captions(props: { client: RoomClient; state: RoomState; choice: 
       data-testid="captions"
       lang={transcription.language ?? undefined}
     >
-      {shownCaptions(captions, nowMs, SHOWN).map((one) => (
+      {shownCaptions(captions, nowMs, count).map((one) => (
         <p key={one.seq} data-testid="caption" data-user={one.participant}>
           <strong class="name">{one.name}:</strong> {one.text}
         </p>
       ))}
+      {soFar !== null && (
+        // A screen reader says it once, when it stays.
+        <p class="so-far" aria-hidden data-testid="caption-so-far" data-user={soFar.participant}>
+          <strong class="name">{soFar.name}:</strong> {soFar.text} …
+        </p>
+      )}
     </div>
   );
 }
 
 /** What was just said, for the projector. */
 export function HallCaptions({ client, state }: { client: RoomClient; state: RoomState }) {
-  const nowMs = client.clock.now(useNow(LOOK_MS, state.captions.length > 0));
+  const waits = state.captions.length > 0 || state.soFar !== null;
+  const nowMs = client.clock.now(useNow(LOOK_MS, waits));
   if (state.transcription.state === 'off') return null;
   const off = captionsOff(state);
   if (off !== null)
@@ -89,16 +98,18 @@ export function HallCaptions({ client, state }: { client: RoomClient; state: Roo
         {off}
       </p>
     );
-  const newest = shownCaptions(state.captions, nowMs, 1)[0];
+  const soFar = shownSoFar(state.soFar, nowMs);
+  const newest = soFar ?? shownCaptions(state.captions, nowMs, 1)[0];
   if (newest === undefined) return null;
+  const text = `${newest.name}: ${newest.text}${soFar === null ? '' : ' …'}`;
   return (
     <section
-      class="hall-captions"
+      class={`hall-captions ${soFar === null ? '' : 'so-far'}`}
       aria-label={s('title')}
       lang={state.transcription.language ?? undefined}
       data-testid="hall-caption"
     >
-      <Fit text={`${newest.name}: ${newest.text}`} min={14} max={48} />
+      <Fit text={text} min={14} max={48} />
     </section>
   );
 }
