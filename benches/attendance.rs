@@ -73,9 +73,9 @@ impl Assembly {
         let key = SessionKey::new(tenant, session);
         sessions.start(key, None, now).await.expect("started");
         let media = Sfu::start(SfuOptions { workers: 1, ..SfuOptions::default() });
-        let (sessions, journal) = (Arc::new(store.clone()), Arc::new(store));
+        let (sessions, repository) = (Arc::new(store.clone()), Arc::new(store));
         let media = media.expect("a media plane");
-        let rooms = Rooms::new(sessions, journal, media, Clock::system(), RoomPorts::default());
+        let rooms = Rooms::new(sessions, repository, media, Clock::system(), RoomPorts::default());
         let members = (0..PEOPLE).map(|number| Member {
             user_id: user(number),
             name: format!("Member {number} of the assembly"),

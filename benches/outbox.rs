@@ -29,7 +29,7 @@ use cabildo::domain::kafka::Security;
 use cabildo::domain::session::Modality;
 use cabildo::events::{Beginning, Outbox as _, ReaderName, Scope};
 use cabildo::kafka::{Connection, Producer, TlsFiles};
-use cabildo::room::journal::{JournalEvent, RoomJournal as _, StoredChange};
+use cabildo::room::repository::{RoomRepository as _, StoredChange, ToldEvent};
 use cabildo::sessions::{FixedLimits, NewSession, SessionService};
 use cabildo::store::{Store, StoreOptions};
 use rdkafka::mocking::MockCluster;
@@ -99,7 +99,7 @@ async fn decide(store: &Store, key: SessionKey, number: usize) {
     let now = Clock::system().now();
     let first = (number * PER_TRANSACTION + 1) as u64;
     let last = first + PER_TRANSACTION as u64 - 1;
-    let event = |seq: u64| JournalEvent {
+    let event = |seq: u64| ToldEvent {
         seq,
         at: now,
         kind: "speech_approved".to_owned(),
@@ -107,7 +107,7 @@ async fn decide(store: &Store, key: SessionKey, number: usize) {
             r#"{{"seq":{seq},"at":"{now}","type":"speech_approved","request_id":"r{seq}","user_id":"ana"}}"#
         ),
     };
-    let events: Vec<JournalEvent> = (first..=last).map(event).collect();
+    let events: Vec<ToldEvent> = (first..=last).map(event).collect();
     let change =
         StoredChange { seq: last, state: Some("{}".to_owned()), ..StoredChange::default() };
     store.append(key, &change, &events).await.expect("stored");

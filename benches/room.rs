@@ -1,9 +1,9 @@
 //! What a decision of a room costs, for 50, 500 and 2,000 members: decisions a
-//! second, bytes handed to the journal for each event, and memory. Joining is
+//! second, bytes handed to the repository for each event, and memory. Joining is
 //! measured by itself, and 500 people who come within ten seconds.
 //!
 //! `cargo bench --bench room` stores in SQLite as a server does; `-- --memory`
-//! keeps the journal in memory, so that what is left is the room's own cost.
+//! keeps the repository in memory, so that what is left is the room's own cost.
 
 #![expect(clippy::print_stdout, reason = "a bench reports on its output")]
 #![expect(
@@ -26,8 +26,8 @@ use cabildo::domain::role::{Role, Roles};
 use cabildo::domain::session::{Modality, ModerationMode};
 use cabildo::domain::store_error::StoreError;
 use cabildo::room::action::{Action, ChatAction, FloorAction, MediaFlags, PeopleAction};
-use cabildo::room::journal::{JournalEvent, RoomJournal, StoredChange, StoredRoom};
 use cabildo::room::ports::RoomPorts;
+use cabildo::room::repository::{RoomRepository, StoredChange, StoredRoom, ToldEvent};
 use cabildo::room::{Entered, MemberHandle, Rooms};
 use cabildo::sessions::{FixedLimits, NewSession, SessionService, TenantLimits};
 use cabildo::sfu::{Sfu, SfuOptions};
@@ -40,7 +40,7 @@ const ROUNDS: usize = 100;
 const JOINS: usize = 500;
 const JOINS_WITHIN: Duration = Duration::from_secs(10);
 
-/// Counts what is handed to the journal.
+/// Counts what is handed to the repository.
 struct Counting {
     store: Store,
     in_memory: AtomicBool,
@@ -70,7 +70,7 @@ fn bytes_of(change: &StoredChange) -> usize {
 }
 
 #[async_trait]
-impl RoomJournal for Counting {
+impl RoomRepository for Counting {
     async fn load(&self, key: SessionKey) -> Result<Option<StoredRoom>, StoreError> {
         self.store.load(key).await
     }
@@ -79,7 +79,7 @@ impl RoomJournal for Counting {
         &self,
         key: SessionKey,
         change: &StoredChange,
-        events: &[JournalEvent],
+        events: &[ToldEvent],
     ) -> Result<(), StoreError> {
         let texts: usize = events.iter().map(|event| event.payload.len()).sum();
         self.events.fetch_add(events.len() as u64, Ordering::Relaxed);
@@ -96,7 +96,7 @@ impl RoomJournal for Counting {
         key: SessionKey,
         after: u64,
         limit: u32,
-    ) -> Result<Vec<JournalEvent>, StoreError> {
+    ) -> Result<Vec<ToldEvent>, StoreError> {
         self.store.events_after(key, after, limit).await
     }
 
@@ -105,14 +105,14 @@ impl RoomJournal for Counting {
         key: SessionKey,
         after: u64,
         limit: u32,
-    ) -> Result<Vec<JournalEvent>, StoreError> {
+    ) -> Result<Vec<ToldEvent>, StoreError> {
         self.store.committed_after(key, after, limit).await
     }
 }
 
 struct Meeting {
     rooms: Rooms,
-    journal: Arc<Counting>,
+    repository: Arc<Counting>,
     tenant: TenantId,
     session: SessionId,
     members: Vec<Entered>,
@@ -137,7 +137,7 @@ impl Meeting {
         };
         let session = sessions.create(wanted, now).await.expect("created").id;
         sessions.start(SessionKey::new(tenant, session), None, now).await.expect("started");
-        let journal = Arc::new(Counting {
+        let repository = Arc::new(Counting {
             store: store.clone(),
             in_memory: AtomicBool::new(in_memory),
             events: AtomicU64::new(0),
@@ -148,8 +148,8 @@ impl Meeting {
         let media = media.expect("a media plane");
         let sessions = Arc::new(store);
         let ports = RoomPorts::default();
-        let rooms = Rooms::new(sessions, journal.clone(), media, Clock::system(), ports);
-        Self { rooms, journal, tenant, session, members: Vec::new(), _data: data }
+        let rooms = Rooms::new(sessions, repository.clone(), media, Clock::system(), ports);
+        Self { rooms, repository, tenant, session, members: Vec::new(), _data: data }
     }
 
     fn principal(&self, number: usize) -> Principal {
@@ -221,16 +221,16 @@ async fn measure(size: usize, in_memory: bool) {
         meeting.join().await;
     }
     let join_ms = begun.elapsed().as_secs_f64() * 1e3 / size as f64;
-    let [events, event_bytes, state_bytes] = meeting.journal.read();
+    let [events, event_bytes, state_bytes] = meeting.repository.read();
     let join_bytes = (event_bytes + state_bytes) / events;
-    meeting.journal.reset();
+    meeting.repository.reset();
     let begun = Instant::now();
     let mut wishes = 0;
     for number in 0..ROUNDS {
         wishes += meeting.round(number).await;
     }
     let took = begun.elapsed().as_secs_f64();
-    let [events, event_bytes, state_bytes] = meeting.journal.read();
+    let [events, event_bytes, state_bytes] = meeting.repository.read();
     println!(
         "{size:>7} {:>11.0} {:>10.0} {:>12.0} {:>12.0} {join_ms:>9.2} {join_bytes:>11.0} {:>9.1}",
         wishes as f64 / took,
@@ -269,7 +269,7 @@ async fn rush(in_memory: bool) {
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
     let in_memory = std::env::args().any(|argument| argument == "--memory");
-    println!("journal: {}", if in_memory { "in memory" } else { "SQLite" });
+    println!("repository: {}", if in_memory { "in memory" } else { "SQLite" });
     println!(
         "{:>7} {:>11} {:>10} {:>12} {:>12} {:>9} {:>11} {:>9}",
         "members",

@@ -8,13 +8,13 @@ mod desk;
 pub mod engine;
 pub mod error;
 pub mod event;
-pub mod journal;
 mod listed;
 mod member;
 mod metrics;
 mod open_rooms;
 pub mod ports;
 mod refusals;
+pub mod repository;
 mod rooms;
 mod transcript;
 

@@ -159,8 +159,8 @@ impl Settlement {
     }
 
     /// Enters in the log that a session has ended, and settles its recording in the background.
-    /// Must be called after the room has told its members, so that its last events are in its
-    /// journal.
+    /// Must be called after the room has told its members, so that its last events are
+    /// stored.
     ///
     /// # Errors
     /// When the call must be repeated later.

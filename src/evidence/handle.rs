@@ -42,7 +42,7 @@ pub struct EvidenceParts {
     pub signing: Arc<EvidenceKeys>,
     /// The key that signs checkpoints of the operator log.
     pub operator: Arc<OperatorKey>,
-    /// The journals of rooms.
+    /// The stored events of rooms.
     pub source: Arc<dyn RoomEventSource>,
     /// The wall clock.
     pub clock: Clock,
@@ -97,7 +97,7 @@ impl Evidence {
         Ok(())
     }
 
-    /// Reports that the room's journal has grown. Its new events are added to the log soon, in
+    /// Reports that the room has stored new events. Its new events are added to the log soon, in
     /// order. Never waits.
     pub fn room_events_kept(&self, key: SessionKey) {
         self.0.nudge(key);

@@ -10,7 +10,7 @@ use crate::evidence::repository::{Hash, StoredHead};
 /// How long logs are still written after the server was told to stop.
 pub const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
 
-/// An event in the journal of a room.
+/// A stored event of a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoomEvent {
     /// Its number in the room, from 1.
@@ -19,7 +19,7 @@ pub struct RoomEvent {
     pub text: String,
 }
 
-/// The journals of rooms.
+/// The stored events of rooms.
 #[async_trait]
 pub trait RoomEventSource: Send + Sync {
     /// Decisions of a room with `seq` larger than `after`, in order, at most

@@ -60,7 +60,7 @@ pub(super) struct ScribeHandle {
 /// State that is shared with a scribe without a queue.
 #[derive(Debug, Default)]
 pub(super) struct Signals {
-    /// Whether the room's journal has grown.
+    /// Whether the room has stored new events.
     pub(super) nudged: AtomicBool,
     pub(super) nudge: Notify,
     /// When the oldest entry without a head was stored, in microseconds since 1970; 0 when a head
@@ -69,13 +69,13 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// Tells the scribe that the room's journal has grown.
+    /// Tells the scribe that the room has stored new events.
     pub(super) fn nudge(&self) {
         self.nudged.store(true, Ordering::Release);
         self.nudge.notify_one();
     }
 
-    /// Whether the room's journal has grown since this was last called.
+    /// Whether the room has stored new events since this was last called.
     pub(super) fn is_nudged(&self) -> bool {
         self.nudged.load(Ordering::Acquire)
     }

@@ -26,7 +26,7 @@ use crate::evidence::shared::Shared;
 
 /// Most entries written at once. Raising it makes transactions longer.
 const APPEND_MAX: usize = 512;
-/// Decisions read from the room's journal at once.
+/// Decisions read from the room's events at once.
 const DECISIONS_MAX: u32 = 256;
 /// Time after which an unanswered store or key vault counts as unavailable.
 const STORE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -109,7 +109,7 @@ pub(super) struct Scribe {
     log: Option<LogEngine>,
     /// The last write, when it is not known whether it was stored.
     unheard: Option<Append>,
-    /// Whether the room's journal may have events that the log does not have.
+    /// Whether the room may have stored events that the log does not have.
     room_grew: bool,
     /// How often the store has refused a write since the last one that it took.
     refusals: u32,
@@ -265,8 +265,8 @@ impl Scribe {
     }
 
     /// A write was refused as often as it may be. If it was a request's, that is answered with it,
-    /// and the log goes on without it. A decision of the room can't be left out: it stays in the
-    /// journal of the room and is tried again when the room decides again or a request needs it;
+    /// and the log goes on without it. A decision of the room can't be left out: it stays
+    /// among the room's stored events and is tried again when the room decides again or a request needs it;
     /// those that need it now are refused, and the others go on.
     fn give_up(&mut self, why: String) {
         tracing::error!(session = %self.key.session, %why, "a write to the log is given up");

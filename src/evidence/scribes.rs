@@ -13,7 +13,7 @@ impl Shared {
         self.with_scribe(key, ScribeHandle::clone)
     }
 
-    /// Tells a scribe that the room's journal has grown.
+    /// Tells a scribe that the room has stored new events.
     pub(super) fn nudge(self: &Arc<Self>, key: SessionKey) {
         // Takes the same lock as `forget`, so that a scribe that is about to end does not miss the
         // signal.

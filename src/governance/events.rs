@@ -337,7 +337,7 @@ fn failure_of_room(error: &RoomError) -> Failure {
         | RoomError::SessionOver
         | RoomError::ProviderUnsupported
         | RoomError::Unprocessable(_) => Failure::Refused(error.code().as_str()),
-        RoomError::JournalUnavailable | RoomError::OutcomeUnknown => {
+        RoomError::StoreUnavailable | RoomError::OutcomeUnknown => {
             Failure::Unavailable(error.to_string())
         }
         _ => Failure::Stuck(error.code().as_str()),

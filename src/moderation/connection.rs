@@ -100,7 +100,7 @@ impl Close {
             RoomError::SessionNotFound => Self::NoSession,
             RoomError::SessionOver => Self::SessionOver,
             RoomError::NothingToResume => Self::Unauthenticated,
-            RoomError::JournalUnavailable | RoomError::Unreachable | RoomError::Media { .. } => {
+            RoomError::StoreUnavailable | RoomError::Unreachable | RoomError::Media { .. } => {
                 Self::GoingAway
             }
             RoomError::TooMuch => Self::SlowOrSilent,

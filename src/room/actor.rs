@@ -28,10 +28,10 @@ use crate::room::action::{Action, FreshIds, Made, TranscriptAction};
 use crate::room::actor::requests::Requests;
 use crate::room::engine::{GateChange, Goodbye, Outputs, RoomEngine, TrackChange};
 use crate::room::error::RoomError;
-use crate::room::journal::RoomJournal;
 use crate::room::member::{Input, Outbound, Reply, Request, Sink};
 use crate::room::metrics;
 use crate::room::ports::{EvidenceHead, RoomPorts};
+use crate::room::repository::RoomRepository;
 use crate::sfu::plane::Gate;
 use crate::sfu::{RoomMediaEvent, Sfu, SfuError};
 
@@ -41,13 +41,13 @@ const INPUTS_AT_ONCE: usize = 256;
 /// How long a room without anybody stays loaded.
 const IDLE: Duration = Duration::from_mins(5);
 /// How long until a room tries again to keep what its clock decided.
-const JOURNAL_RETRY: Duration = Duration::from_secs(1);
+const STORE_RETRY: Duration = Duration::from_secs(1);
 
 /// What a room works with.
 #[derive(Clone)]
 pub(super) struct RoomParts {
     pub(super) key: SessionKey,
-    pub(super) journal: Arc<dyn RoomJournal>,
+    pub(super) repository: Arc<dyn RoomRepository>,
     /// `None` when another provider carries the session's media.
     pub(super) media: Option<Sfu>,
     pub(super) clock: Clock,
@@ -303,7 +303,7 @@ impl RoomActor {
         };
         if let Err(error) = self.keep().await {
             self.engine.undo();
-            return Err(self.journal_failed(&error));
+            return Err(self.storing_failed(&error));
         }
         let outputs = self.engine.take_outputs();
         self.carry_out(outputs).await;
@@ -328,9 +328,9 @@ impl RoomActor {
         let outputs = match self.keep().await {
             Ok(()) => self.engine.take_outputs(),
             Err(error) => {
-                self.journal_failed(&error);
+                self.storing_failed(&error);
                 self.engine.accept();
-                self.retry_at = Some(now.after(JOURNAL_RETRY));
+                self.retry_at = Some(now.after(STORE_RETRY));
                 self.engine.take_urgent_outputs()
             }
         };
@@ -416,10 +416,10 @@ impl RoomActor {
         }
     }
 
-    /// A journal that another process has continued, or of which it is not known
+    /// A repository that another process has continued, or of which it is not known
     /// what it holds, ends this room: whoever comes next loads it anew.
-    fn journal_failed(&mut self, error: &StoreError) -> RoomError {
-        tracing::error!(session = %self.parts.key.session, %error, "the room's journal failed");
+    fn storing_failed(&mut self, error: &StoreError) -> RoomError {
+        tracing::error!(session = %self.parts.key.session, %error, "the room's repository failed");
         self.over |= matches!(error, StoreError::Conflict | StoreError::Unknown(_));
         match error {
             StoreError::Unknown(_) => RoomError::OutcomeUnknown,
@@ -427,7 +427,7 @@ impl RoomActor {
             | StoreError::Fenced
             | StoreError::Refused(_)
             | StoreError::Corrupt(_)
-            | StoreError::Unavailable(_) => RoomError::JournalUnavailable,
+            | StoreError::Unavailable(_) => RoomError::StoreUnavailable,
         }
     }
 

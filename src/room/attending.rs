@@ -84,7 +84,7 @@ impl Rooms {
     /// one that has not begun.
     ///
     /// # Errors
-    /// [`RoomError::SessionNotFound`] and what the room or its journal says.
+    /// [`RoomError::SessionNotFound`] and what the room or its repository says.
     pub async fn attendance(&self, key: SessionKey) -> Result<Arc<Attendance>, RoomError> {
         let ask = |reply: Reply<Arc<Attendance>>| Input::Attendance { reply };
         match Box::pin(self.room(key)).await {
@@ -102,7 +102,7 @@ impl Rooms {
         let SessionKey { session, .. } = key;
         let unreadable = |error: &dyn std::fmt::Display| {
             tracing::error!(%session, %error, "an attendance could not be read");
-            RoomError::JournalUnavailable
+            RoomError::StoreUnavailable
         };
         let found = self.parts.sessions.find(key).await;
         let found = found.map_err(|error| unreadable(&error))?.ok_or(RoomError::SessionNotFound)?;
@@ -110,7 +110,7 @@ impl Rooms {
         if found.status == SessionStatus::Scheduled {
             return Ok(Arc::new(nobody()));
         }
-        let loaded = self.parts.journal.load(key).await;
+        let loaded = self.parts.repository.load(key).await;
         let stored = match loaded.map_err(|error| unreadable(&error))? {
             Some(stored) => {
                 attendance_of(&stored, found.attendance).map_err(|error| unreadable(&error))?

@@ -76,7 +76,7 @@ pub const LOSS_TOLD_AFTER: Duration = Duration::from_secs(2);
 /// that, and then try again after growing pauses of up to five seconds.
 pub const RETURN_EXPECTED: Duration = Duration::from_secs(8);
 /// Least time between two `active_speakers` events. Raising it makes the
-/// picture follow speech later; lowering it writes the journal more often.
+/// picture follow speech later; lowering it writes the repository more often.
 pub const SPEAKERS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What of its session a room needs.

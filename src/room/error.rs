@@ -68,7 +68,7 @@ pub enum RoomError {
     },
     /// The decision could not be stored, so it was not made.
     #[error("the decision could not be stored; nothing has changed")]
-    JournalUnavailable,
+    StoreUnavailable,
     /// The database failed while it stored the decision and has not recovered: whether it was
     /// stored is known when the room is open again.
     #[error("it is not known whether this was done; check again when the room is available")]
@@ -112,7 +112,7 @@ impl RoomError {
             Self::Floor(error) => error.code(),
             Self::Attendance(error) => error.code(),
             Self::Media { code, .. } => *code,
-            Self::JournalUnavailable
+            Self::StoreUnavailable
             | Self::OutcomeUnknown
             | Self::Unreachable
             | Self::RecorderAbsent => ErrorCode::DependencyUnavailable,

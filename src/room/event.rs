@@ -1,5 +1,5 @@
 //! What a room tells its members. An event serialises in one form only: the
-//! socket sends it, the journal keeps it and a resumed connection hears it
+//! socket sends it, the repository keeps it and a resumed connection hears it
 //! again, so the three can't differ. `docs/MODERATION.md` explains each. Histories
 //! read events back from logs, so a field that is added has a `serde` default.
 

@@ -81,7 +81,7 @@ pub trait RoomLog: Send + Sync {
     /// before this returns.
     async fn room_opened(&self, session: &Session);
 
-    /// Events were added to the room's journal. Must not block.
+    /// Events were added to the room's repository. Must not block.
     fn events_kept(&self, key: SessionKey);
 
     /// An authenticated person could not enter the room of an active session. The same refusal of

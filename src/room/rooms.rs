@@ -17,7 +17,6 @@ use crate::room::actor::{RoomActor, RoomParts};
 use crate::room::attending::take_list;
 use crate::room::engine::{ConnectionKind, Recorder, ResumeHash, RoomEngine, attendance_of};
 use crate::room::error::RoomError;
-use crate::room::journal::RoomJournal;
 use crate::room::member::{
     Admitted, Entered, Entering, Input, MediaAfterLoss, MemberHandle, Reply, Resuming, RoomHandle,
     Sink,
@@ -25,6 +24,7 @@ use crate::room::member::{
 use crate::room::open_rooms::{OpenRoom, OpenRooms};
 use crate::room::ports::{EvidenceHead, Refusal, RoomPorts};
 use crate::room::refusals::Refusals;
+use crate::room::repository::RoomRepository;
 use crate::sessions::SessionRepository;
 use crate::sfu::{BitrateBudget, Sfu};
 
@@ -48,7 +48,7 @@ pub struct Rooms {
 
 pub(super) struct Parts {
     pub(super) sessions: Arc<dyn SessionRepository>,
-    pub(super) journal: Arc<dyn RoomJournal>,
+    pub(super) repository: Arc<dyn RoomRepository>,
     media: Sfu,
     pub(super) clock: Clock,
     pub(super) ports: RoomPorts,
@@ -60,13 +60,13 @@ impl Rooms {
     #[must_use]
     pub fn new(
         sessions: Arc<dyn SessionRepository>,
-        journal: Arc<dyn RoomJournal>,
+        repository: Arc<dyn RoomRepository>,
         media: Sfu,
         clock: Clock,
         ports: RoomPorts,
     ) -> Self {
         let refusals = Mutex::default();
-        let shared = Parts { sessions, journal, media, clock, ports, refusals };
+        let shared = Parts { sessions, repository, media, clock, ports, refusals };
         Self { parts: Arc::new(shared), open: Arc::default() }
     }
 
@@ -180,10 +180,10 @@ impl Rooms {
 
     /// Ends the room of a session that has ended or was cancelled. Its listeners first tell what was
     /// said in it. When this succeeds, the last events of the room are in its
-    /// journal.
+    /// repository.
     ///
     /// # Errors
-    /// [`RoomError::JournalUnavailable`] when they could not be stored; to be tried again.
+    /// [`RoomError::StoreUnavailable`] when they could not be stored; to be tried again.
     pub async fn session_over(&self, session: &Session) -> Result<(), RoomError> {
         if let Some(room) = self.open.find_opened(session.id).await {
             self.hear_out(session, &room.handle).await;
@@ -341,7 +341,7 @@ impl Rooms {
         let found = self.parts.sessions.find(key).await;
         let found = found.map_err(|error| {
             tracing::error!(%session, %error, "a session could not be read");
-            RoomError::JournalUnavailable
+            RoomError::StoreUnavailable
         })?;
         let found = found.ok_or(RoomError::SessionNotFound)?;
         match found.status {
@@ -356,10 +356,10 @@ impl Rooms {
     }
 
     fn parts_of(&self, session: &Session) -> RoomParts {
-        let Parts { journal, media, clock, ports, .. } = &*self.parts;
+        let Parts { repository, media, clock, ports, .. } = &*self.parts;
         RoomParts {
             key: session.key(),
-            journal: journal.clone(),
+            repository: repository.clone(),
             media: (!session.provider.is_external()).then(|| media.clone()),
             clock: clock.clone(),
             ports: ports.clone(),
@@ -371,9 +371,9 @@ impl Rooms {
     async fn end_unopened(&self, session: &Session) -> Result<(), RoomError> {
         let (tenant, id) = (session.tenant_id, session.id);
         let stored =
-            self.parts.journal.load(SessionKey::new(tenant, id)).await.map_err(|error| {
+            self.parts.repository.load(SessionKey::new(tenant, id)).await.map_err(|error| {
                 tracing::error!(session = %id, %error, "a room could not be read");
-                RoomError::JournalUnavailable
+                RoomError::StoreUnavailable
             })?;
         let Some(stored) = stored else { return Ok(()) };
         let attended = attendance_of(&stored, session.attendance);
@@ -410,12 +410,12 @@ impl Rooms {
     }
 
     async fn open_room(&self, session: &Session) -> Result<RoomHandle, RoomError> {
-        let Parts { journal, media, clock, ports, .. } = &*self.parts;
+        let Parts { repository, media, clock, ports, .. } = &*self.parts;
         let recorder = self.recorder(session);
         let now = clock.now();
-        let stored = journal.load(session.key()).await.map_err(|error| {
+        let stored = repository.load(session.key()).await.map_err(|error| {
             tracing::error!(session = %session.id, %error, "a room could not be read");
-            RoomError::JournalUnavailable
+            RoomError::StoreUnavailable
         })?;
         let roll_known = |engine: &RoomEngine| engine.attendance().roll().is_some();
         let engine = match stored {

@@ -24,7 +24,7 @@ use crate::evidence::repository::{
 use crate::recorder::repository::{
     Playable, PlayableOf, RecordedGap, RecordedSegment, RecordedTrack, RecordingRepository,
 };
-use crate::room::journal::{JournalEvent, RoomJournal, StoredChange};
+use crate::room::repository::{RoomRepository, StoredChange, ToldEvent};
 use crate::sessions::{
     Begin, Caller, Claim, FixedLimits, IdempotencyStore, NewSession, SessionService,
 };
@@ -65,8 +65,8 @@ async fn tenant_with_everything(store: &Store) -> Session {
     let session = service.create(new_session, NOW).await.expect("created");
     let parts = vec![("muted/ana".to_owned(), Some("true".to_owned()))];
     let record = StoredChange { seq: 1, state: Some("{}".to_owned()), parts, arrival: None };
-    let event = JournalEvent { seq: 1, at: NOW, kind: "chat".to_owned(), payload: "{}".to_owned() };
-    RoomJournal::append(store, SessionKey::new(tenant_id, session.id), &record, &[event])
+    let event = ToldEvent { seq: 1, at: NOW, kind: "chat".to_owned(), payload: "{}".to_owned() };
+    RoomRepository::append(store, SessionKey::new(tenant_id, session.id), &record, &[event])
         .await
         .expect("appended");
     let claim = Claim {

@@ -308,7 +308,7 @@ async fn prune(store: &Store, kept_since: Timestamp, limit: u32) -> Result<u32, 
         let (table, number) = match row.source {
             EventSource::Session => (SESSION_EVENTS, "version"),
             EventSource::Recording => (RECORDING_EVENTS, "seq"),
-            // They belong to the room's journal.
+            // They are events of the room.
             EventSource::Room => continue,
         };
         let tx = TenantTx::write(store, row.tenant).await?;

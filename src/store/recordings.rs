@@ -18,7 +18,7 @@ use crate::recorder::repository::{
 use crate::store::connect::Store;
 use crate::store::recording_agenda;
 use crate::store::tenant_tx::TenantTx;
-use crate::store::{journal, media_tokens};
+use crate::store::{media_tokens, rooms};
 
 #[async_trait]
 impl RecordingRepository for Store {
@@ -126,7 +126,7 @@ impl RecordingRepository for Store {
         let tx = TenantTx::write(self, tenant).await?;
         recording_agenda::erased(&tx, session, at).await?;
         tracks::forget_people(&tx, session).await?;
-        journal::forget(&tx, session).await?;
+        rooms::forget(&tx, session).await?;
         media_tokens::forget(&tx, session).await?;
         tx.commit().await
     }

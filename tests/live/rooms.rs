@@ -1,4 +1,4 @@
-//! Rooms with a real store and media plane: who reads slowly, a journal that
+//! Rooms with a real store and media plane: who reads slowly, a repository that
 //! fails, and two processes that believe they have the same room.
 
 use std::collections::VecDeque;
@@ -16,8 +16,8 @@ use cabildo::domain::session::{Modality, Session, SessionStatus};
 use cabildo::domain::store_error::StoreError;
 use cabildo::room::action::{Action, ChatAction, PeopleAction};
 use cabildo::room::error::RoomError;
-use cabildo::room::journal::{JournalEvent, RoomJournal, StoredChange, StoredRoom};
 use cabildo::room::ports::{LossReason, RoomPorts};
+use cabildo::room::repository::{RoomRepository, StoredChange, StoredRoom, ToldEvent};
 use cabildo::room::{Entered, MediaAfterLoss, Outbound, ResumeRequest, Rooms};
 use cabildo::sessions::{FixedLimits, NewSession, SessionRepository, SessionService};
 use cabildo::sfu::{Sfu, SfuOptions};
@@ -33,7 +33,7 @@ mod told;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A journal that can be told to fail.
+/// A repository that can be told to fail.
 struct Fragile {
     store: Store,
     broken: AtomicBool,
@@ -50,7 +50,7 @@ impl Fragile {
 }
 
 #[async_trait]
-impl RoomJournal for Fragile {
+impl RoomRepository for Fragile {
     async fn load(&self, key: SessionKey) -> Result<Option<StoredRoom>, StoreError> {
         self.check()?;
         self.store.load(key).await
@@ -60,7 +60,7 @@ impl RoomJournal for Fragile {
         &self,
         key: SessionKey,
         change: &StoredChange,
-        events: &[JournalEvent],
+        events: &[ToldEvent],
     ) -> Result<(), StoreError> {
         self.check()?;
         self.appends.fetch_add(1, Ordering::SeqCst);
@@ -72,7 +72,7 @@ impl RoomJournal for Fragile {
         key: SessionKey,
         after: u64,
         limit: u32,
-    ) -> Result<Vec<JournalEvent>, StoreError> {
+    ) -> Result<Vec<ToldEvent>, StoreError> {
         self.check()?;
         self.store.events_after(key, after, limit).await
     }
@@ -82,7 +82,7 @@ impl RoomJournal for Fragile {
         key: SessionKey,
         after: u64,
         limit: u32,
-    ) -> Result<Vec<JournalEvent>, StoreError> {
+    ) -> Result<Vec<ToldEvent>, StoreError> {
         self.check()?;
         self.store.committed_after(key, after, limit).await
     }
@@ -129,17 +129,17 @@ impl House {
 
     fn process_with(&self, ports: RoomPorts) -> (Rooms, Arc<Fragile>) {
         let media = Sfu::start(SfuOptions { workers: 1, ..SfuOptions::default() });
-        let journal =
+        let repository =
             Fragile { store: self.store.clone(), broken: false.into(), appends: 0.into() };
-        let journal = Arc::new(journal);
+        let repository = Arc::new(repository);
         let rooms = Rooms::new(
             Arc::new(self.store.clone()),
-            journal.clone(),
+            repository.clone(),
             media.expect("a media plane"),
             Clock::system(),
             ports,
         );
-        (rooms, journal)
+        (rooms, repository)
     }
 
     fn principal(&self, name: &str) -> Principal {
@@ -271,15 +271,15 @@ async fn a_slow_reader_is_let_go_and_loses_nothing() {
 async fn those_who_come_back_together_cost_one_transaction_and_no_event() {
     const PEOPLE: u8 = 40;
     let house = House::with(|session| session.max_participants = Some(u32::from(PEOPLE))).await;
-    let (rooms, journal) = house.process();
+    let (rooms, repository) = house.process();
     let mut held = Vec::new();
     for number in 0..PEOPLE {
         held.push(house.enter(&rooms, &format!("person-{number}"), 512).await);
     }
     let (first, _) = &held[0];
     first.member.act(chat("before the cut")).await.expect("said");
-    let appends = |journal: &Fragile| journal.appends.load(Ordering::SeqCst);
-    let before = appends(&journal);
+    let appends = |repository: &Fragile| repository.appends.load(Ordering::SeqCst);
+    let before = appends(&repository);
     futures_util::future::join_all(
         held.iter().map(|(entered, _)| entered.member.lost(LossReason::SocketClosed)),
     )
@@ -305,7 +305,7 @@ async fn those_who_come_back_together_cost_one_transaction_and_no_event() {
         .collect();
     // The losses are stored together, and so are the returns; how many of each had come when the
     // room looked is not in the hands of this test.
-    assert!(appends(&journal) - before <= 4, "{} transactions", appends(&journal) - before);
+    assert!(appends(&repository) - before <= 4, "{} transactions", appends(&repository) - before);
     let seq = back[0].view.seq;
     for (entered, (before, _)) in back.iter().zip(&held) {
         assert_eq!(entered.view.seq, seq, "nobody was told of a return");
@@ -357,20 +357,20 @@ async fn a_refusal_of_one_changes_nothing_for_those_who_ask_with_them() {
 #[tokio::test]
 async fn what_cannot_be_kept_is_not_decided_and_what_happened_is_told_later() {
     let house = House::build().await;
-    let (rooms, journal) = house.process();
+    let (rooms, repository) = house.process();
     let (ana, mut outbound) = house.enter(&rooms, "ana", 512).await;
     let (bea, _bea_outbound) = house.enter(&rooms, "bea", 512).await;
     ana.member.act(chat("before")).await.expect("said");
     assert_eq!(told_chat(&mut outbound).await, "before");
-    journal.broken.store(true, Ordering::SeqCst);
+    repository.broken.store(true, Ordering::SeqCst);
     let mute = PeopleAction::Mute("bea".parse().expect("a user id"));
     let refused = ana.member.act(mute).await.expect_err("not kept");
-    assert_eq!(refused, RoomError::JournalUnavailable);
+    assert_eq!(refused, RoomError::StoreUnavailable);
     assert_eq!(refused.code(), ErrorCode::DependencyUnavailable);
     // A connection is lost whether that can be kept or not.
     bea.member.lost(LossReason::SocketClosed).await;
     assert!(ana.member.act(chat("still broken")).await.is_err());
-    journal.broken.store(false, Ordering::SeqCst);
+    repository.broken.store(false, Ordering::SeqCst);
     let event = told(&mut outbound).await.expect("still there");
     assert_eq!((&event["type"], &event["user_id"]), (&"participant_updated".into(), &"bea".into()));
     assert_eq!((&event["connections"], &event["muted"]), (&0.into(), &false.into()));
@@ -387,7 +387,7 @@ async fn of_two_processes_that_have_a_room_one_gives_way() {
     let (bea, _bea_outbound) = house.enter(&second, "bea", 512).await;
     bea.member.act(chat("here")).await.expect("the second goes on");
     let refused = ana.member.act(chat("and here")).await.expect_err("the first is behind");
-    assert_eq!(refused, RoomError::JournalUnavailable);
+    assert_eq!(refused, RoomError::StoreUnavailable);
     while told(&mut ana_outbound).await.is_some() {}
     // Whoever comes again finds the room as the other process left it.
     let (again, _outbound) = house.enter(&first, "ana", 512).await;

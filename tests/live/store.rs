@@ -13,13 +13,13 @@ mod full_disk;
 mod governance;
 mod idempotency;
 mod isolation;
-mod journal;
 mod media_tokens;
 mod meetings;
 mod migrations;
 mod outbox;
 mod recordings;
 mod replay;
+mod rooms;
 mod sessions;
 
 #[path = "../support/postgres.rs"]
@@ -31,7 +31,7 @@ use postgres::Cluster;
 const CASES: &[&[Case]] = &[
     sessions::CASES,
     idempotency::CASES,
-    journal::CASES,
+    rooms::CASES,
     evidence::CASES,
     claims::CASES,
     governance::CASES,

@@ -22,8 +22,8 @@ use cabildo::room::engine::{
 };
 use cabildo::room::error::RoomError;
 use cabildo::room::event::{AttendanceView, Event, QuorumState};
-use cabildo::room::journal::{StoredChange, StoredRoom};
 use cabildo::room::ports::AttendanceNote;
+use cabildo::room::repository::{StoredChange, StoredRoom};
 
 const CHAIR: &str = "chair";
 

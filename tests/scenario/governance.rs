@@ -10,8 +10,8 @@ use cabildo::domain::session::{Modality, SessionStatus};
 use cabildo::governance::payloads::{AssemblyActivated, AssemblyCompleted, VoteStarted};
 use cabildo::governance::{EventsParts, GovernanceEvents, MESSAGE_BYTES_MAX};
 use cabildo::kafka::{Consumer, Outgoing, Producer};
-use cabildo::room::journal::RoomJournal as _;
 use cabildo::room::ports::RoomPorts;
+use cabildo::room::repository::RoomRepository as _;
 use cabildo::room::{Outbound, Rooms};
 use cabildo::sessions::{FixedLimits, NewSession, SessionService, TenantLimits};
 use cabildo::sfu::{Sfu, SfuOptions};
@@ -213,7 +213,7 @@ async fn a_vote_is_announced_once_however_often_it_is_told() {
     assert_eq!(announced[0]["title"], "¿Se aprueba el presupuesto?");
     assert_eq!(announced[0]["vote_id"], "budget-2027");
     assert_eq!(announced[0]["started_at"], "2027-01-15T08:00:00.000Z");
-    // The log of the session is written from its journal.
+    // The log of the session is written from its room's events.
     let kept = house
         .store
         .events_after(SessionKey::new(house.tenant, session), 0, 99)

@@ -34,8 +34,8 @@ use cabildo::room::engine::{
 };
 use cabildo::room::error::RoomError;
 use cabildo::room::event::{Event, ParticipantView};
-use cabildo::room::journal::{StoredChange, StoredRoom};
 use cabildo::room::ports::RoomTrack;
+use cabildo::room::repository::{StoredChange, StoredRoom};
 use cabildo::sfu::plane::{Gate, Gates};
 
 /// A room under test, with a clock of its own.

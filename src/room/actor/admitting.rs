@@ -54,7 +54,7 @@ impl RoomActor {
         }
         if let Err(error) = self.keep().await {
             self.engine.undo();
-            let refused = self.journal_failed(&error);
+            let refused = self.storing_failed(&error);
             for one in accepted {
                 answer(one.reply, Err(refused.clone()));
             }
@@ -141,13 +141,13 @@ impl RoomActor {
         let first =
             befores.map(|before| before.last_seq).filter(|last| is_recent(*last, seq)).min();
         let Some(first) = first.filter(|first| *first < seq) else { return Ok(Recent::new()) };
-        let RoomParts { key, journal, .. } = &self.parts;
-        let kept = journal.events_after(*key, first, MISSED_EVENTS_MAX).await;
+        let RoomParts { key, repository, .. } = &self.parts;
+        let kept = repository.events_after(*key, first, MISSED_EVENTS_MAX).await;
         match kept {
             Ok(kept) => {
                 Ok(kept.into_iter().map(|event| (event.seq, event.payload.into())).collect())
             }
-            Err(error) => Err(self.journal_failed(&error)),
+            Err(error) => Err(self.storing_failed(&error)),
         }
     }
 

@@ -1,11 +1,11 @@
-//! What a room decides is stored in its journal before anybody is told.
+//! What a room decides is stored in its repository before anybody is told.
 
 use crate::domain::store_error::StoreError;
 use crate::room::actor::RoomParts;
-use crate::room::actor::{JOURNAL_RETRY, RoomActor};
-use crate::room::journal::{JournalEvent, StoredChange};
+use crate::room::actor::{RoomActor, STORE_RETRY};
+use crate::room::repository::{StoredChange, ToldEvent};
 
-/// How often a room asks, each time after [`JOURNAL_RETRY`], whether the journal
+/// How often a room asks, each time after [`STORE_RETRY`], whether the repository
 /// has stored what it was given before the database went away. Then the room
 /// closes, and whoever comes next reads what is stored.
 const UNKNOWN_TRIES_MAX: u32 = 60;
@@ -15,11 +15,11 @@ impl RoomActor {
     pub(super) async fn keep(&mut self) -> Result<(), StoreError> {
         let mut change = self.engine.to_store();
         change.arrival = self.arrival.take();
-        let events: Vec<JournalEvent> = self
+        let events: Vec<ToldEvent> = self
             .engine
             .told()
             .iter()
-            .map(|(told, at)| JournalEvent {
+            .map(|(told, at)| ToldEvent {
                 seq: told.seq,
                 at: *at,
                 kind: told.event.kind().to_owned(),
@@ -36,18 +36,14 @@ impl RoomActor {
         Ok(())
     }
 
-    /// Appends to the journal. When the database went away meanwhile, it is asked
+    /// Appends to the repository. When the database went away meanwhile, it is asked
     /// whether it has stored; until it says so nothing else is decided.
-    async fn append(
-        &self,
-        change: &StoredChange,
-        events: &[JournalEvent],
-    ) -> Result<(), StoreError> {
-        let RoomParts { key, journal, .. } = &self.parts;
-        let mut outcome = journal.append(*key, change, events).await;
+    async fn append(&self, change: &StoredChange, events: &[ToldEvent]) -> Result<(), StoreError> {
+        let RoomParts { key, repository, .. } = &self.parts;
+        let mut outcome = repository.append(*key, change, events).await;
         for _ in 0..UNKNOWN_TRIES_MAX {
             let Err(StoreError::Unknown(_)) = outcome else { return outcome };
-            tokio::time::sleep(JOURNAL_RETRY).await;
+            tokio::time::sleep(STORE_RETRY).await;
             outcome = self.append_again(change, events).await;
         }
         outcome
@@ -58,11 +54,11 @@ impl RoomActor {
     async fn append_again(
         &self,
         change: &StoredChange,
-        events: &[JournalEvent],
+        events: &[ToldEvent],
     ) -> Result<(), StoreError> {
-        let RoomParts { key, journal, .. } = &self.parts;
+        let RoomParts { key, repository, .. } = &self.parts;
         let Some(first) = events.first() else {
-            let again = journal.append(*key, change, events).await;
+            let again = repository.append(*key, change, events).await;
             return again.map_err(|error| match error {
                 StoreError::Conflict | StoreError::Fenced => error,
                 // It is still not known whether the first attempt was stored.
@@ -70,7 +66,7 @@ impl RoomActor {
             });
         };
         let limit = u32::try_from(events.len() + 1).unwrap_or(u32::MAX);
-        let found = journal.committed_after(*key, first.seq - 1, limit).await;
+        let found = repository.committed_after(*key, first.seq - 1, limit).await;
         match found {
             Err(error) => Err(StoreError::Unknown(error.to_string())),
             Ok(found) if found == events => Ok(()),

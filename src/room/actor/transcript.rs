@@ -52,11 +52,11 @@ impl RoomActor {
     /// Whether the event with this number is a text.
     pub(super) async fn check_chunk(&mut self, of: u64) -> Result<(), RoomError> {
         let before = of.checked_sub(1).ok_or(RoomError::ChunkNotFound)?;
-        let RoomParts { key, journal, .. } = &self.parts;
-        let found = journal.events_after(*key, before, 1).await;
+        let RoomParts { key, repository, .. } = &self.parts;
+        let found = repository.events_after(*key, before, 1).await;
         let found = match found {
             Ok(found) => found,
-            Err(error) => return Err(self.journal_failed(&error)),
+            Err(error) => return Err(self.storing_failed(&error)),
         };
         let is_chunk = found.first().is_some_and(|event| event.seq == of && event.kind == CHUNK);
         if is_chunk { Ok(()) } else { Err(RoomError::ChunkNotFound) }

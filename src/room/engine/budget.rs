@@ -1,6 +1,6 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 //! How much people may have written down: each message, request, change of state,
-//! arrival and track stays in the journal and in the log until the recording is
+//! arrival and track stays in the repository and in the log until the recording is
 //! deleted, because time line and report are read from there. So persons and
 //! rooms have budgets of numbers and of bytes. What moderators do about the floor
 //! and people is not counted.
@@ -100,13 +100,13 @@ impl Bucket {
 /// Most bytes of one event with the parts of the state that are stored for it,
 /// without text and names.
 const EVENT_BYTES_MAX: u64 = 1_024;
-/// How often one text is written in the journal: in its event, and in the state
+/// How often one text is written in the repository: in its event, and in the state
 /// while it counts.
 const TEXT_COPIES: u64 = 2;
 /// Into how many bytes JSON writes one of a cleaned text.
 const ESCAPED: u64 = 2;
 
-/// Most bytes that so many people who are no moderators add to journal and state
+/// Most bytes that so many people who are no moderators add to repository and state
 /// of a room in so many minutes, as JSON. The log holds the events once more.
 #[must_use]
 pub const fn written_bytes_max(people: u64, minutes: u64) -> u64 {

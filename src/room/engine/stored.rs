@@ -1,5 +1,5 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-//! A room as the journal keeps it: parts with names, each JSON, so that a
+//! A room as the repository keeps it: parts with names, each JSON, so that a
 //! decision writes the parts that it changed. Domain types do not serialise, so
 //! each has its own form here; reading one back checks it.
 
@@ -28,7 +28,7 @@ use crate::room::engine::{
     RoomEngine, RoomInfo,
 };
 use crate::room::event::Event;
-use crate::room::journal::{StoredChange, StoredRoom};
+use crate::room::repository::{StoredChange, StoredRoom};
 use crate::sfu::plane::Gates;
 use crate::tracked::{Tracked, TrackedMap};
 

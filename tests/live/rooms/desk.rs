@@ -132,14 +132,14 @@ async fn what_the_identity_service_takes_makes_somebody_present_once() {
 #[tokio::test]
 async fn what_was_validated_and_not_stored_is_not_validated_again() {
     let house = House::build().await;
-    let (rooms, journal) = outcomes::process(&house);
+    let (rooms, repository) = outcomes::process(&house);
     let identity = Arc::new(Identity::default());
     let desk = Desk::new(rooms.clone(), Some(identity.clone()), Clock::system());
     let door = Door { house, rooms, desk, identity };
     let (tenant, session) = (door.house.tenant, door.house.session);
     let action = AttendanceAction::TakeList(Box::new(owners()));
     in_time(door.rooms.attend(SessionKey::new(tenant, session), action)).await.expect("taken");
-    journal.next.store(outcomes::GOES, Ordering::SeqCst);
+    repository.next.store(outcomes::GOES, Ordering::SeqCst);
     let failed = in_time(door.present("ana", AttendanceMethod::Qr, "ok:ana")).await;
     assert!(failed.is_err(), "the database went away");
     assert_eq!(door.identity.asked.load(Ordering::SeqCst), 1);
@@ -207,7 +207,7 @@ async fn a_hall_that_nobody_is_connected_to_leaves_with_the_session() {
 }
 
 async fn stored_attendance(house: &House) -> cabildo::attendance::Attendance {
-    use cabildo::room::journal::RoomJournal as _;
+    use cabildo::room::repository::RoomRepository as _;
 
     let record = house.store.load(SessionKey::new(house.tenant, house.session)).await;
     let record = record.expect("readable").expect("a record");
@@ -222,7 +222,7 @@ async fn an_end_that_could_not_be_stored_is_told_of_and_stored_the_next_time() {
         let door = Door::open().await;
         in_time(door.present("ana", AttendanceMethod::Qr, "ok:ana")).await.expect("taken");
         door.rooms.shutdown().await;
-        let (rooms, journal) = outcomes::process(&door.house);
+        let (rooms, repository) = outcomes::process(&door.house);
         if is_open {
             let attendance = rooms.attendee(
                 SessionKey::new(door.house.tenant, door.house.session),
@@ -231,7 +231,7 @@ async fn an_end_that_could_not_be_stored_is_told_of_and_stored_the_next_time() {
             assert!(in_time(attendance).await.expect("open").person.is_present());
         }
         let ended = door.house.ended().await;
-        journal.next.store(outcomes::GOES, Ordering::SeqCst);
+        repository.next.store(outcomes::GOES, Ordering::SeqCst);
         let first = in_time(rooms.session_over(&ended)).await;
         // What an open room could not store is tried once more at once.
         assert_eq!(first.is_ok(), is_open, "{first:?}");

@@ -10,8 +10,8 @@ use cabildo::domain::id::SessionKey;
 use cabildo::domain::store_error::StoreError;
 use cabildo::room::action::{Action, ChatAction, Made, PeopleAction};
 use cabildo::room::error::RoomError;
-use cabildo::room::journal::{JournalEvent, RoomJournal, StoredChange, StoredRoom};
 use cabildo::room::ports::RoomPorts;
+use cabildo::room::repository::{RoomRepository, StoredChange, StoredRoom, ToldEvent};
 use cabildo::room::{Acted, Request, Rooms};
 use cabildo::sfu::{Sfu, SfuOptions};
 use cabildo::store::Store;
@@ -26,7 +26,7 @@ const STORES_AND_GOES: u8 = 1;
 /// It goes away while it stores, and has not stored.
 pub(super) const GOES: u8 = 2;
 
-/// A journal whose database goes away when it is told to, once, and which can be
+/// A repository whose database goes away when it is told to, once, and which can be
 /// held up.
 pub(super) struct Unsure {
     store: Store,
@@ -35,7 +35,7 @@ pub(super) struct Unsure {
 }
 
 #[async_trait]
-impl RoomJournal for Unsure {
+impl RoomRepository for Unsure {
     async fn load(&self, key: SessionKey) -> Result<Option<StoredRoom>, StoreError> {
         self.store.load(key).await
     }
@@ -44,7 +44,7 @@ impl RoomJournal for Unsure {
         &self,
         key: SessionKey,
         change: &StoredChange,
-        events: &[JournalEvent],
+        events: &[ToldEvent],
     ) -> Result<(), StoreError> {
         let _turn = self.held.acquire().await.expect("never closed");
         let next = self.next.swap(WORKS, Ordering::SeqCst);
@@ -59,7 +59,7 @@ impl RoomJournal for Unsure {
         key: SessionKey,
         after: u64,
         limit: u32,
-    ) -> Result<Vec<JournalEvent>, StoreError> {
+    ) -> Result<Vec<ToldEvent>, StoreError> {
         self.store.events_after(key, after, limit).await
     }
 
@@ -68,7 +68,7 @@ impl RoomJournal for Unsure {
         key: SessionKey,
         after: u64,
         limit: u32,
-    ) -> Result<Vec<JournalEvent>, StoreError> {
+    ) -> Result<Vec<ToldEvent>, StoreError> {
         self.store.committed_after(key, after, limit).await
     }
 }
@@ -76,16 +76,16 @@ impl RoomJournal for Unsure {
 pub(super) fn process(house: &House) -> (Rooms, Arc<Unsure>) {
     let next = AtomicU8::new(WORKS);
     let held = Semaphore::new(1);
-    let journal = Arc::new(Unsure { store: house.store.clone(), next, held });
+    let repository = Arc::new(Unsure { store: house.store.clone(), next, held });
     let media = Sfu::start(SfuOptions { workers: 1, ..SfuOptions::default() });
     let rooms = Rooms::new(
         Arc::new(house.store.clone()),
-        journal.clone(),
+        repository.clone(),
         media.expect("a media plane"),
         Clock::system(),
         RoomPorts::default(),
     );
-    (rooms, journal)
+    (rooms, repository)
 }
 
 fn say(text: &str, id: Option<&str>) -> Request {
@@ -96,9 +96,9 @@ fn say(text: &str, id: Option<&str>) -> Request {
 #[tokio::test]
 async fn a_request_that_is_not_decided_in_time_is_pending_and_its_repetition_is_the_same() {
     let house = House::build().await;
-    let (rooms, journal) = process(&house);
+    let (rooms, repository) = process(&house);
     let (ana, mut outbound) = house.enter(&rooms, "ana", 512).await;
-    let holding = journal.held.acquire().await.expect("never closed");
+    let holding = repository.held.acquire().await.expect("never closed");
     let Acted::Pending(first) = ana.member.begin(say("once", Some("1"))).await else {
         panic!("nothing was stored yet")
     };
@@ -130,17 +130,17 @@ async fn a_request_that_is_not_decided_in_time_is_pending_and_its_repetition_is_
 #[tokio::test]
 async fn a_commit_that_may_have_happened_is_looked_for() {
     let house = House::build().await;
-    let (rooms, journal) = process(&house);
+    let (rooms, repository) = process(&house);
     let (ana, mut outbound) = house.enter(&rooms, "ana", 512).await;
     let (_bea, _bea_outbound) = house.enter(&rooms, "bea", 512).await;
-    journal.next.store(STORES_AND_GOES, Ordering::SeqCst);
+    repository.next.store(STORES_AND_GOES, Ordering::SeqCst);
     ana.member.act(ChatAction::Say { text: "stored".to_owned() }).await.expect("it was stored");
     assert_eq!(told_chat(&mut outbound).await, "stored");
 
-    journal.next.store(GOES, Ordering::SeqCst);
+    repository.next.store(GOES, Ordering::SeqCst);
     let mute = PeopleAction::Mute("bea".parse().expect("a user id"));
     let refused = ana.member.act(mute.clone()).await.expect_err("it was not stored");
-    assert_eq!(refused, RoomError::JournalUnavailable);
+    assert_eq!(refused, RoomError::StoreUnavailable);
     ana.member.act(ChatAction::Say { text: "after".to_owned() }).await.expect("said");
     let event = told(&mut outbound).await.expect("still there");
     assert_eq!(event["text"], "after", "what was refused has not happened: {event}");
@@ -148,7 +148,7 @@ async fn a_commit_that_may_have_happened_is_looked_for() {
     // A change without an event is simply stored again.
     ana.member.act(mute).await.expect("muted");
     ana.member.act(PeopleAction::Remove("bea".parse().expect("a user id"))).await.expect("removed");
-    journal.next.store(STORES_AND_GOES, Ordering::SeqCst);
+    repository.next.store(STORES_AND_GOES, Ordering::SeqCst);
     let admit = PeopleAction::Admit("bea".parse().expect("a user id"));
     ana.member.act(admit).await.expect("admitted");
     house.enter(&rooms, "bea", 512).await;

@@ -148,10 +148,10 @@ async fn a_recorded_room_is_opened_kept_told_and_recorded_in_this_order() {
     assert_eq!(ana.view.recording.state, "recording");
     let recorder = ana.view.crowd.participants.iter().find(|one| one.user_id == "cabildo:recorder");
     assert!(recorder.is_some(), "everybody sees it");
-    let journal =
+    let repository =
         house.store.events_after(SessionKey::new(house.tenant, house.session), 0, 9).await;
     let kinds: Vec<String> =
-        journal.expect("readable").into_iter().map(|event| event.kind).collect();
+        repository.expect("readable").into_iter().map(|event| event.kind).collect();
     assert_eq!(kinds[..3], ["participant_joined", "recording_state", "participant_joined"]);
     rooms.shutdown().await;
 }
@@ -191,13 +191,13 @@ async fn nobody_is_recorded_before_they_are_told_or_told_before_it_ends() {
 async fn a_recording_that_cannot_be_kept_does_not_begin_and_its_end_does_not_wait() {
     let house = House::build().await;
     let record = Arc::new(Record::default());
-    let (rooms, journal) = house.process_with(record.ports());
+    let (rooms, repository) = house.process_with(record.ports());
     let (chair, mut outbound) = house.enter(&rooms, "chair", 512).await;
     record.take();
     held(&mut outbound);
-    journal.broken.store(true, Ordering::SeqCst);
+    repository.broken.store(true, Ordering::SeqCst);
     let refused = chair.member.act(RecordingAction::Start).await.expect_err("not kept");
-    assert_eq!(refused, RoomError::JournalUnavailable);
+    assert_eq!(refused, RoomError::StoreUnavailable);
     assert_eq!(record.take(), []);
 
     // The policy wants it, and nobody can be told yet.
@@ -208,17 +208,17 @@ async fn a_recording_that_cannot_be_kept_does_not_begin_and_its_end_does_not_wai
     assert!(chair.member.act(chat("still broken")).await.is_err());
     assert_eq!(record.take(), []);
     assert_eq!(kinds(&held(&mut outbound)), [] as [&str; 0]);
-    journal.broken.store(false, Ordering::SeqCst);
+    repository.broken.store(false, Ordering::SeqCst);
     while told(&mut outbound).await.expect("still there")["type"] != "recording_state" {}
     chair.member.act(chat("after")).await.expect("said");
     assert_eq!(record.states(), [RecordingState::Recording]);
 
-    journal.broken.store(true, Ordering::SeqCst);
+    repository.broken.store(true, Ordering::SeqCst);
     session.recording.enabled = false;
     rooms.session_changed(&session).await;
     assert!(chair.member.act(chat("broken again")).await.is_err());
     assert_eq!(record.take(), [Said::State(RecordingState::Stopped)], "at once");
-    journal.broken.store(false, Ordering::SeqCst);
+    repository.broken.store(false, Ordering::SeqCst);
     loop {
         let event = told(&mut outbound).await.expect("still there");
         if event["type"] == "recording_state" {

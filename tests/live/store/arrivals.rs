@@ -7,7 +7,7 @@ use cabildo::domain::session::{Session, SessionStatus};
 use cabildo::domain::store_error::StoreError;
 use cabildo::domain::time::Timestamp;
 use cabildo::governance::ArrivalRepository as _;
-use cabildo::room::journal::{JournalEvent, RoomJournal as _, StoredChange};
+use cabildo::room::repository::{RoomRepository as _, StoredChange, ToldEvent};
 use cabildo::sessions::SessionRepository as _;
 
 use crate::store::fixture::{Fixture, NOW, cases};
@@ -61,11 +61,11 @@ async fn an_event_changes_a_session_once(fixture: Fixture) {
 }
 
 /// What a room stores because of an event.
-fn said(seq: u64, arrival: Arrival) -> (StoredChange, Vec<JournalEvent>) {
+fn said(seq: u64, arrival: Arrival) -> (StoredChange, Vec<ToldEvent>) {
     let state = Some("{}".to_owned());
     let change = StoredChange { seq, state, parts: Vec::new(), arrival: Some(arrival) };
     let (kind, payload) = ("vote_announced".to_owned(), "{}".to_owned());
-    (change, vec![JournalEvent { seq, at: NOW, kind, payload }])
+    (change, vec![ToldEvent { seq, at: NOW, kind, payload }])
 }
 
 async fn an_event_changes_a_room_once(fixture: Fixture) {

@@ -83,7 +83,7 @@ async fn a_log_continues_where_it_stopped(fixture: Fixture) {
     EvidenceRepository::append(second, SessionKey::new(tenant, id), append(2, 3))
         .await
         .expect("continued");
-    // Only the position in the room's journal moves on.
+    // Only the position in the room's events moves on.
     let none = Append { room_seq: 40, last_event_seq: 4, ..append(5, 0) };
     EvidenceRepository::append(first, SessionKey::new(tenant, id), none)
         .await

@@ -13,7 +13,7 @@ use cabildo::domain::id::{RecordedTrackId, SessionId, SessionKey, TenantId};
 use cabildo::domain::session::Session;
 use cabildo::domain::store_error::StoreError;
 use cabildo::recorder::repository::{RecordedGap, RecordingRepository as _};
-use cabildo::room::journal::{JournalEvent, RoomJournal as _, StoredChange};
+use cabildo::room::repository::{RoomRepository as _, StoredChange, ToldEvent};
 use cabildo::sessions::{FixedLimits, SessionFilter, SessionRepository as _, SessionService};
 use cabildo::store::{OnConnect, Store, StoreOptions};
 use tempfile::TempDir;
@@ -64,8 +64,8 @@ struct Work {
     why: String,
 }
 
-fn event(seq: u64, number: u64) -> JournalEvent {
-    JournalEvent { seq, at: NOW, kind: "chat".to_owned(), payload: number.to_string() }
+fn event(seq: u64, number: u64) -> ToldEvent {
+    ToldEvent { seq, at: NOW, kind: "chat".to_owned(), payload: number.to_string() }
 }
 
 impl Work {
@@ -211,7 +211,7 @@ impl Work {
     }
 }
 
-fn number_of(event: &JournalEvent) -> u64 {
+fn number_of(event: &ToldEvent) -> u64 {
     event.payload.parse().expect("a number")
 }
 

@@ -5,7 +5,7 @@ use cabildo::domain::id::{SessionKey, TenantId};
 use cabildo::domain::secret::Secret;
 use cabildo::domain::session::Session;
 use cabildo::recorder::repository::RecordingRepository as _;
-use cabildo::room::journal::{JournalEvent, RoomJournal, StoredChange};
+use cabildo::room::repository::{RoomRepository, StoredChange, ToldEvent};
 use cabildo::store::{SetupError, Store};
 use sea_orm::{ConnectionTrait, Database, DbBackend, Statement};
 
@@ -100,7 +100,7 @@ async fn the_server_may_not_take_back_what_it_told(fixture: Fixture) {
 
 /// Has the room of a session tell something.
 pub(crate) async fn tell(store: &Store, session: &Session) {
-    let event = JournalEvent {
+    let event = ToldEvent {
         seq: 1,
         at: NOW,
         kind: "chat".to_owned(),
@@ -108,7 +108,7 @@ pub(crate) async fn tell(store: &Store, session: &Session) {
     };
     let parts = vec![("member/maria".to_owned(), Some(r#"{"name":"María Ñúñez"}"#.to_owned()))];
     let record = StoredChange { seq: 1, state: Some("{}".to_owned()), parts, arrival: None };
-    let told = RoomJournal::append(store, session.key(), &record, &[event]).await;
+    let told = RoomRepository::append(store, session.key(), &record, &[event]).await;
     told.expect("told");
 }
 

@@ -13,7 +13,7 @@ use cabildo::events::{
 };
 use cabildo::evidence::repository::{Append, EvidenceRepository};
 use cabildo::recorder::repository::RecordingRepository as _;
-use cabildo::room::journal::{JournalEvent, RoomJournal, StoredChange};
+use cabildo::room::repository::{RoomRepository, StoredChange, ToldEvent};
 use cabildo::sessions::{
     Change, FixedLimits, NotTold, SessionEvent, SessionEventKind, SessionObserver, SessionPatch,
     SessionRepository as _, SessionService, TOLD_BY,
@@ -62,7 +62,7 @@ async fn all_after(store: &Store, scope: Scope, mut after: Position) -> Vec<Outb
 }
 
 async fn say(store: &Store, session: &Session, first: u64, last: u64) {
-    let event = |seq| JournalEvent {
+    let event = |seq| ToldEvent {
         seq,
         at: NOW,
         kind: "chat".to_owned(),
@@ -71,7 +71,7 @@ async fn say(store: &Store, session: &Session, first: u64, last: u64) {
     let state = Some("{}".to_owned());
     let record = StoredChange { seq: last, state, ..StoredChange::default() };
     let events: Vec<_> = (first..=last).map(event).collect();
-    let kept = RoomJournal::append(store, session.key(), &record, &events).await;
+    let kept = RoomRepository::append(store, session.key(), &record, &events).await;
     kept.expect("kept");
 }
 
@@ -264,7 +264,7 @@ async fn positions_never_change_and_go_on_after_pruning(fixture: Fixture) {
     assert_eq!(store.prune(LATER, 10).await, Ok(2));
     assert_eq!(fixture.count("outbox").await, 0);
     assert_eq!(fixture.count("session_events").await, 0);
-    assert_eq!(fixture.count("room_events").await, 1, "the room's journal is the room's");
+    assert_eq!(fixture.count("room_events").await, 1, "a room's events are the room's");
     say(store, &session, 2, 2).await;
     let oldest = Position::new(2);
     assert_eq!(

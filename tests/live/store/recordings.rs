@@ -11,7 +11,7 @@ use cabildo::domain::store_error::StoreError;
 use cabildo::recorder::repository::{
     Playable, PlayableOf, RecordedGap, RecordedSegment, RecordedTrack, RecordingRepository,
 };
-use cabildo::room::journal::RoomJournal;
+use cabildo::room::repository::RoomRepository;
 use tokio::task::JoinSet;
 
 use crate::store::fixture::{Fixture, NOW, cases};

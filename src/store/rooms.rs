@@ -1,4 +1,4 @@
-//! The journals of rooms in the database.
+//! The stored events of rooms in the database.
 
 use async_trait::async_trait;
 use sea_orm::sea_query::{OnConflict, Query};
@@ -12,7 +12,7 @@ use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::events::EventSource;
 use crate::evidence::{RoomEvent, RoomEventSource};
-use crate::room::journal::{JournalEvent, RoomJournal, StoredChange, StoredRoom};
+use crate::room::repository::{RoomRepository, StoredChange, StoredRoom, ToldEvent};
 use crate::store::arrivals;
 use crate::store::connect::Store;
 use crate::store::entities::{room_event, room_part, room_record};
@@ -26,7 +26,7 @@ const EVENTS_PER_INSERT_MAX: usize = 500;
 /// Parts of a room's state written or deleted by one statement, for the same reason.
 const PARTS_PER_STATEMENT_MAX: usize = 500;
 
-/// The journals of rooms, as read by the evidence module.
+/// The stored events of rooms, as read by the evidence module.
 #[async_trait]
 impl RoomEventSource for Store {
     async fn room_events(
@@ -45,7 +45,7 @@ impl RoomEventSource for Store {
 }
 
 #[async_trait]
-impl RoomJournal for Store {
+impl RoomRepository for Store {
     async fn load(&self, key: SessionKey) -> Result<Option<StoredRoom>, StoreError> {
         Ok(load(self, key).await?)
     }
@@ -54,7 +54,7 @@ impl RoomJournal for Store {
         &self,
         SessionKey { tenant, session }: SessionKey,
         change: &StoredChange,
-        events: &[JournalEvent],
+        events: &[ToldEvent],
     ) -> Result<(), StoreError> {
         let Some(base) = base_of(change, events) else { return Err(StoreError::Conflict) };
         let tx = TenantTx::write(self, tenant).await?;
@@ -77,7 +77,7 @@ impl RoomJournal for Store {
         key: SessionKey,
         after: u64,
         limit: u32,
-    ) -> Result<Vec<JournalEvent>, StoreError> {
+    ) -> Result<Vec<ToldEvent>, StoreError> {
         Ok(events_after(self, key, after, limit).await?)
     }
 
@@ -86,14 +86,14 @@ impl RoomJournal for Store {
         key: SessionKey,
         after: u64,
         limit: u32,
-    ) -> Result<Vec<JournalEvent>, StoreError> {
+    ) -> Result<Vec<ToldEvent>, StoreError> {
         Ok(committed_after(self, key, after, limit).await?)
     }
 }
 
 /// The `seq` that the stored state must have, or `None` when the events have a gap or do not end
 /// where the change says.
-fn base_of(change: &StoredChange, events: &[JournalEvent]) -> Option<u64> {
+fn base_of(change: &StoredChange, events: &[ToldEvent]) -> Option<u64> {
     let count = u64::try_from(events.len()).ok()?;
     let base = change.seq.checked_sub(count)?;
     let continuous = events.iter().zip(base + 1..).all(|(event, seq)| event.seq == seq);
@@ -180,7 +180,7 @@ async fn store_parts(
 async fn insert_events(
     tx: &TenantTx,
     session: SessionId,
-    events: &[JournalEvent],
+    events: &[ToldEvent],
 ) -> Result<(), StoreError> {
     use room_event::{ActiveModel, Entity};
     for chunk in events.chunks(EVENTS_PER_INSERT_MAX) {
@@ -206,7 +206,7 @@ async fn insert_events(
 async fn enter_in_outbox(
     tx: &TenantTx,
     session: SessionId,
-    events: &[JournalEvent],
+    events: &[ToldEvent],
 ) -> Result<(), StoreError> {
     let (Some(first), Some(last)) = (events.first(), events.last()) else { return Ok(()) };
     let source = EventSource::Room;
@@ -244,7 +244,7 @@ async fn events_after(
     SessionKey { tenant, session }: SessionKey,
     after: u64,
     limit: u32,
-) -> Result<Vec<JournalEvent>, StoreError> {
+) -> Result<Vec<ToldEvent>, StoreError> {
     let tx = TenantTx::read(store, tenant).await?;
     let events = read_events(&tx, session, after, limit).await?;
     tx.commit().await?;
@@ -257,7 +257,7 @@ async fn committed_after(
     SessionKey { tenant, session }: SessionKey,
     after: u64,
     limit: u32,
-) -> Result<Vec<JournalEvent>, StoreError> {
+) -> Result<Vec<ToldEvent>, StoreError> {
     let tx = TenantTx::write_from_reserve(store, tenant).await?;
     if store.writer.is_some() {
         // A commit whose sync failed stays in SQLite's write-ahead log behind its end, and would be
@@ -304,7 +304,7 @@ async fn read_events(
     session: SessionId,
     after: u64,
     limit: u32,
-) -> Result<Vec<JournalEvent>, StoreError> {
+) -> Result<Vec<ToldEvent>, StoreError> {
     use room_event::{Column, Entity};
     // No stored event has a larger `seq` than a stored number can have.
     let after = i64::try_from(after).unwrap_or(i64::MAX);
@@ -318,7 +318,7 @@ async fn read_events(
         .await?;
     rows.into_iter()
         .map(|row| {
-            Ok(JournalEvent {
+            Ok(ToldEvent {
                 seq: number(row.seq, "seq")?,
                 at: Timestamp::from_unix_us(row.at),
                 kind: row.kind,

@@ -12,7 +12,7 @@ use crate::domain::time::Timestamp;
 
 /// One event, as members received it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JournalEvent {
+pub struct ToldEvent {
     /// Number of the event in the session, from 1, without gaps.
     pub seq: u64,
     /// When it was decided.
@@ -50,7 +50,7 @@ pub struct StoredChange {
 
 /// The store of rooms' states and events.
 #[async_trait]
-pub trait RoomJournal: Send + Sync {
+pub trait RoomRepository: Send + Sync {
     /// The stored state of a room, or `None` when it never had an event.
     async fn load(&self, key: SessionKey) -> Result<Option<StoredRoom>, StoreError>;
 
@@ -62,7 +62,7 @@ pub trait RoomJournal: Send + Sync {
         &self,
         key: SessionKey,
         change: &StoredChange,
-        events: &[JournalEvent],
+        events: &[ToldEvent],
     ) -> Result<(), StoreError>;
 
     /// At most `limit` events with `seq` greater than `after`, in order.
@@ -71,7 +71,7 @@ pub trait RoomJournal: Send + Sync {
         key: SessionKey,
         after: u64,
         limit: u32,
-    ) -> Result<Vec<JournalEvent>, StoreError>;
+    ) -> Result<Vec<ToldEvent>, StoreError>;
 
     /// As [`Self::events_after`], once every append that began before has ended: what is not there
     /// now was not stored, and will not be. This writes, so it fails while nothing can be written.
@@ -80,5 +80,5 @@ pub trait RoomJournal: Send + Sync {
         key: SessionKey,
         after: u64,
         limit: u32,
-    ) -> Result<Vec<JournalEvent>, StoreError>;
+    ) -> Result<Vec<ToldEvent>, StoreError>;
 }

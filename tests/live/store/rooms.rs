@@ -1,11 +1,11 @@
-//! The journal of rooms.
+//! The stored events and state of rooms.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cabildo::domain::id::{SessionId, SessionKey, TenantId};
 use cabildo::domain::store_error::StoreError;
-use cabildo::room::journal::{JournalEvent, RoomJournal, StoredChange, StoredRoom};
+use cabildo::room::repository::{RoomRepository, StoredChange, StoredRoom, ToldEvent};
 use sea_orm::{ConnectionTrait as _, Statement, TransactionTrait as _};
 use tokio::task::JoinSet;
 
@@ -22,9 +22,9 @@ cases!(
     what_is_still_being_stored_is_waited_for,
 );
 
-fn event(seq: u64) -> JournalEvent {
+fn event(seq: u64) -> ToldEvent {
     let kind = "chat".to_owned();
-    JournalEvent { seq, at: NOW, kind, payload: format!(r#"{{"seq":{seq},"text":"¡Sí!"}}"#) }
+    ToldEvent { seq, at: NOW, kind, payload: format!(r#"{{"seq":{seq},"text":"¡Sí!"}}"#) }
 }
 
 /// A change of the whole state, with no parts.
@@ -247,7 +247,7 @@ async fn what_is_still_being_stored_is_waited_for(fixture: Fixture) {
     other.execute_raw(advance).await.expect("advanced");
     let insert = "INSERT INTO room_events (tenant_id, session_id, seq, at, kind, payload) \
                   VALUES ($1, $2, $3, $4, $5, $6)";
-    let JournalEvent { at, kind, payload, .. } = event(2);
+    let ToldEvent { at, kind, payload, .. } = event(2);
     let values = [
         tenant.as_uuid().into(),
         id.as_uuid().into(),
