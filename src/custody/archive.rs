@@ -21,7 +21,7 @@ const PIECE_BYTES: usize = 64 * 1024;
 /// Pieces that wait for the reader; each is at most a mebibyte.
 const PIECES_MAX: usize = 2;
 /// A reader that takes nothing for this long is given up, so that it keeps no place for others.
-const STALLED_AFTER: Duration = Duration::from_secs(60);
+const STALLED_AFTER: Duration = Duration::from_mins(1);
 /// Everybody may read what was unpacked, and its owner may change it.
 const MODE: u32 = 0o644;
 
@@ -72,8 +72,9 @@ impl Bundle {
                 }
                 Err(error) => {
                     tracing::error!(%session, %error, "a bundle could not be completed");
-                    // A reader that has gone needs no reason.
-                    let _ = archive.sender.send(Err(error)).await;
+                    if archive.sender.send(Err(error)).await.is_err() {
+                        tracing::info!(%session, "whoever wanted the bundle has gone");
+                    }
                 }
             }
             drop(held);

@@ -195,6 +195,12 @@ impl Reader {
         }
     }
 
+    /// A moderator decided something about somebody.
+    fn decide(&mut self, user_id: &str, by: &str, at: Timestamp, kind: ReportKind) {
+        let by = Some(by.to_owned());
+        self.add(user_id, ReportEntry { by, ..entry(at, kind) });
+    }
+
     fn handle_room_event(&mut self, event: &Event, at: Timestamp) {
         match event {
             Event::ParticipantJoined(person) => {
@@ -230,21 +236,13 @@ impl Reader {
                 let cause = Some(reason.clone());
                 self.turn(turn, ReportEntry { cause, ..entry(at, ReportKind::TurnEnded) });
             }
-            Event::UserMuted { user_id, by } => {
-                let by = Some(by.clone());
-                self.add(user_id, ReportEntry { by, ..entry(at, ReportKind::Muted) });
-            }
-            Event::UserUnmuted { user_id, by } => {
-                let by = Some(by.clone());
-                self.add(user_id, ReportEntry { by, ..entry(at, ReportKind::Unmuted) });
-            }
+            Event::UserMuted { user_id, by } => self.decide(user_id, by, at, ReportKind::Muted),
+            Event::UserUnmuted { user_id, by } => self.decide(user_id, by, at, ReportKind::Unmuted),
             Event::PicturesStopped { user_id, by } => {
-                let by = Some(by.clone());
-                self.add(user_id, ReportEntry { by, ..entry(at, ReportKind::PicturesStopped) });
+                self.decide(user_id, by, at, ReportKind::PicturesStopped);
             }
             Event::PicturesAllowed { user_id, by } => {
-                let by = Some(by.clone());
-                self.add(user_id, ReportEntry { by, ..entry(at, ReportKind::PicturesAllowed) });
+                self.decide(user_id, by, at, ReportKind::PicturesAllowed);
             }
             Event::AttendanceChanged(view) => self.attendance(view, at),
             Event::DelegationChanged { unit, delegate, represented, by } => {

@@ -151,6 +151,11 @@ fn reference(value: Value) -> Result<Reference, Malformed> {
 
 type Problem = &'static str;
 
+/// What a moderator does about a person.
+fn about(user_id: &str, action: fn(UserId) -> PeopleAction) -> Result<Command, Problem> {
+    Ok(Command::Act(action(user(user_id)?).into()))
+}
+
 fn command(message: ClientMessage) -> Result<Command, Problem> {
     use ClientMessage as M;
     Ok(match message {
@@ -194,18 +199,12 @@ fn command(message: ClientMessage) -> Result<Command, Problem> {
         M::CorrectTranscript { seq: of, text } => {
             Command::Act(TranscriptAction::Correct { of, text }.into())
         }
-        M::MuteUser { user_id } => Command::Act(PeopleAction::Mute(user(&user_id)?).into()),
-        M::UnmuteUser { user_id } => Command::Act(PeopleAction::Unmute(user(&user_id)?).into()),
-        M::StopPictures { user_id } => {
-            Command::Act(PeopleAction::StopPictures(user(&user_id)?).into())
-        }
-        M::AllowPictures { user_id } => {
-            Command::Act(PeopleAction::AllowPictures(user(&user_id)?).into())
-        }
-        M::RemoveParticipant { user_id } => {
-            Command::Act(PeopleAction::Remove(user(&user_id)?).into())
-        }
-        M::Admit { user_id } => Command::Act(PeopleAction::Admit(user(&user_id)?).into()),
+        M::MuteUser { user_id } => about(&user_id, PeopleAction::Mute)?,
+        M::UnmuteUser { user_id } => about(&user_id, PeopleAction::Unmute)?,
+        M::StopPictures { user_id } => about(&user_id, PeopleAction::StopPictures)?,
+        M::AllowPictures { user_id } => about(&user_id, PeopleAction::AllowPictures)?,
+        M::RemoveParticipant { user_id } => about(&user_id, PeopleAction::Remove)?,
+        M::Admit { user_id } => about(&user_id, PeopleAction::Admit)?,
         M::Undo { action_id } => {
             let id = action_id.parse().map_err(|_| "an action id is a hyphenated UUID")?;
             Command::Act(Action::Undo(id))

@@ -316,6 +316,7 @@ pub struct IceServer {
 
 /// The identity of the client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, TS, ToSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a field of the wire format")]
 pub struct You {
     /// User id.
     pub user_id: String,

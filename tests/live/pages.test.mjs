@@ -103,7 +103,12 @@ story('Pages', open, {
     assert.equal(await routes.count(), operations.length, 'every route is there');
     // One of each kind is open: a route with a body, a code, a type of fields and one of two types.
     await page.evaluate(() => {
-      for (const id of ['createSession', 'code-SESSION_NOT_FOUND', 'type-Session', 'type-QuorumNow'])
+      for (const id of [
+        'createSession',
+        'code-SESSION_NOT_FOUND',
+        'type-Session',
+        'type-QuorumNow',
+      ])
         document.getElementById(id).open = true;
     });
     await look(page, 'docs', SIZES);

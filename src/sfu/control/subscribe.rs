@@ -406,7 +406,8 @@ impl Control {
                         demand: wanted.get(&stream.track).copied().unwrap_or_default(),
                     }));
                 }
-                (StreamState::Refused, None) => {}
+                (StreamState::Refused, None)
+                | (StreamState::Waiting(_) | StreamState::Flowing, Some(_)) => {}
                 (state, None) => {
                     if matches!(state, StreamState::Flowing) {
                         removed.push(stream.subscription);
@@ -414,7 +415,6 @@ impl Control {
                     refused.push((stream.track, slot.config.codec()));
                     stream.state = StreamState::Refused;
                 }
-                (StreamState::Waiting(_) | StreamState::Flowing, Some(_)) => {}
             }
         }
         for subscription in removed {

@@ -268,7 +268,7 @@ impl Raw {
         let head = String::from_utf8(head).expect("text");
         let status = head.get(9..12).and_then(|it| it.parse().ok()).expect("a status");
         if let Some((_, nonce)) = head.split_once("nonce=\"") {
-            self.nonce = nonce.split('"').next().expect("an end").to_owned();
+            nonce.split('"').next().expect("an end").clone_into(&mut self.nonce);
         }
         Some((status, head))
     }

@@ -170,7 +170,7 @@ impl Server {
 
     /// Stops, and another process takes over the same data.
     pub(crate) async fn restart(self) -> Self {
-        self.restart_with(&[]).await
+        Box::pin(self.restart_with(&[])).await
     }
 
     /// As [`Self::restart`], with these keys in its configuration.
