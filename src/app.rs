@@ -19,6 +19,7 @@ mod recording;
 mod rooms;
 mod services;
 mod sessions;
+mod speech_engines;
 mod telemetry;
 mod tenants;
 mod transcriber;
@@ -50,7 +51,7 @@ use self::transcriber::Transcription;
 
 pub use self::base::store_options;
 pub use self::foundation::{Foundation, custody_of, open_foundation};
-pub(crate) use self::transcriber::{engine_of, workers_of};
+pub(crate) use self::speech_engines::{FoundEngine, engines_of};
 
 /// The options with which an instance is started.
 pub struct AppOptions {

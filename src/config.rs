@@ -28,7 +28,7 @@ pub use sections::{
 };
 pub use services::{ServiceConfig, ServiceTlsConfig, ServicesConfig};
 pub use source::Source;
-pub use transcription::{EngineConfig, RemoteSpeechConfig, TranscriptionConfig};
+pub use transcription::{RemoteSpeechConfig, TranscriptionConfig, WHISPER};
 
 /// Where defaults come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -300,6 +300,37 @@ mod tests {
         assert_eq!(problems("end_after_s: 86401"), ["providers.end_after_s"]);
         let access = "google_meet: {access: EVERYBODY}";
         assert!(problems(access).contains(&"providers.google_meet.access".to_owned()));
+    }
+
+    #[test]
+    fn an_engine_for_speech_is_one_that_is_given_and_so_is_that_of_a_tenant() {
+        let read = |lines: &str| {
+            let yaml = format!("{EXAMPLE}\ntranscription: {{{lines}}}\n");
+            production(&yaml.replace("\ntranscription:\n", "\ntranscription_before:\n"), &[])
+        };
+        let problems = |lines: &str| {
+            let error = read(lines).expect_err("the section before is none");
+            let keys = error.0.into_iter().map(|problem| problem.key);
+            keys.filter(|key| key.starts_with("transcription.")).collect::<Vec<_>>()
+        };
+        let tenant = "01890a5d-ac96-774b-bcce-b302099a8057";
+        let city = "engines: {city: {url: 'https://speech.example'}}";
+        assert_eq!(problems(&format!("{city}, tenants: {{{tenant}: city}}")), Vec::<String>::new());
+        assert_eq!(problems(&format!("{city}, engine: city")), Vec::<String>::new());
+        assert_eq!(problems(&format!("{city}, engine: town")), ["transcription.engine"]);
+        assert_eq!(problems("engine: whisper"), ["transcription.model"]);
+        assert_eq!(problems("engine: openai"), ["transcription.openai.url"]);
+        let of_tenant = format!("transcription.tenants.{tenant}");
+        assert_eq!(problems(&format!("tenants: {{{tenant}: town}}")), [of_tenant]);
+        assert_eq!(problems("tenants: {me: none}"), ["transcription.tenants.me"]);
+        assert_eq!(problems("engines: {city: {model: m}}"), ["transcription.engines.city.url"]);
+        let url = "url: 'https://speech.example'";
+        assert_eq!(
+            problems(&format!("engines: {{none: {{{url}}}}}")),
+            ["transcription.engines.none"]
+        );
+        let login = "engines: {city: {url: 'https://a:b@speech.example'}}";
+        assert_eq!(problems(login), ["transcription.engines.city.url"]);
     }
 
     #[test]

@@ -1,8 +1,7 @@
-//! Transcription: the engine that the configuration names, the transcriber as a listener to the
-//! tracks of rooms, and the rooms as the sink of its texts.
+//! Transcription: a transcriber for each engine that tenants have, the transcribers as listeners to
+//! the tracks of rooms, and the rooms as the sink of their texts.
 
-use std::num::NonZeroUsize;
-use std::path::Path;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
@@ -10,9 +9,8 @@ use async_trait::async_trait;
 
 use super::base::Base;
 use super::media::Media;
+use super::speech_engines::{FoundEngine, OfTenants, engines_of};
 use crate::api::{MetricsSource, Part};
-use crate::clock::Clock;
-use crate::config::{Config, EngineConfig, RemoteSpeechConfig};
 use crate::domain::id::{SessionKey, TrackId};
 use crate::domain::participant::ParticipantKind;
 use crate::domain::recording::RecordingState;
@@ -22,79 +20,57 @@ use crate::room::Rooms;
 use crate::room::ports::{RoomTrack, TrackListener, TranscriptionState};
 use crate::sessions::{NotTold, SessionObserver};
 use crate::transcriber::engine::HeardTrack;
-use crate::transcriber::speech::SpeechEngine;
-use crate::transcriber::speech::fallback::Fallback;
-use crate::transcriber::speech::openai::{OpenAi, OpenAiOptions, TIMEOUT};
-use crate::transcriber::{
-    Patience, Sink, Transcriber, TranscriberOptions, TranscriberParts, workers_by_default,
-};
-
-/// Workers for a remote engine, which wait most of the time.
-const REMOTE_WORKERS: NonZeroUsize = match NonZeroUsize::new(8) {
-    Some(workers) => workers,
-    None => NonZeroUsize::MIN,
-};
+use crate::transcriber::{Patience, Sink, Transcriber, TranscriberOptions, TranscriberParts};
 
 /// The running transcription, if there is any.
 pub(super) struct Transcription {
-    running: Option<Transcriber>,
-    /// Whether it is configured.
-    is_wanted: bool,
-    /// What is wrong with it since it was started.
-    problem: Option<String>,
+    running: OfTenants<Transcriber>,
+    /// What can't be used since the start, by the name of the engine; all that are wanted.
+    wanted: BTreeMap<String, Option<String>>,
     texts: Texts,
-    state: TranscriptionState,
 }
 
 impl Transcription {
     /// Starts it. A model that can't be used does not keep the server from starting: meetings take
     /// place without text, and health says why.
     pub(super) fn start(base: &Base, media: &Media) -> anyhow::Result<Self> {
-        let config = &base.config.transcription;
-        let is_wanted = config.engine != EngineConfig::None;
         let texts = Texts::default();
-        let found = engine_of(&base.config, &base.clock)?;
-        if let Some(problem) = &found.problem {
-            tracing::error!(problem, "speech is not transcribed as configured");
-        }
-        let running = match found.engine {
-            None => None,
-            Some(engine) => {
-                let workers = workers_of(&base.config);
-                tracing::info!(
-                    engine = engine.name(),
-                    device = found.device,
-                    workers,
-                    "speech is transcribed"
-                );
-                let parts = TranscriberParts {
-                    taps: Arc::new(media.sfu.clone()),
-                    engine,
-                    sink: Arc::new(texts.clone()),
-                    clock: base.clock.clone(),
-                };
-                let options = TranscriberOptions {
-                    workers,
-                    patience: Patience::default(),
-                    so_far: config.so_far,
-                };
-                let started = Transcriber::start(parts, options);
-                Some(started.context("transcription")?)
+        let (mut running, mut wanted) = (BTreeMap::new(), BTreeMap::new());
+        for found in engines_of(&base.config, &base.clock)? {
+            let FoundEngine { name, engine, device, workers, problem } = found;
+            if let Some(problem) = &problem {
+                tracing::error!(name, problem, "speech is not transcribed as configured");
             }
-        };
-        let state = TranscriptionState::new(running.is_some());
-        Ok(Self { running, is_wanted, problem: found.problem, texts, state })
+            wanted.insert(name.clone(), problem);
+            let Some(engine) = engine else { continue };
+            let model = engine.name();
+            tracing::info!(name, engine = model, device, workers, "speech is transcribed");
+            let parts = TranscriberParts {
+                name: name.clone(),
+                taps: Arc::new(media.sfu.clone()),
+                engine,
+                sink: Arc::new(texts.clone()),
+                clock: base.clock.clone(),
+            };
+            let so_far = base.config.transcription.so_far;
+            let options = TranscriberOptions { workers, patience: Patience::default(), so_far };
+            let started = Transcriber::start(parts, options).context("transcription")?;
+            running.insert(name, started);
+        }
+        let running = OfTenants::new(&base.config.transcription, running);
+        Ok(Self { running, wanted, texts })
     }
 
-    /// The transcriber as a listener to the tracks of rooms.
+    /// The transcribers as a listener to the tracks of rooms.
     pub(super) fn listener(&self) -> Option<Arc<dyn TrackListener>> {
-        let transcriber = self.running.clone()?;
-        Some(Arc::new(Listening { transcriber }))
+        let listening = Listening { running: self.running.clone() };
+        (!self.running.is_empty()).then(|| Arc::new(listening) as _)
     }
 
     /// Whether what is said becomes text, as rooms tell it.
     pub(super) fn state(&self) -> TranscriptionState {
-        self.state.clone()
+        let running = self.running.clone();
+        TranscriptionState::new(move |tenant| running.of(tenant).is_some())
     }
 
     /// Has texts go to these rooms.
@@ -103,132 +79,47 @@ impl Transcription {
     }
 
     pub(super) fn observer(&self) -> Option<Arc<dyn SessionObserver>> {
-        let transcriber = self.running.clone()?;
-        Some(Arc::new(Listening { transcriber }))
+        let listening = Listening { running: self.running.clone() };
+        (!self.running.is_empty()).then(|| Arc::new(listening) as _)
     }
 
-    pub(super) fn readings(&self) -> Option<Arc<dyn MetricsSource>> {
-        let transcriber = self.running.clone()?;
-        Some(Arc::new(transcriber))
+    pub(super) fn readings(&self) -> Vec<Arc<dyn MetricsSource>> {
+        self.running.all().map(|one| Arc::new(one.clone()) as _).collect()
     }
 
     /// How it is doing, for health.
     pub(super) fn health(&self) -> TranscriptionHealth {
-        TranscriptionHealth {
-            is_wanted: self.is_wanted,
-            problem: self.problem.clone(),
-            running: self.running.clone(),
-        }
+        TranscriptionHealth { wanted: self.wanted.clone(), running: self.running.clone() }
     }
 
     pub(super) async fn shutdown(self) {
-        if let Some(transcriber) = self.running {
-            transcriber.shutdown().await;
-        }
+        // Together, so that one whose engine hangs delays no other.
+        futures_util::future::join_all(self.running.into_all().map(Transcriber::shutdown)).await;
         self.texts.set(None);
     }
 }
 
 /// How transcription is doing.
 pub(super) struct TranscriptionHealth {
-    is_wanted: bool,
-    problem: Option<String>,
-    running: Option<Transcriber>,
+    wanted: BTreeMap<String, Option<String>>,
+    running: OfTenants<Transcriber>,
 }
 
 impl TranscriptionHealth {
     /// What health says of it; nothing when it is not configured.
     pub(super) fn part(&self) -> Option<Part> {
-        let now = || self.running.as_ref().and_then(Transcriber::problem);
-        let problem = || self.problem.clone().or_else(now);
-        self.is_wanted.then(|| Part { name: "transcription", problem: problem() })
+        let now = |name: &str| self.running.named(name).and_then(Transcriber::problem);
+        let problems: Vec<String> = self
+            .wanted
+            .iter()
+            .filter_map(|(name, problem)| {
+                let problem = problem.clone().or_else(|| now(name))?;
+                Some(format!("{name}: {problem}"))
+            })
+            .collect();
+        let problem = (!problems.is_empty()).then(|| problems.join("; "));
+        (!self.wanted.is_empty()).then_some(Part { name: "transcription", problem })
     }
-}
-
-/// The engine that the configuration names.
-pub(crate) struct FoundEngine {
-    /// It, if it can be used.
-    pub(crate) engine: Option<Arc<dyn SpeechEngine>>,
-    /// What it runs on.
-    pub(crate) device: &'static str,
-    /// What of it can't be used, and why.
-    pub(crate) problem: Option<String>,
-}
-
-/// Makes the engine that the configuration names. It is to be called in a tokio runtime.
-///
-/// # Errors
-/// A remote engine whose options are not valid.
-pub(crate) fn engine_of(config: &Config, clock: &Clock) -> anyhow::Result<FoundEngine> {
-    let config = &config.transcription;
-    let remote = match (config.engine, &config.remote) {
-        (EngineConfig::OpenAi, Some(remote)) => Some(remote_of(remote, clock)?),
-        _ => None,
-    };
-    let local = match (config.engine, &config.model) {
-        (EngineConfig::None, _) | (_, None) => None,
-        (_, Some(model)) => Some(local_of(model)),
-    };
-    let (local, problem) = match local {
-        None => (None, None),
-        Some(Ok(engine)) => (Some(engine), None),
-        Some(Err(problem)) => (None, Some(problem)),
-    };
-    Ok(match (remote, local) {
-        (Some(remote), Some(local)) => FoundEngine {
-            engine: Some(Arc::new(Fallback::new(remote, local))),
-            device: "remote",
-            problem,
-        },
-        (Some(remote), None) => FoundEngine { engine: Some(remote), device: "remote", problem },
-        (None, engine) => FoundEngine { engine, device: device(), problem },
-    })
-}
-
-/// Pieces of speech that are recognised at the same time.
-pub(crate) fn workers_of(config: &Config) -> NonZeroUsize {
-    let config = &config.transcription;
-    let given = config.workers.and_then(|workers| NonZeroUsize::new(workers as usize));
-    given.unwrap_or_else(|| {
-        if config.engine == EngineConfig::OpenAi { REMOTE_WORKERS } else { workers_by_default() }
-    })
-}
-
-fn remote_of(config: &RemoteSpeechConfig, clock: &Clock) -> anyhow::Result<Arc<dyn SpeechEngine>> {
-    let options = OpenAiOptions {
-        url: config.url.clone(),
-        model: config.model.clone(),
-        key: config.key.clone(),
-        timeout: TIMEOUT,
-    };
-    let runtime = tokio::runtime::Handle::current();
-    let remote = OpenAi::new(&options, clock.clone(), runtime).context("transcription.openai")?;
-    Ok(Arc::new(remote))
-}
-
-#[cfg(feature = "whisper")]
-fn local_of(model: &Path) -> Result<Arc<dyn SpeechEngine>, String> {
-    use crate::transcriber::speech::whisper::Whisper;
-
-    match Whisper::load(model) {
-        Ok(whisper) => Ok(Arc::new(whisper)),
-        Err(error) => Err(format!("the model {} can't be used: {error}", model.display())),
-    }
-}
-
-#[cfg(not(feature = "whisper"))]
-fn local_of(_model: &Path) -> Result<Arc<dyn SpeechEngine>, String> {
-    Err("this program was built without whisper".to_owned())
-}
-
-#[cfg(feature = "whisper")]
-const fn device() -> &'static str {
-    crate::transcriber::speech::whisper::DEVICE
-}
-
-#[cfg(not(feature = "whisper"))]
-const fn device() -> &'static str {
-    "none"
 }
 
 /// Gives texts to the rooms, which are started after the transcriber.
@@ -266,9 +157,15 @@ impl MetricsSource for Transcriber {
     }
 }
 
-/// Passes the tracks and policies of rooms to the transcriber.
+/// Passes the tracks and policies of rooms to the transcriber of their tenant.
 struct Listening {
-    transcriber: Transcriber,
+    running: OfTenants<Transcriber>,
+}
+
+impl Listening {
+    fn of(&self, key: SessionKey) -> Option<&Transcriber> {
+        self.running.of(key.tenant)
+    }
 }
 
 #[async_trait]
@@ -279,19 +176,27 @@ impl TrackListener for Listening {
 
     async fn session_told(&self, session: &Session) {
         let key = session.key();
-        self.transcriber.set_policy(key, session.transcription.clone()).await;
+        if let Some(transcriber) = self.of(key) {
+            transcriber.set_policy(key, session.transcription.clone()).await;
+        }
     }
 
     async fn session_ending(&self, key: SessionKey) {
-        self.transcriber.session_over(key).await;
+        if let Some(transcriber) = self.of(key) {
+            transcriber.session_over(key).await;
+        }
     }
 
     async fn floor_given(&self, key: SessionKey, track: Option<TrackId>) {
-        self.transcriber.set_floor(key, track);
+        if let Some(transcriber) = self.of(key) {
+            transcriber.set_floor(key, track);
+        }
     }
 
     async fn heard(&self, key: SessionKey, tracks: &[TrackId]) {
-        self.transcriber.set_loudest(key, tracks);
+        if let Some(transcriber) = self.of(key) {
+            transcriber.set_loudest(key, tracks);
+        }
     }
 
     /// Does nothing: who may be recorded and who may be transcribed are decided separately.
@@ -302,11 +207,15 @@ impl TrackListener for Listening {
 
     async fn track_published(&self, key: SessionKey, track: RoomTrack) {
         let RoomTrack { track, user, source, codec, .. } = track;
-        self.transcriber.add_track(key, HeardTrack { track, user, source, codec }).await;
+        if let Some(transcriber) = self.of(key) {
+            transcriber.add_track(key, HeardTrack { track, user, source, codec }).await;
+        }
     }
 
     async fn track_unpublished(&self, key: SessionKey, track: TrackId) {
-        self.transcriber.remove_track(key, track).await;
+        if let Some(transcriber) = self.of(key) {
+            transcriber.remove_track(key, track).await;
+        }
     }
 }
 
@@ -325,7 +234,9 @@ impl SessionObserver for Listening {
     /// Forgets a session whose room was not open here; that of an open room is forgotten by now.
     async fn session_ended(&self, session: &Session) -> Result<(), NotTold> {
         let key = session.key();
-        self.transcriber.session_over(key).await;
+        if let Some(transcriber) = self.of(key) {
+            transcriber.session_over(key).await;
+        }
         Ok(())
     }
 }

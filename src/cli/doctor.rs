@@ -1,14 +1,11 @@
 //! `cabildo doctor`.
 
-use std::sync::Arc;
-
 use super::serve::source_of;
 use super::{Failure, Place, output, runtime};
-use crate::app::{engine_of, workers_of};
+use crate::app::{FoundEngine, engines_of};
 use crate::clock::Clock;
-use crate::config::{Config, EngineConfig, Profile};
+use crate::config::{Config, Profile, WHISPER};
 use crate::transcriber::measure;
-use crate::transcriber::speech::SpeechEngine;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -27,32 +24,40 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = Config::read(source_of(&arguments.place)?, &profile)
         .map_err(|error| Failure::Usage(error.to_string()))?;
     output::print("configuration ok");
-    if config.transcription.engine == EngineConfig::None {
+    if config.transcription.used().next().is_none() {
         output::print("transcription off: no engine is configured");
         return Ok(());
     }
     let runtime = runtime()?;
     let _inside = runtime.enter();
     describe_model(&config);
-    let found = engine_of(&config, &Clock::system())?;
-    if let Some(engine) = &found.engine {
-        output::print(&format!("transcription engine={} device={}", engine.name(), found.device));
-        if config.transcription.engine == EngineConfig::Whisper {
-            tell_speed(engine, &config)?;
+    let mut problems = Vec::new();
+    for found in engines_of(&config, &Clock::system())? {
+        if let Some(engine) = &found.engine {
+            let FoundEngine { name, device, workers, .. } = &found;
+            output::print(&format!(
+                "transcription name={name} engine={} device={device} workers={workers}",
+                engine.name(),
+            ));
         }
+        if found.name == WHISPER {
+            tell_speed(&found)?;
+        }
+        problems.extend(found.problem.map(|problem| format!("{}: {problem}", found.name)));
     }
-    match found.problem {
-        Some(problem) => Err(Failure::False(format!("transcription: {problem}"))),
-        None => Ok(()),
+    if problems.is_empty() {
+        return Ok(());
     }
+    Err(Failure::False(format!("transcription: {}", problems.join("; "))))
 }
 
 /// Measures only what runs here: a remote engine is not sent a sound by a check.
-fn tell_speed(engine: &Arc<dyn SpeechEngine>, config: &Config) -> Result<(), Failure> {
+fn tell_speed(found: &FoundEngine) -> Result<(), Failure> {
+    let Some(engine) = &found.engine else { return Ok(()) };
     let failed = |error| Failure::False(format!("transcription: {error}"));
     let mut recogniser = engine.recogniser().map_err(failed)?;
     let measured = measure(recogniser.as_mut()).map_err(failed)?;
-    let workers = workers_of(config);
+    let workers = found.workers;
     let speakers = measured.speakers(workers);
     output::print(&format!(
         "transcription real_time_factor={:.3} workers={workers} speakers={speakers} (on a sound \

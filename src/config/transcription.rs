@@ -1,24 +1,25 @@
 //! The section about making text of what is said.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::reader::Reader;
 use super::sections::is_http_url;
+use crate::domain::id::TenantId;
 use crate::domain::secret::Secret;
 
 /// Most workers: each needs a thread, and about 150 MB with whisper.
 const WORKERS_MAX: u32 = 256;
-
-/// Which engine recognises speech first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EngineConfig {
-    /// whisper.cpp in this process.
-    Whisper,
-    /// A server with OpenAI's interface.
-    OpenAi,
-    /// None: nothing is transcribed.
-    None,
-}
+/// Engines of other names that can be given. Each that is used needs threads of its own.
+const ENGINES_MAX: usize = 64;
+/// Longest name of an engine.
+const NAME_LENGTH_MAX: usize = 40;
+/// The name of whisper.cpp in this process.
+pub const WHISPER: &str = "whisper";
+/// The name of no engine.
+const NO_ENGINE: &str = "none";
+/// The engine of the section with this name.
+const OPENAI: &str = "openai";
 
 /// A server with OpenAI's interface.
 #[derive(Debug, Clone)]
@@ -29,59 +30,132 @@ pub struct RemoteSpeechConfig {
     pub model: String,
     /// The key of the account, if it wants one.
     pub key: Option<Secret<String>>,
+    /// Whether whisper is asked for what it fails at, when there is a model.
+    pub fallback: bool,
 }
 
 /// The options of transcription.
 #[derive(Debug, Clone)]
 pub struct TranscriptionConfig {
-    /// The engine.
-    pub engine: EngineConfig,
+    /// The name of the engine of tenants for which none is named: [`WHISPER`], `none`, or
+    /// one of the remote ones.
+    pub engine: String,
     /// The model file of whisper, which is also used when a remote engine fails.
     pub model: Option<PathBuf>,
-    /// Pieces of speech recognised at the same time; decided at start when absent.
+    /// Pieces of speech recognised at the same time by each engine; decided at start when absent.
     pub workers: Option<u32>,
     /// Whether words are shown while whoever has the floor speaks, before their text is final.
     pub so_far: bool,
-    /// The remote engine.
-    pub remote: Option<RemoteSpeechConfig>,
+    /// The remote engines, by name.
+    pub remotes: BTreeMap<String, RemoteSpeechConfig>,
+    /// The names of the engines of single tenants.
+    pub tenants: BTreeMap<TenantId, String>,
+}
+
+impl TranscriptionConfig {
+    /// The names of the engines that somebody has, each once.
+    pub fn used(&self) -> impl Iterator<Item = &str> {
+        let names = self.tenants.values().chain([&self.engine]).map(String::as_str);
+        let names: BTreeSet<&str> = names.collect();
+        names.into_iter().filter(|name| *name != NO_ENGINE)
+    }
 }
 
 pub(super) fn read(reader: &mut Reader) -> TranscriptionConfig {
     let model = reader.text("transcription.model").map(PathBuf::from);
     let name = reader.text("transcription.engine");
     let workers = reader.number_u32("transcription.workers", 0, 0..=WORKERS_MAX);
-    let remote = read_remote(reader);
-    let engine = match name.as_deref() {
-        Some("whisper") => EngineConfig::Whisper,
-        Some("openai") => EngineConfig::OpenAi,
-        Some("none") => EngineConfig::None,
-        Some(_) => {
-            reader.problem("transcription.engine", "expected whisper, openai or none");
-            EngineConfig::None
-        }
-        None if model.is_some() => EngineConfig::Whisper,
-        None if remote.is_some() => EngineConfig::OpenAi,
-        None => EngineConfig::None,
-    };
-    if engine == EngineConfig::Whisper && model.is_none() {
-        reader.problem("transcription.model", "must be given for the engine whisper");
-    }
-    if engine == EngineConfig::OpenAi && remote.is_none() {
-        reader.problem("transcription.openai.url", "must be given for the engine openai");
-    }
     let so_far = reader.parsed("transcription.so_far", "true or false").unwrap_or(true);
-    let workers = (workers > 0).then_some(workers);
-    TranscriptionConfig { engine, model, workers, so_far, remote }
+    let remotes = read_remotes(reader);
+    let engine = name.unwrap_or_else(|| {
+        let first = if model.is_some() {
+            WHISPER
+        } else if remotes.contains_key(OPENAI) {
+            OPENAI
+        } else {
+            NO_ENGINE
+        };
+        first.to_owned()
+    });
+    let mut config = TranscriptionConfig {
+        engine: NO_ENGINE.to_owned(),
+        model,
+        workers: (workers > 0).then_some(workers),
+        so_far,
+        remotes,
+        tenants: BTreeMap::new(),
+    };
+    check_engine(reader, &config, "transcription.engine", &engine);
+    config.engine = engine;
+    for tenant in reader.names_below("transcription.tenants") {
+        let key = format!("transcription.tenants.{tenant}");
+        let Some(engine) = reader.text(&key) else { continue };
+        check_engine(reader, &config, &key, &engine);
+        match tenant.parse() {
+            Ok(tenant) => drop(config.tenants.insert(tenant, engine)),
+            Err(_) => reader.problem(&key, "expected the UUID of a tenant"),
+        }
+    }
+    config
 }
 
-fn read_remote(reader: &mut Reader) -> Option<RemoteSpeechConfig> {
-    let url = reader.text("transcription.openai.url");
-    let model = reader.text("transcription.openai.model");
-    let key = reader.secret("transcription.openai.key");
+/// Whether an engine that is named can be used.
+fn check_engine(reader: &mut Reader, config: &TranscriptionConfig, key: &str, name: &str) {
+    match name {
+        WHISPER if config.model.is_none() => {
+            reader.problem("transcription.model", "must be given for the engine whisper");
+        }
+        NO_ENGINE | WHISPER => {}
+        _ if config.remotes.contains_key(name) => {}
+        OPENAI => {
+            reader.problem("transcription.openai.url", "must be given for the engine openai");
+        }
+        _ => {
+            let expected = "expected whisper, openai, none or a name in transcription.engines";
+            reader.problem(key, expected);
+        }
+    }
+}
+
+fn read_remotes(reader: &mut Reader) -> BTreeMap<String, RemoteSpeechConfig> {
+    let mut remotes = BTreeMap::new();
+    let own = read_remote(reader, "transcription.openai");
+    remotes.extend(own.map(|own| (OPENAI.to_owned(), own)));
+    for name in reader.names_below("transcription.engines") {
+        let prefix = format!("transcription.engines.{name}");
+        let is_plain = name.len() <= NAME_LENGTH_MAX
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+        if [WHISPER, OPENAI, NO_ENGINE].contains(&name.as_str()) || !is_plain {
+            let expected = "expected another name, of at most 40 letters, digits, - and _";
+            reader.problem(&prefix, expected);
+        }
+        match read_remote(reader, &prefix) {
+            Some(remote) => drop(remotes.insert(name, remote)),
+            None if reader.has_problem(&prefix) => {}
+            None => reader.problem(&format!("{prefix}.url"), "must be given"),
+        }
+    }
+    if remotes.len() > ENGINES_MAX {
+        reader.problem("transcription.engines", format_args!("expected at most {ENGINES_MAX}"));
+    }
+    remotes
+}
+
+/// A server with OpenAI's interface; `None` without an address.
+fn read_remote(reader: &mut Reader, prefix: &str) -> Option<RemoteSpeechConfig> {
+    let url = reader.text(&format!("{prefix}.url"));
+    let model = reader.text(&format!("{prefix}.model"));
+    let key = reader.secret(&format!("{prefix}.key"));
+    let fallback = reader.parsed(&format!("{prefix}.fallback"), "true or false");
     let url = url?;
     if !is_http_url(&url) || url.contains('@') {
         let expected = "expected an http or https URL without credentials";
-        reader.problem("transcription.openai.url", expected);
+        reader.problem(&format!("{prefix}.url"), expected);
     }
-    Some(RemoteSpeechConfig { url, model: model.unwrap_or_else(|| "whisper-1".to_owned()), key })
+    Some(RemoteSpeechConfig {
+        url,
+        model: model.unwrap_or_else(|| "whisper-1".to_owned()),
+        key,
+        fallback: fallback.unwrap_or(true),
+    })
 }

@@ -9,7 +9,7 @@ use crate::attendance::ports::EligibleSource;
 use crate::attendance::{CoarseLocation, PresentedHash};
 use crate::domain::attendance::{AttendanceFailure, AttendanceMethod, Place, Weight};
 use crate::domain::error_code::ErrorCode;
-use crate::domain::id::{SessionKey, TrackId, UserId};
+use crate::domain::id::{SessionKey, TenantId, TrackId, UserId};
 use crate::domain::media::{Codec, TrackSource};
 use crate::domain::participant::ParticipantKind;
 use crate::domain::recording::RecordingState;
@@ -111,21 +111,20 @@ pub struct RoomPorts {
     pub transcription: TranscriptionState,
 }
 
-/// Whether this server makes text of speech; by default it does not.
-#[derive(Debug, Clone, Default)]
-pub struct TranscriptionState(bool);
+/// Whether this server makes text of speech of a tenant; by default it does not of any.
+#[derive(Clone, Default)]
+pub struct TranscriptionState(Option<Arc<dyn Fn(TenantId) -> bool + Send + Sync>>);
 
 impl TranscriptionState {
-    /// Makes a state.
-    #[must_use]
-    pub const fn new(is_available: bool) -> Self {
-        Self(is_available)
+    /// Makes a state of what says it for each tenant.
+    pub fn new(is_available: impl Fn(TenantId) -> bool + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(is_available)))
     }
 
     /// Whether text can be made.
     #[must_use]
-    pub const fn is_available(&self) -> bool {
-        self.0
+    pub fn is_available(&self, tenant: TenantId) -> bool {
+        self.0.as_ref().is_some_and(|is_available| is_available(tenant))
     }
 }
 

@@ -64,9 +64,9 @@ impl Transcriber {
         parts: TranscriberParts,
         options: TranscriberOptions,
     ) -> Result<Self, TranscriberError> {
-        let TranscriberParts { taps, engine, sink: texts, clock } = parts;
-        let pool =
-            Pool::start(engine, &texts, clock.clone(), options).map_err(TranscriberError::Start)?;
+        let TranscriberParts { name, taps, engine, sink: texts, clock } = parts;
+        let pool = Pool::start((name, engine), &texts, clock.clone(), options)
+            .map_err(TranscriberError::Start)?;
         let (inputs, receiver) = sync_channel(BATCHES_MAX + COMMANDS_MAX);
         let (waiting, seen) = (Arc::<AtomicUsize>::default(), Arc::<Seen>::default());
         let thread =
@@ -198,6 +198,11 @@ impl Transcriber {
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         self.0.pool.engine().problem()
+    }
+
+    /// The name of its engine in the configuration.
+    pub(super) fn name(&self) -> &str {
+        self.0.pool.name()
     }
 
     /// Its counters.

@@ -1,4 +1,5 @@
-//! What the transcriber tells Prometheus. The room counts texts, and how late they are.
+//! What a transcriber tells Prometheus, with the name of its engine. The room counts texts, and how
+//! late they are.
 
 use std::time::Duration;
 
@@ -51,13 +52,13 @@ pub fn describe_metrics() {
 }
 
 /// There is no text of a time of speech.
-pub(super) fn gap_emitted(cause: GapCause) {
-    metrics::counter!(GAPS, "cause" => cause.as_str()).increment(1);
+pub(super) fn gap_emitted(engine: &str, cause: GapCause) {
+    metrics::counter!(GAPS, "engine" => engine.to_owned(), "cause" => cause.as_str()).increment(1);
 }
 
 /// A worker has dealt with a piece.
-pub(super) fn recognised(took: Duration) {
-    metrics::histogram!(RECOGNITION).record(took);
+pub(super) fn recognised(engine: &str, took: Duration) {
+    metrics::histogram!(RECOGNITION, "engine" => engine.to_owned()).record(took);
 }
 
 impl Transcriber {
@@ -80,18 +81,19 @@ impl Transcriber {
             gaps: _,
             shed,
         } = self.stats();
-        metrics::gauge!(TRACKS).set(number(tracks));
-        metrics::gauge!(BATCHES_WAITING).set(number(batches_waiting));
-        metrics::gauge!(WAITING).set(number(pieces_waiting));
-        metrics::counter!(PACKETS).absolute(packets);
-        metrics::counter!(DECODED).absolute(decoded);
-        metrics::counter!(CONCEALED).absolute(concealed);
-        metrics::counter!(MALFORMED).absolute(malformed);
-        metrics::counter!(PACKETS_LOST).absolute(packets_lost);
-        metrics::counter!(DISTRUSTED).absolute(levels_distrusted);
-        metrics::counter!(SO_FAR).absolute(so_far);
-        metrics::counter!(PIECES).absolute(pieces);
-        metrics::counter!(WORDLESS).absolute(wordless);
-        metrics::counter!(SHED).absolute(shed);
+        let engine = [("engine", self.name().to_owned())];
+        metrics::gauge!(TRACKS, &engine).set(number(tracks));
+        metrics::gauge!(BATCHES_WAITING, &engine).set(number(batches_waiting));
+        metrics::gauge!(WAITING, &engine).set(number(pieces_waiting));
+        metrics::counter!(PACKETS, &engine).absolute(packets);
+        metrics::counter!(DECODED, &engine).absolute(decoded);
+        metrics::counter!(CONCEALED, &engine).absolute(concealed);
+        metrics::counter!(MALFORMED, &engine).absolute(malformed);
+        metrics::counter!(PACKETS_LOST, &engine).absolute(packets_lost);
+        metrics::counter!(DISTRUSTED, &engine).absolute(levels_distrusted);
+        metrics::counter!(SO_FAR, &engine).absolute(so_far);
+        metrics::counter!(PIECES, &engine).absolute(pieces);
+        metrics::counter!(WORDLESS, &engine).absolute(wordless);
+        metrics::counter!(SHED, &engine).absolute(shed);
     }
 }

@@ -82,6 +82,7 @@ struct Shared {
     wake: Condvar,
     wake_so_far: Condvar,
     lanes: Vec<mpsc::Sender<Laned>>,
+    name: String,
     engine: Arc<dyn SpeechEngine>,
     clock: Clock,
     counters: PoolCounters,
@@ -98,7 +99,7 @@ pub(super) struct Pool {
 impl Pool {
     /// Starts the workers, and the tasks that hand on what they understand.
     pub(super) fn start(
-        engine: Arc<dyn SpeechEngine>,
+        (name, engine): (String, Arc<dyn SpeechEngine>),
         sink: &Arc<dyn Sink>,
         clock: Clock,
         options: TranscriberOptions,
@@ -109,6 +110,7 @@ impl Pool {
             wake: Condvar::new(),
             wake_so_far: Condvar::new(),
             lanes,
+            name,
             engine,
             clock,
             counters: PoolCounters::default(),
@@ -189,6 +191,10 @@ impl Pool {
 
     pub(super) fn counters(&self) -> &PoolCounters {
         &self.shared.counters
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.shared.name
     }
 
     pub(super) fn engine(&self) -> &Arc<dyn SpeechEngine> {
@@ -418,7 +424,7 @@ impl Shared {
 
     fn count_gap(&self, cause: GapCause) {
         self.counters.gaps.fetch_add(1, Ordering::Relaxed);
-        metrics::gap_emitted(cause);
+        metrics::gap_emitted(&self.name, cause);
     }
 
     fn lane(&self, key: SessionKey) -> Option<&mpsc::Sender<Laned>> {
@@ -464,7 +470,7 @@ impl Worker {
         while let Some(piece) = self.shared.next() {
             let begun = Instant::now();
             let heard = self.recognise(&piece);
-            metrics::recognised(begun.elapsed());
+            metrics::recognised(&self.shared.name, begun.elapsed());
             if self.shared.claim(&piece) {
                 self.tell(&piece, heard);
                 self.shared.finished(piece.key);

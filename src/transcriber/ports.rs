@@ -48,6 +48,8 @@ pub trait Sink: Send + Sync {
 
 /// What a transcriber is made of.
 pub struct TranscriberParts {
+    /// The name of its engine in the configuration, for metrics.
+    pub name: String,
     /// Where tracks are tapped.
     pub taps: Arc<dyn SoundTaps>,
     /// What recognises speech.

@@ -5,6 +5,7 @@ pub mod fallback;
 pub mod model;
 pub mod openai;
 mod reading;
+pub mod shared;
 mod text;
 mod wav;
 #[cfg(feature = "whisper")]

@@ -3,6 +3,7 @@
 mod fixture;
 mod hearing;
 mod queue;
+mod shared;
 mod stories;
 #[cfg(feature = "whisper")]
 mod words;

@@ -25,12 +25,10 @@ impl SpeechEngine for Fallback {
     }
 
     fn recogniser(&self) -> Result<Box<dyn Recogniser>, SpeechError> {
-        // One of them is enough.
-        match (self.first.recogniser(), self.second.recogniser()) {
-            (Ok(first), Ok(second)) => Ok(Box::new(Both { first, second })),
-            (Ok(one), Err(_)) | (Err(_), Ok(one)) => Ok(one),
-            (Err(error), Err(_)) => Err(error),
-        }
+        // One of them is enough. The second may take much memory, so it is made when it is needed.
+        let first = self.first.recogniser().ok();
+        let second = if first.is_none() { Some(self.second.recogniser()?) } else { None };
+        Ok(Box::new(Both { first, second, engine: Arc::clone(&self.second) }))
     }
 
     fn problem(&self) -> Option<String> {
@@ -39,16 +37,23 @@ impl SpeechEngine for Fallback {
 }
 
 struct Both {
-    first: Box<dyn Recogniser>,
-    second: Box<dyn Recogniser>,
+    first: Option<Box<dyn Recogniser>>,
+    second: Option<Box<dyn Recogniser>>,
+    /// That of the second.
+    engine: Arc<dyn SpeechEngine>,
 }
 
 impl Recogniser for Both {
     fn recognise(&mut self, speech: Speech<'_>) -> Result<Heard, SpeechError> {
-        match self.first.recognise(speech) {
-            Ok(heard) => Ok(heard),
-            // The engine itself counts and logs it.
-            Err(_) => self.second.recognise(speech),
+        // The engine itself counts and logs what it fails at.
+        let heard = self.first.as_mut().and_then(|first| first.recognise(speech).ok());
+        if let Some(heard) = heard {
+            return Ok(heard);
         }
+        let second = match self.second.take() {
+            Some(second) => second,
+            None => self.engine.recogniser()?,
+        };
+        self.second.insert(second).recognise(speech)
     }
 }

@@ -3,21 +3,28 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::post;
+use cabildo::domain::id::TenantId;
 use cabildo::load::client::{
     ClientEvent, ClientOptions, Identity, MediaClient, Profile, TrackOptions,
 };
 use cabildo::load::driver::{ClientHandle, Driver, Loss, Timed};
+use cabildo::services::BREAKER_CALLS_MIN;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::Receiver;
 
-use crate::api::channel_client::Channel;
+use crate::api::channel_client::{Channel, Heard};
 use crate::api::person::Person;
 use crate::api::server::{Server, send};
 use crate::speech::{PACKET, encode, model, samples, silence};
 
 /// Long enough for any machine; nothing waits for it when all is well.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// What the model of the tests is called in texts.
+const LOCAL: &str = "whisper cabildo-micro.ggml";
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// A microphone that says these recordings, with a second of silence behind each.
@@ -185,7 +192,7 @@ async fn a_session_that_is_not_transcribed_has_no_text() {
     // Whoever spoke first was not written down; what is told next is the chat.
     channel.done(json!({"type": "chat", "text": "hello"})).await;
     let metrics = send(server.request(Method::GET, "/metrics")).await.text;
-    assert!(metrics.contains("cabildo_transcriber_tracks 1"), "{metrics}");
+    assert!(metrics.contains("cabildo_transcriber_tracks{engine=\"whisper\"} 1"), "{metrics}");
     drop(driver);
     server.app.stop().await;
 }
@@ -216,4 +223,91 @@ async fn a_server_whose_model_can_not_be_used_starts_and_says_so() {
         let (_channel, _) = Channel::enter(&server, &session, &person).await;
         server.app.stop().await;
     }
+}
+
+/// A server with OpenAI's interface that always answers so; its address.
+async fn remote(status: u16, body: &'static str) -> String {
+    let status = StatusCode::from_u16(status).expect("a status");
+    let answer = move || async move { (status, body) };
+    let routes = Router::new().route("/v1/audio/transcriptions", post(answer));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    tokio::spawn(async move { axum::serve(listener, routes).await.expect("served") });
+    url
+}
+
+/// What the members of a session of the server's tenant are told first of what is said.
+async fn first_heard(server: &Server, times: usize) -> Value {
+    let session = session(server).await;
+    let speaker = Person::with_role(server, "moderator").await;
+    let (mut channel, welcome) = Channel::enter(server, &session, &speaker).await;
+    assert_eq!(welcome["transcription"]["state"], "on", "{welcome}");
+    let driver = Driver::start(1, None).expect("started");
+    publish(server, &session, &speaker, &driver, &vec!["es-hay-quorum.wav"; times]).await;
+    let heard = async {
+        let mut first = Value::Null;
+        for _ in 0..times {
+            loop {
+                let Heard::Message(message) = channel.hear().await else { panic!("closed") };
+                let kind = message["type"].as_str().unwrap_or_default();
+                if ["transcript_chunk", "transcript_gap"].contains(&kind) {
+                    first = message;
+                    break;
+                }
+            }
+        }
+        first
+    };
+    tokio::time::timeout(PATIENCE, heard).await.expect("in time")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_may_have_an_engine_of_its_own_or_none() {
+    let path = model().display().to_string();
+    let (url, broken) = (remote(200, r#"{"text":"hay acuerdo"}"#).await, remote(500, "{}").await);
+    let tenants = ["city", "broken", "covered", "none"].map(|name| (TenantId::generate(), name));
+    let of_tenants =
+        tenants.map(|(tenant, name)| (format!("transcription.tenants.{tenant}"), name));
+    let mut keys = vec![
+        ("transcription.model", path.as_str()),
+        ("transcription.engines.city.url", &url),
+        ("transcription.engines.broken.url", &broken),
+        ("transcription.engines.broken.fallback", "false"),
+        ("transcription.engines.covered.url", &broken),
+    ];
+    keys.extend(of_tenants.iter().map(|(key, name)| (key.as_str(), *name)));
+    let mut server = Server::start_with(&keys).await;
+    assert_eq!(health(&server).await["dependencies"]["transcription"], "ok");
+    let said = first_heard(&server, 1).await;
+    assert_eq!((&said["text"], &said["engine"]), (&json!("hay quórum"), &json!(LOCAL)));
+    let [(city, _), (broken, _), (covered, _), (none, _)] = tenants;
+    server.tenant = city;
+    let said = first_heard(&server, 1).await;
+    assert_eq!(
+        (&said["text"], &said["engine"]),
+        (&json!("hay acuerdo"), &json!("openai whisper-1"))
+    );
+    server.tenant = covered;
+    let said = first_heard(&server, 1).await;
+    assert_eq!((&said["text"], &said["engine"]), (&json!("hay quórum"), &json!(LOCAL)));
+    server.tenant = broken;
+    let said = first_heard(&server, BREAKER_CALLS_MIN).await;
+    assert_eq!(
+        (&said["type"], &said["cause"]),
+        (&json!("transcript_gap"), &json!("engine_failed"))
+    );
+    let health = health(&server).await;
+    let problem = health["problems"]["transcription"].as_str().expect("a problem");
+    assert!(problem.starts_with("broken: ") && !problem.contains("city: "), "{problem}");
+    server.tenant = none;
+    let session = session(&server).await;
+    let person = Person::with_role(&server, "participant").await;
+    let (_channel, welcome) = Channel::enter(&server, &session, &person).await;
+    assert_eq!(welcome["transcription"]["state"], "unavailable", "{welcome}");
+    let metrics = send(server.request(Method::GET, "/metrics")).await.text;
+    for name in ["city", "covered", "broken", "whisper"] {
+        let pieces = format!("cabildo_transcriber_pieces_total{{engine=\"{name}\"}}");
+        assert!(metrics.contains(&pieces), "{name}: {metrics}");
+    }
+    server.app.stop().await;
 }

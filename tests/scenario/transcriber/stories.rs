@@ -186,6 +186,7 @@ impl Story {
         let (said, told) = mpsc::unbounded_channel();
         let (sender, so_far) = mpsc::unbounded_channel();
         let parts = TranscriberParts {
+            name: "story".to_owned(),
             taps: taps.clone(),
             engine,
             sink: Arc::new(Told { said, so_far: sender }),

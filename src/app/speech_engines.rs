@@ -1,0 +1,177 @@
+//! The engines that recognise speech, as the configuration names them: each with its workers, and
+//! the one of each tenant.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+
+use crate::clock::Clock;
+use crate::config::{Config, RemoteSpeechConfig, TranscriptionConfig, WHISPER};
+use crate::domain::id::TenantId;
+use crate::transcriber::speech::SpeechEngine;
+use crate::transcriber::speech::fallback::Fallback;
+use crate::transcriber::speech::openai::{OpenAi, OpenAiOptions, TIMEOUT};
+use crate::transcriber::speech::shared::Shared;
+use crate::transcriber::workers_by_default;
+
+/// Workers for a remote engine, which wait most of the time.
+const REMOTE_WORKERS: NonZeroUsize = match NonZeroUsize::new(8) {
+    Some(workers) => workers,
+    None => NonZeroUsize::MIN,
+};
+
+/// An engine that the configuration names.
+pub(crate) struct FoundEngine {
+    /// Its name in the configuration.
+    pub(crate) name: String,
+    /// It, if it can be used.
+    pub(crate) engine: Option<Arc<dyn SpeechEngine>>,
+    /// What it runs on.
+    pub(crate) device: &'static str,
+    /// Pieces of speech that it recognises at the same time.
+    pub(crate) workers: NonZeroUsize,
+    /// What of it can't be used, and why.
+    pub(crate) problem: Option<String>,
+}
+
+/// Makes the engines that tenants have. It is to be called in a tokio runtime.
+///
+/// # Errors
+/// A remote engine whose options are not valid.
+pub(crate) fn engines_of(config: &Config, clock: &Clock) -> anyhow::Result<Vec<FoundEngine>> {
+    let config = &config.transcription;
+    let names: Vec<&str> = config.used().collect();
+    let needs_local = |name: &str| {
+        name == WHISPER || config.remotes.get(name).is_some_and(|remote| remote.fallback)
+    };
+    let model = config.model.as_deref().filter(|_| names.iter().any(|name| needs_local(name)));
+    let local = model.map(|model| local_of(model).map(|engine| shared_of(engine, config, &names)));
+    let (local, problem) = match local {
+        None => (None, None),
+        Some(Ok(engine)) => (Some(engine), None),
+        Some(Err(problem)) => (None, Some(problem)),
+    };
+    names
+        .into_iter()
+        .map(|name| match config.remotes.get(name) {
+            Some(remote) => {
+                let key = || format!("transcription: the engine {name}");
+                let engine = remote_of(remote, clock).with_context(key)?;
+                let (engine, problem) = match (remote.fallback, &local) {
+                    (true, Some(local)) => {
+                        let both: Arc<dyn SpeechEngine> =
+                            Arc::new(Fallback::new(engine, Arc::clone(local)));
+                        (both, None)
+                    }
+                    (true, None) => (engine, problem.clone()),
+                    (false, _) => (engine, None),
+                };
+                let workers = workers_of(config, REMOTE_WORKERS);
+                let (name, engine) = (name.to_owned(), Some(engine));
+                Ok(FoundEngine { name, engine, device: "remote", workers, problem })
+            }
+            None => Ok(FoundEngine {
+                name: name.to_owned(),
+                engine: local.clone(),
+                device: device(),
+                workers: workers_of(config, workers_by_default()),
+                problem: problem.clone(),
+            }),
+        })
+        .collect()
+}
+
+fn workers_of(config: &TranscriptionConfig, usual: NonZeroUsize) -> NonZeroUsize {
+    config.workers.and_then(|workers| NonZeroUsize::new(workers as usize)).unwrap_or(usual)
+}
+
+/// The local engine, with a limit when remote engines use it too.
+fn shared_of(
+    engine: Arc<dyn SpeechEngine>,
+    config: &TranscriptionConfig,
+    names: &[&str],
+) -> Arc<dyn SpeechEngine> {
+    if names == [WHISPER] {
+        return engine;
+    }
+    // One more is for the words so far, if there are any.
+    let workers = workers_of(config, workers_by_default()).get();
+    let most = workers + usize::from(config.so_far && names.contains(&WHISPER));
+    Arc::new(Shared::new(engine, most))
+}
+
+fn remote_of(config: &RemoteSpeechConfig, clock: &Clock) -> anyhow::Result<Arc<dyn SpeechEngine>> {
+    let options = OpenAiOptions {
+        url: config.url.clone(),
+        model: config.model.clone(),
+        key: config.key.clone(),
+        timeout: TIMEOUT,
+    };
+    let runtime = tokio::runtime::Handle::current();
+    Ok(Arc::new(OpenAi::new(&options, clock.clone(), runtime)?))
+}
+
+#[cfg(feature = "whisper")]
+fn local_of(model: &Path) -> Result<Arc<dyn SpeechEngine>, String> {
+    use crate::transcriber::speech::whisper::Whisper;
+
+    match Whisper::load(model) {
+        Ok(whisper) => Ok(Arc::new(whisper)),
+        Err(error) => Err(format!("the model {} can't be used: {error}", model.display())),
+    }
+}
+
+#[cfg(not(feature = "whisper"))]
+fn local_of(_model: &Path) -> Result<Arc<dyn SpeechEngine>, String> {
+    Err("this program was built without whisper".to_owned())
+}
+
+#[cfg(feature = "whisper")]
+const fn device() -> &'static str {
+    crate::transcriber::speech::whisper::DEVICE
+}
+
+#[cfg(not(feature = "whisper"))]
+const fn device() -> &'static str {
+    "none"
+}
+
+/// What each tenant has of some.
+#[derive(Clone)]
+pub(super) struct OfTenants<T> {
+    of_all: BTreeMap<String, T>,
+    default: String,
+    tenants: BTreeMap<TenantId, String>,
+}
+
+impl<T> OfTenants<T> {
+    pub(super) fn new(config: &TranscriptionConfig, of_all: BTreeMap<String, T>) -> Self {
+        Self { of_all, default: config.engine.clone(), tenants: config.tenants.clone() }
+    }
+
+    /// That of a tenant; `None` for one without an engine, or whose engine can't be used.
+    pub(super) fn of(&self, tenant: TenantId) -> Option<&T> {
+        let name = self.tenants.get(&tenant).unwrap_or(&self.default);
+        self.of_all.get(name)
+    }
+
+    /// That of the engine with this name.
+    pub(super) fn named(&self, name: &str) -> Option<&T> {
+        self.of_all.get(name)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.of_all.is_empty()
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &T> {
+        self.of_all.values()
+    }
+
+    pub(super) fn into_all(self) -> impl Iterator<Item = T> {
+        self.of_all.into_values()
+    }
+}
