@@ -1464,7 +1464,15 @@ sdp: string,
 /**
  * The track that each section carries.
  */
-tracks: Array<SectionTrack>, } | { "type": "transport_state", 
+tracks: Array<SectionTrack>, } | { "type": "track_refused", 
+/**
+ * The track.
+ */
+track: string, 
+/**
+ * In what it is sent, as in `track_published`.
+ */
+codec: string, } | { "type": "transport_state", 
 /**
  * The transport.
  */
