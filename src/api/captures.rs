@@ -4,6 +4,7 @@ pub(super) mod playback;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::http::header::CACHE_CONTROL;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -224,7 +225,8 @@ pub(super) async fn open(
     };
     let capture = api.captures.open(tenant, new).await?;
     let opened = Json(OpenedBody::new(&api.captures, capture));
-    Ok(caller.answer(&api, (StatusCode::CREATED, opened).into_response()))
+    let answer = (StatusCode::CREATED, [(CACHE_CONTROL, "no-store")], opened);
+    Ok(caller.answer(&api, answer.into_response()))
 }
 
 refusals!(CloseRefusals: READER, SERVICE, BODY, REPEATABLE, &[ErrorCode::CaptureSessionNotFound, ErrorCode::CaptureSessionConflict, ErrorCode::UnprocessableRequest]);

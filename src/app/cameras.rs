@@ -109,7 +109,8 @@ impl Cameras {
         let devices = devices.transpose().context("cameras.rtsp_bind")?;
         let replay = Replay::new(archive.clone(), captures.clone(), base.wall.clone());
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let swept = (gateway.clone(), streams.clone(), archive);
+        tasks.spawn(forget_published(archive, stop.clone()));
+        let swept = (gateway.clone(), streams.clone());
         tasks.spawn(sweep(swept, config.sweep_interval, stop.clone()));
         tasks.spawn(streams.clone().run());
         tasks.spawn(bridges.clone().run());
@@ -132,7 +133,7 @@ impl Cameras {
 
 /// Ends sessions that have run out, for as long as the server runs.
 async fn sweep(
-    (gateway, streams, archive): (Gateway, StreamControl, Archive),
+    (gateway, streams): (Gateway, StreamControl),
     every: Duration,
     stop: CancellationToken,
 ) {
@@ -145,7 +146,6 @@ async fn sweep(
             if forgotten_at.is_none_or(|at| at.elapsed() >= FORGET_EVERY) {
                 gateway.forget_old().await?;
                 streams.forget_old().await?;
-                archive.forget_old().await?;
                 forgotten_at = Some(Instant::now());
             }
             Ok::<(), CameraError>(())
@@ -154,6 +154,23 @@ async fn sweep(
             tracing::warn!(%error, "stream sessions could not be swept");
         }
     }
+}
+
+/// Deletes what devices published too long ago, for as long as the server runs. It takes as long as the
+/// vault needs for thousands of objects, so nothing waits for it.
+async fn forget_published(archive: Archive, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(FORGET_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let forgetting = async {
+        loop {
+            ticks.tick().await;
+            if let Err(error) = archive.forget_old().await {
+                tracing::warn!(%error, "what devices published could not be deleted");
+            }
+        }
+    };
+    // It may end between any two objects: the rest is deleted the next time.
+    stop.run_until_cancelled(forgetting).await;
 }
 
 /// The secret of the configuration, or one that is made once and kept.

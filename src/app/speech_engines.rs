@@ -48,19 +48,20 @@ pub(crate) fn engines_of(config: &Config, clock: &Clock) -> anyhow::Result<Vec<F
         name == WHISPER || config.remotes.get(name).is_some_and(|remote| remote.fallback)
     };
     let model = config.model.as_deref().filter(|_| names.iter().any(|name| needs_local(name)));
-    let local = model.map(|model| local_of(model).map(|engine| shared_of(engine, config, &names)));
-    let (local, problem) = match local {
+    let (local, problem) = match model.map(local_of) {
         None => (None, None),
         Some(Ok(engine)) => (Some(engine), None),
         Some(Err(problem)) => (None, Some(problem)),
     };
+    // Those whose engine is whisper wait for nobody whose remote engine fails.
+    let fallback = local.clone().map(|engine| shared_of(engine, config));
     names
         .into_iter()
         .map(|name| match config.remotes.get(name) {
             Some(remote) => {
                 let key = || format!("transcription: the engine {name}");
                 let engine = remote_of(remote, clock).with_context(key)?;
-                let (engine, problem) = match (remote.fallback, &local) {
+                let (engine, problem) = match (remote.fallback, &fallback) {
                     (true, Some(local)) => {
                         let both: Arc<dyn SpeechEngine> =
                             Arc::new(Fallback::new(engine, Arc::clone(local)));
@@ -88,19 +89,9 @@ fn workers_of(config: &TranscriptionConfig, usual: NonZeroUsize) -> NonZeroUsize
     config.workers.and_then(|workers| NonZeroUsize::new(workers as usize)).unwrap_or(usual)
 }
 
-/// The local engine, with a limit when remote engines use it too.
-fn shared_of(
-    engine: Arc<dyn SpeechEngine>,
-    config: &TranscriptionConfig,
-    names: &[&str],
-) -> Arc<dyn SpeechEngine> {
-    if names == [WHISPER] {
-        return engine;
-    }
-    // One more is for the words so far, if there are any.
-    let workers = workers_of(config, workers_by_default()).get();
-    let most = workers + usize::from(config.so_far && names.contains(&WHISPER));
-    Arc::new(Shared::new(engine, most))
+/// The local engine as what remote engines fall back to, with a limit for all of them.
+fn shared_of(engine: Arc<dyn SpeechEngine>, config: &TranscriptionConfig) -> Arc<dyn SpeechEngine> {
+    Arc::new(Shared::new(engine, workers_of(config, workers_by_default()).get()))
 }
 
 fn remote_of(config: &RemoteSpeechConfig, clock: &Clock) -> anyhow::Result<Arc<dyn SpeechEngine>> {

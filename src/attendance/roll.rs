@@ -75,7 +75,8 @@ impl Roll {
     pub fn stored(listed: impl IntoIterator<Item = Member>) -> Result<Self, RollInvalid> {
         let mut roll = Self::default();
         for mut member in listed {
-            let shown = ShownText::Name.cleaned(&member.name);
+            let cleaned = |text| ShownText::Name.cleaned(text);
+            let shown = cleaned(&member.name).or_else(|| cleaned(member.user_id.as_str()));
             member.name = shown.unwrap_or_else(|| member.user_id.as_str().to_owned());
             for (unit, weight) in &member.units {
                 if roll.owners.insert(unit.clone(), member.user_id.clone()).is_some() {

@@ -22,7 +22,7 @@ use crate::vault::{Contents, KeyPurpose, KeyVault, ObjectName, Vault, VaultError
 const ROOM_LOOKED_EVERY: u64 = 64 << 20;
 /// How long after a capture was closed what its device sent before may still come. Raising it lets
 /// a device that goes on fill a closed capture for longer.
-const CLOSING: Duration = Duration::from_secs(30);
+pub(super) const CLOSING: Duration = Duration::from_secs(30);
 /// Files that are deleted at once when their time is over.
 const FORGOTTEN_AT_ONCE: u32 = 200;
 /// Publications that are looked through at once; it goes on until none is left.
@@ -134,7 +134,8 @@ impl Archive {
     /// Deletes what was published too long ago; how many files.
     ///
     /// # Errors
-    /// When store or vault do not answer; what was deleted stays so.
+    /// When store or vault do not answer for one of them, after the others of the same page were
+    /// deleted; what was deleted stays so.
     pub async fn forget_old(&self) -> Result<u64, CameraError> {
         let before = self.0.parts.clock.now().before(self.0.options.kept_for);
         let publications = &self.0.parts.publications;
@@ -144,8 +145,15 @@ impl Archive {
             if old.is_empty() {
                 return Ok(forgotten);
             }
+            let mut failure = None;
             for (tenant, publication) in old {
-                forgotten += self.forget(tenant, publication, before).await?;
+                match self.forget(tenant, publication, before).await {
+                    Ok(files) => forgotten += files,
+                    Err(error) => failure = Some(error),
+                }
+            }
+            if let Some(failure) = failure {
+                return Err(failure);
             }
         }
     }
@@ -182,8 +190,11 @@ impl Archive {
         number: u64,
     ) -> Result<(), CameraError> {
         let name = ObjectName::capture(tenant, publication, number);
-        let deleted = self.0.parts.vault.delete(&name).await;
-        deleted.map_err(|error| CameraError::Vault(error.to_string()))
+        match self.0.parts.vault.delete(&name).await {
+            // Its only key goes with the publication, so nobody can open what stays until then.
+            Ok(()) | Err(VaultError::Locked) => Ok(()),
+            Err(error) => Err(CameraError::Vault(error.to_string())),
+        }
     }
 }
 

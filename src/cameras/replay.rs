@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::cameras::archive::Archive;
+use crate::cameras::archive::{Archive, CLOSING};
 use crate::cameras::captures::CaptureStore;
 use crate::cameras::engine::playlist::Seconds;
 use crate::cameras::error::CameraError;
@@ -112,8 +112,11 @@ impl Replay {
         (tenant, capture): (TenantId, &CaptureId),
     ) -> Result<Bytes, PlaybackError> {
         let found = self.0.captures.find(tenant, capture).await;
+        // The last segments are filed after the capture is closed.
+        let now = self.0.clock.now();
+        let is_whole = |closed_at: Timestamp| now.since(closed_at) >= CLOSING;
         let is_closed = match found {
-            Ok(found) => found.closed_at.is_some(),
+            Ok(found) => found.closed_at.is_some_and(is_whole),
             Err(CameraError::CaptureNotFound) => return Err(PlaybackError::StreamNotFound),
             Err(error) => return Err(error.into()),
         };
@@ -134,9 +137,7 @@ impl Replay {
 
     fn remember(&self, of: (TenantId, &CaptureId), now: Timestamp, text: &Bytes) {
         let mut remembered = self.0.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        if remembered.len() >= REMEMBERED_MAX {
-            remembered.retain(|_, (at, _)| now.since(*at) < FRESH_FOR);
-        }
+        remembered.retain(|_, (at, _)| now.since(*at) < FRESH_FOR);
         if remembered.len() < REMEMBERED_MAX {
             remembered.insert((of.0, of.1.clone()), (now, text.clone()));
         }

@@ -2,7 +2,9 @@
 //! reader that is slow or gone costs a few pieces of memory.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,7 +20,7 @@ use crate::custody::{Bundle, CustodyError};
 const BLOCK_BYTES: usize = 512;
 /// Small files and entries are put together into pieces of about this size.
 const PIECE_BYTES: usize = 64 * 1024;
-/// Pieces that wait for the reader; each is at most a mebibyte.
+/// Pieces that wait for the reader.
 const PIECES_MAX: usize = 2;
 /// A reader that takes nothing for this long is given up, so that it keeps no place for others.
 const STALLED_AFTER: Duration = Duration::from_mins(1);
@@ -28,13 +30,18 @@ const MODE: u32 = 0o644;
 /// The bytes of an archive. Dropping it ends the work.
 pub struct ArchiveStream {
     pieces: mpsc::Receiver<Result<Bytes, CustodyError>>,
+    /// Whether nothing is missing: set before the last piece is taken, or an end was told.
+    is_whole: Arc<AtomicBool>,
 }
 
 impl Stream for ArchiveStream {
     type Item = Result<Bytes, CustodyError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.pieces.poll_recv(context)
+        let next = ready!(self.pieces.poll_recv(context));
+        // Work that was given up or has failed must not look like a complete archive.
+        let is_cut = next.is_none() && !self.is_whole.swap(true, Ordering::AcqRel);
+        Poll::Ready(if is_cut { Some(Err(CustodyError::Abandoned)) } else { next })
     }
 }
 
@@ -45,6 +52,8 @@ impl Bundle {
     #[must_use]
     pub fn into_archive(self, root: String, held: impl Send + 'static) -> ArchiveStream {
         let (sender, pieces) = mpsc::channel(PIECES_MAX);
+        let is_whole = Arc::new(AtomicBool::new(false));
+        let finished = Arc::clone(&is_whole);
         let modified_s = u64::try_from(self.custody.parts.clock.now().unix_ms() / 1_000);
         let mut archive = Archive {
             root,
@@ -57,7 +66,10 @@ impl Bundle {
         };
         tokio::spawn(async move {
             let written = match self.write(&mut archive).await {
-                Ok(exported) => archive.finish().await.map(|()| exported),
+                Ok(exported) => archive.finish().await.map(|()| {
+                    finished.store(true, Ordering::Release);
+                    exported
+                }),
                 Err(error) => Err(error),
             };
             let session = self.key.session;
@@ -72,14 +84,15 @@ impl Bundle {
                 }
                 Err(error) => {
                     tracing::error!(%session, %error, "a bundle could not be completed");
-                    if archive.sender.send(Err(error)).await.is_err() {
+                    let telling = archive.sender.send(Err(error));
+                    if !matches!(tokio::time::timeout(STALLED_AFTER, telling).await, Ok(Ok(()))) {
                         tracing::info!(%session, "whoever wanted the bundle has gone");
                     }
                 }
             }
             drop(held);
         });
-        ArchiveStream { pieces }
+        ArchiveStream { pieces, is_whole }
     }
 }
 
@@ -99,11 +112,16 @@ struct Archive {
 }
 
 impl Archive {
-    async fn send(&mut self, bytes: Bytes) -> Result<(), CustodyError> {
-        match tokio::time::timeout(self.patience, self.sender.send(Ok(bytes))).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(CustodyError::Abandoned),
+    /// Sends bytes in small pieces, so that a reader that takes little is not one that takes nothing.
+    async fn send(&mut self, mut bytes: Bytes) -> Result<(), CustodyError> {
+        while !bytes.is_empty() {
+            let piece = bytes.split_to(bytes.len().min(PIECE_BYTES));
+            match tokio::time::timeout(self.patience, self.sender.send(Ok(piece))).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) | Err(_) => return Err(CustodyError::Abandoned),
+            }
         }
+        Ok(())
     }
 
     async fn add(&mut self, bytes: &[u8]) -> Result<(), CustodyError> {

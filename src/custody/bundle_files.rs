@@ -67,7 +67,7 @@ impl Bundle {
                 self.write_log(out, *size).await?;
                 let all = self.custody.parts.recordings.tracks(self.key).await?.len();
                 let tracks = self.tracks().await?;
-                exported.erased_tracks = u64::try_from(all - tracks.len()).unwrap_or(u64::MAX);
+                exported.erased_tracks = all.saturating_sub(tracks.len()) as u64;
                 for track in tracks {
                     let mut next = 0;
                     while let Some(segments) = self.segments(track, &mut next, *size).await? {

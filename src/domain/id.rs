@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use uuid::Uuid;
 
+use crate::domain::shown_text::imitates;
+
 /// A text that is not an identifier of the expected kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a valid {expected}")]
@@ -233,8 +235,7 @@ impl UserId {
     /// somebody has no name, their id is shown.
     #[must_use]
     pub fn is_reserved(&self) -> bool {
-        let prefix = self.0.get(..Self::RESERVED_PREFIX.len());
-        prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case(Self::RESERVED_PREFIX))
+        imitates(&self.0, Self::RESERVED_PREFIX)
     }
 }
 
@@ -253,7 +254,7 @@ impl FromStr for UserId {
 
 impl fmt::Display for UserId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.chars().take(4).try_for_each(|shown| f.write_char(shown))?;
+        self.0.chars().take(4).flat_map(char::escape_debug).try_for_each(|it| f.write_char(it))?;
         f.write_char('…')
     }
 }
@@ -292,6 +293,8 @@ mod tests {
         assert_eq!(format!("{user:?}"), "UserId(mari…)");
         let user: UserId = "马丽é😀@example".parse().expect("valid");
         assert_eq!(format!("{user:?}"), "UserId(马丽é😀…)");
+        let user: UserId = "\u{202e}ana".parse().expect("valid");
+        assert_eq!(user.to_string(), "\\u{202e}ana…");
         for good in ["auth0|5f7c", "josé@x.example", "a b", &"x".repeat(255), &"😀".repeat(255)]
         {
             assert!(good.parse::<UserId>().is_ok(), "{good:?} was refused");
@@ -300,7 +303,12 @@ mod tests {
             assert!(bad.parse::<UserId>().is_err(), "{bad:?} was taken");
         }
         assert!("cabildo:recorder".parse::<UserId>().expect("valid").is_reserved());
-        assert!("Cabildo:Recorder".parse::<UserId>().expect("valid").is_reserved());
+        for posing in
+            ["Cabildo:Recorder", "c\u{200b}abildo:x", "сabildo:x", "ｃａｂｉｌｄｏ：x", "cabi1do:x"]
+        {
+            assert!(posing.parse::<UserId>().expect("valid").is_reserved(), "{posing:?}");
+        }
+        assert!(!"cabildotes:7".parse::<UserId>().expect("valid").is_reserved());
         assert!(!"cabildo".parse::<UserId>().expect("valid").is_reserved());
     }
 }

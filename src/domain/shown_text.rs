@@ -240,6 +240,17 @@ impl Looks {
     }
 }
 
+/// Whether a text begins like `prefix` to somebody who reads it: without what is not seen, and with
+/// letters that look like those of the prefix (UTS #39 §4).
+pub(super) fn imitates(text: &str, prefix: &str) -> bool {
+    let seen = |text: &str| -> String {
+        let text = ShownText::Name.cleaned(text).unwrap_or_default();
+        let visible = text.nfkc().filter(|c| !is_formatting(*c)).flat_map(char::to_lowercase);
+        skeleton(&visible.collect::<String>()).flat_map(char::to_lowercase).collect()
+    };
+    seen(text).starts_with(&seen(prefix))
+}
+
 /// Only letters and digits, each replaced by the letter that it looks like (UTS #39 §4).
 fn compared(text: &str) -> String {
     let skeleton: String = skeleton(text).collect();

@@ -13,6 +13,11 @@ pub enum RoomError {
     /// The room has the most people that the session allows.
     #[error("the session has the highest number of participants allowed")]
     ParticipantLimitReached,
+    /// The person has the most connections allowed
+    /// ([`CONNECTIONS_PER_USER_MAX`](super::engine::CONNECTIONS_PER_USER_MAX)), and none that the new
+    /// one may replace.
+    #[error("this person has too many connections")]
+    ConnectionLimitReached,
     /// There is no such person in the room.
     #[error("no such participant")]
     ParticipantNotFound,
@@ -96,7 +101,9 @@ impl RoomError {
     pub const fn code(&self) -> ErrorCode {
         match self {
             Self::Forbidden => ErrorCode::Forbidden,
-            Self::ParticipantLimitReached => ErrorCode::ParticipantLimitReached,
+            Self::ParticipantLimitReached | Self::ConnectionLimitReached => {
+                ErrorCode::ParticipantLimitReached
+            }
             Self::ParticipantNotFound => ErrorCode::ParticipantNotFound,
             Self::DecisionStale => ErrorCode::DecisionStale,
             Self::ActionNotFound => ErrorCode::ActionNotFound,

@@ -1328,6 +1328,12 @@ fn a_new_connection_replaces_the_one_that_is_of_least_use() {
         hall.engine.handle_transport_connected(newest);
         assert_eq!(hall.goodbyes.last(), Some(&(*oldest, Goodbye::Replaced)));
     }
+    // An encoder does not end its owner's pages, however often it comes.
+    let pages: Vec<ConnectionId> =
+        (0..CONNECTIONS_PER_USER_MAX).map(|_| hall.enter("encoder", Role::Hall)).collect();
+    assert_eq!(by_media(&mut hall), Err(RoomError::ConnectionLimitReached));
+    hall.enter("encoder", Role::Hall);
+    assert_eq!(hall.goodbyes.last(), Some(&(pages[0], Goodbye::Replaced)), "the oldest page");
 }
 
 #[test]

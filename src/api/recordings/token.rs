@@ -13,7 +13,7 @@ use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 
 /// Longest token accepted, in bytes. Most of it is the user id.
-const TOKEN_BYTES_MAX: usize = 1_024;
+const TOKEN_BYTES_MAX: usize = 4_096;
 /// Part of every signed text, so that a signature for another purpose is not valid here.
 const DOMAIN: &[u8] = b"cabildo recording address v1\0";
 

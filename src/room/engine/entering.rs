@@ -18,7 +18,8 @@ impl RoomEngine {
     /// Lets a connection in. A refusal changes nothing.
     ///
     /// # Errors
-    /// [`RoomError::Forbidden`], [`RoomError::ParticipantLimitReached`] and [`RoomError::TooMuch`].
+    /// [`RoomError::Forbidden`], [`RoomError::ParticipantLimitReached`],
+    /// [`RoomError::ConnectionLimitReached`] and [`RoomError::TooMuch`].
     pub fn handle_enter(
         &mut self,
         connection: ConnectionId,
@@ -33,7 +34,7 @@ impl RoomEngine {
     /// Lets a camera in that this server calls. A refusal changes nothing.
     ///
     /// # Errors
-    /// [`RoomError::Forbidden`] and [`RoomError::TooMuch`].
+    /// [`RoomError::Forbidden`], [`RoomError::ConnectionLimitReached`] and [`RoomError::TooMuch`].
     pub fn handle_camera(
         &mut self,
         connection: ConnectionId,
@@ -64,7 +65,7 @@ impl RoomEngine {
             return Err(RoomError::ParticipantLimitReached);
         }
         self.count_arrival(user, principal.roles, now)?;
-        self.make_room_for_connection(user, now);
+        self.make_room_for_connection(user, kind, now)?;
         if let Some(member) = self.members.get_mut(user) {
             member.rename(&shown_name(&principal.name, user));
         } else {
@@ -231,20 +232,34 @@ impl RoomEngine {
     /// A person who has as many connections as they may gets a new one for another: the one lost
     /// first, else one that never got media, else the oldest. The newest is the one that is wanted: an
     /// encoder or page that was killed, or lost its network, leaves connections that still look alive.
-    fn make_room_for_connection(&mut self, user: &UserId, now: Timestamp) {
+    /// Whoever comes by media alone replaces only such connections, since a token for an encoder must
+    /// not end its owner's page.
+    fn make_room_for_connection(
+        &mut self,
+        user: &UserId,
+        kind: ConnectionKind,
+        now: Timestamp,
+    ) -> Result<(), RoomError> {
         let held = self.index.connections_of(user);
         if held.len() < CONNECTIONS_PER_USER_MAX {
-            return;
+            return Ok(());
+        }
+        let by_media = |id: &&ConnectionId| {
+            self.connections.get(id).is_some_and(|it| it.kind == ConnectionKind::MediaOnly)
+        };
+        let mut replaceable: Vec<&ConnectionId> = held.iter().collect();
+        if kind == ConnectionKind::MediaOnly {
+            replaceable.retain(by_media);
         }
         let lost_at = |id: &ConnectionId| self.connections.get(id).and_then(|it| it.lost_at);
-        let lost = held.iter().filter_map(|id| Some((lost_at(id)?, *id))).min();
-        let unconnected = || held.iter().find(|id| self.index.unconnected.contains_key(id));
-        // Ids of connections are in the order of time.
-        let oldest = || held.iter().min();
-        let other = lost.map(|(_, id)| id).or_else(|| unconnected().or_else(oldest).copied());
-        if let Some(other) = other {
-            self.end_connection(other, Goodbye::Replaced, now);
-        }
+        let lost = replaceable.iter().filter_map(|id| Some((lost_at(id)?, **id))).min();
+        let unconnected = replaceable.iter().find(|id| self.index.unconnected.contains_key(id));
+        // Ids of connections are in the order of time. A page goes before an encoder of its owner.
+        let oldest = replaceable.iter().min_by_key(|id| (by_media(id), **id));
+        let other = lost.map(|(_, id)| id).or_else(|| unconnected.or(oldest).map(|id| **id));
+        let other = other.ok_or(RoomError::ConnectionLimitReached)?;
+        self.end_connection(other, Goodbye::Replaced, now);
+        Ok(())
     }
 
     /// A transport of a connection works.

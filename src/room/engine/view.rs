@@ -212,7 +212,8 @@ impl RoomEngine {
 /// A name as others are shown it: cleaned and cut, or the user id when nothing
 /// visible is left.
 pub(super) fn shown_name(name: &str, user: &UserId) -> String {
-    ShownText::Name.cleaned(name).unwrap_or_else(|| user.as_str().to_owned())
+    let cleaned = |text| ShownText::Name.cleaned(text);
+    cleaned(name).or_else(|| cleaned(user.as_str())).unwrap_or_else(|| user.as_str().to_owned())
 }
 
 impl From<&FloorTurn> for TurnView {

@@ -1,6 +1,7 @@
 //! Parses a peer's session description. Its size is bounded, its values are checked and turned into
 //! types, and none of its text reaches other people.
 
+use std::collections::BTreeMap;
 use std::io::Cursor;
 
 use rtc_sdp::{MediaDescription, SessionDescription};
@@ -224,13 +225,18 @@ fn read_formats(
     listed: &[String],
     attributes: &Attributes<'_>,
 ) -> Vec<OfferedFormat> {
+    // Read once, since a description may have thousands of each. The first of a number counts.
+    let by_number = |key: &str| {
+        let mut found = BTreeMap::new();
+        for (number, value) in attributes.all(key).filter_map(|value| value.split_once(' ')) {
+            found.entry(number).or_insert(value.trim());
+        }
+        found
+    };
+    let (rtpmaps, fmtps) = (by_number("rtpmap"), by_number("fmtp"));
     let of = |key: &str, payload_type: u8| {
-        let prefix = payload_type.to_string();
-        attributes
-            .all(key)
-            .filter_map(|value| value.split_once(' '))
-            .find(|(number, _)| *number == prefix)
-            .map(|(_, value)| value.trim())
+        let values = if key == "rtpmap" { &rtpmaps } else { &fmtps };
+        values.get(payload_type.to_string().as_str()).copied()
     };
     let listed: Vec<u8> = listed
         .iter()

@@ -101,7 +101,9 @@ async fn insert(
         tx.rollback().await?;
         return Ok(Inserted::LimitReached);
     }
-    let surplus = count(&tx, of_tenant(&tx)).await? - i64::from(kept_max);
+    // What is published into captures has a limit of its own.
+    let bare = of_tenant(&tx).add(Expr::col("id").not_in_subquery(published(&tx)));
+    let surplus = count(&tx, bare).await? - i64::from(kept_max);
     if surplus > 0 && forget_closed(&tx, surplus.unsigned_abs()).await? < surplus.unsigned_abs() {
         tx.rollback().await?;
         return Ok(Inserted::LimitReached);
@@ -120,16 +122,19 @@ async fn count(tx: &TenantTx, of: Condition) -> Result<i64, StoreError> {
     Ok(row.map_or(Ok(0), |row| row.try_get("", "captures"))?)
 }
 
+/// The captures of a tenant into which something was published.
+fn published(tx: &TenantTx) -> SelectStatement {
+    Query::select().column("capture_id").from(PUBLICATIONS).cond_where(of_tenant(tx)).take()
+}
+
 /// Forgets those that were closed the longest ago and of which nothing is kept; how many.
 async fn forget_closed(tx: &TenantTx, number: u64) -> Result<u64, StoreError> {
-    let published =
-        Query::select().column("capture_id").from(PUBLICATIONS).cond_where(of_tenant(tx)).take();
     let oldest = Query::select()
         .column("id")
         .from(TABLE)
         .cond_where(of_tenant(tx))
         .and_where(Expr::col("closed_at").is_not_null())
-        .and_where(Expr::col("id").not_in_subquery(published))
+        .and_where(Expr::col("id").not_in_subquery(published(tx)))
         .order_by("closed_at", Order::Asc)
         .limit(number)
         .take();
