@@ -196,6 +196,8 @@ impl Output for Archive {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::StreamExt as _;
+
     use super::*;
 
     fn archive() -> (Archive, mpsc::Receiver<Result<Bytes, CustodyError>>) {
@@ -267,12 +269,27 @@ mod tests {
     async fn a_reader_that_takes_nothing_is_given_up() {
         let (mut archive, _pieces) = archive();
         archive.patience = Duration::from_millis(1);
-        archive.begin("a", 4 << 20).await.expect("kept until a piece is full");
+        archive.begin("a", 4 * PIECE_BYTES as u64).await.expect("kept until a piece is full");
         let mut outcomes = Vec::new();
         for _ in 0..4 {
-            outcomes.push(archive.append(Bytes::from(vec![0; 1 << 20])).await.is_ok());
+            outcomes.push(archive.append(Bytes::from(vec![0; PIECE_BYTES])).await.is_ok());
         }
         // The header takes one place, the first piece the other.
         assert_eq!(outcomes, [true, false, false, false]);
+    }
+
+    #[tokio::test]
+    async fn an_archive_that_is_cut_ends_with_an_error_and_a_whole_one_does_not() {
+        for (is_whole, ends) in [(false, 1), (true, 0)] {
+            let (sender, pieces) = mpsc::channel(PIECES_MAX);
+            sender.send(Ok(Bytes::from_static(b"piece"))).await.expect("taken");
+            drop(sender);
+            let is_whole = Arc::new(AtomicBool::new(is_whole));
+            let items: Vec<_> = ArchiveStream { pieces, is_whole }.collect().await;
+            assert!(items[0].is_ok());
+            let cut =
+                |item: &&Result<Bytes, CustodyError>| matches!(item, Err(CustodyError::Abandoned));
+            assert_eq!((items.len(), items.iter().filter(cut).count()), (1 + ends, ends));
+        }
     }
 }

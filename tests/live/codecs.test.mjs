@@ -109,7 +109,7 @@ story('Codecs and their encodings', open, {
     carries(stage, 'VP8'),
   'H.264 is forwarded and decoded in each size': (stage) => carries(stage, 'H264'),
   'H.264 is decoded by a browser that knows only another of its profiles': async (stage) => {
-    const { receiver } = await sentTo(stage, ['6400']);
+    const { receiver } = await sentTo(stage, ['42e0']);
     await decodes(receiver, 640);
     await left(stage);
   },

@@ -1306,14 +1306,15 @@ fn a_new_connection_replaces_the_one_that_is_of_least_use() {
     assert_eq!(spent, Err(RoomError::NothingToResume));
     hall.enter("ana", Role::Participant);
     assert_eq!(hall.goodbyes.last(), Some(&(held[1], Goodbye::Replaced)));
-    let by_media = |hall: &mut Hall| {
+    let by_media_of = |hall: &mut Hall, name: &str| {
         let connection = ConnectionId::generate();
-        let principal = hall.principal("encoder", Role::Hall);
+        let principal = hall.principal(name, Role::Hall);
         let kind = ConnectionKind::MediaOnly;
         let entered = hall.engine.handle_enter(connection, &principal, kind, [0; 32], hall.now);
         hall.drain();
         entered.map(|()| connection)
     };
+    let by_media = |hall: &mut Hall| by_media_of(hall, "encoder");
     let encoders: Vec<ConnectionId> =
         (0..CONNECTIONS_PER_USER_MAX).map(|_| by_media(&mut hall).expect("let in")).collect();
     for connected in &encoders[..3] {
@@ -1330,9 +1331,9 @@ fn a_new_connection_replaces_the_one_that_is_of_least_use() {
     }
     // An encoder does not end its owner's pages, however often it comes.
     let pages: Vec<ConnectionId> =
-        (0..CONNECTIONS_PER_USER_MAX).map(|_| hall.enter("encoder", Role::Hall)).collect();
-    assert_eq!(by_media(&mut hall), Err(RoomError::ConnectionLimitReached));
-    hall.enter("encoder", Role::Hall);
+        (0..CONNECTIONS_PER_USER_MAX).map(|_| hall.enter("bea", Role::Hall)).collect();
+    assert_eq!(by_media_of(&mut hall, "bea"), Err(RoomError::ConnectionLimitReached));
+    hall.enter("bea", Role::Hall);
     assert_eq!(hall.goodbyes.last(), Some(&(pages[0], Goodbye::Replaced)), "the oldest page");
 }
 
