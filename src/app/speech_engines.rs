@@ -27,7 +27,7 @@ const REMOTE_WORKERS: NonZeroUsize = match NonZeroUsize::new(8) {
 pub(crate) struct FoundEngine {
     /// Its name in the configuration.
     pub(crate) name: String,
-    /// It, if it can be used.
+    /// The engine; `None` when it can't be used.
     pub(crate) engine: Option<Arc<dyn SpeechEngine>>,
     /// What it runs on.
     pub(crate) device: &'static str,
@@ -130,7 +130,7 @@ const fn device() -> &'static str {
     "none"
 }
 
-/// What each tenant has of some.
+/// One value for each engine, found by the name of the engine or by the tenant that has it.
 #[derive(Clone)]
 pub(super) struct OfTenants<T> {
     of_all: BTreeMap<String, T>,
@@ -143,13 +143,13 @@ impl<T> OfTenants<T> {
         Self { of_all, default: config.engine.clone(), tenants: config.tenants.clone() }
     }
 
-    /// That of a tenant; `None` for one without an engine, or whose engine can't be used.
+    /// The value of a tenant's engine; `None` for a tenant without one, or whose engine can't be used.
     pub(super) fn of(&self, tenant: TenantId) -> Option<&T> {
         let name = self.tenants.get(&tenant).unwrap_or(&self.default);
         self.of_all.get(name)
     }
 
-    /// That of the engine with this name.
+    /// The value of the engine with this name.
     pub(super) fn named(&self, name: &str) -> Option<&T> {
         self.of_all.get(name)
     }

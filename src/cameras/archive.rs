@@ -191,7 +191,8 @@ impl Archive {
     ) -> Result<(), CameraError> {
         let name = ObjectName::capture(tenant, publication, number);
         match self.0.parts.vault.delete(&name).await {
-            // Its only key goes with the publication, so nobody can open what stays until then.
+            // The bucket keeps it longer. Its only key is deleted with the publication, so nobody can
+            // open what stays, and others are deleted in their time.
             Ok(()) | Err(VaultError::Locked) => Ok(()),
             Err(error) => Err(CameraError::Vault(error.to_string())),
         }

@@ -30,7 +30,7 @@ const MODE: u32 = 0o644;
 /// The bytes of an archive. Dropping it ends the work.
 pub struct ArchiveStream {
     pieces: mpsc::Receiver<Result<Bytes, CustodyError>>,
-    /// Whether nothing is missing: set before the last piece is taken, or an end was told.
+    /// Whether nothing is missing. Set by the work before it ends, and when a cut was told.
     is_whole: Arc<AtomicBool>,
 }
 

@@ -254,7 +254,8 @@ impl RoomEngine {
         let lost_at = |id: &ConnectionId| self.connections.get(id).and_then(|it| it.lost_at);
         let lost = replaceable.iter().filter_map(|id| Some((lost_at(id)?, **id))).min();
         let unconnected = replaceable.iter().find(|id| self.index.unconnected.contains_key(id));
-        // Ids of connections are in the order of time. A page goes before an encoder of its owner.
+        // Ids of connections are in the order of time. Pages are replaced before encoders, so that a new
+        // page ends an old one and interrupts no stream.
         let oldest = replaceable.iter().min_by_key(|id| (by_media(id), **id));
         let other = lost.map(|(_, id)| id).or_else(|| unconnected.or(oldest).map(|id| **id));
         let other = other.ok_or(RoomError::ConnectionLimitReached)?;
