@@ -8,6 +8,7 @@ export * from './audio_output';
 export * from './browser_tokens';
 export * from './bundles';
 export * from './captions';
+export * from './channel_status';
 export * from './desk';
 export * from './devices';
 export * from './dpop_key';

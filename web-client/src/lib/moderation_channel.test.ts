@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Told } from '../generated/wire';
+import type { ChannelStatus } from './channel_status';
 import { ChannelError } from './errors';
-import type { ChannelStatus } from './moderation_channel';
 import { ModerationChannel } from './moderation_channel';
 import { FakeSocket, FakeStorage, FakeTokens, START, at, welcome } from './testing/fakes';
 

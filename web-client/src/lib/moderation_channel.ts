@@ -1,5 +1,6 @@
 import type { ClientMessage, EvidenceView, ServerMessage, Told, Welcome } from '../generated/wire';
 import type { SpokenSoFar } from './captions';
+import type { ChannelStatus, ClosedReason, Renewal } from './channel_status';
 import type { DpopKey } from './dpop_key';
 import { ApiError, ChannelError, SignInRequired } from './errors';
 import { Heartbeat } from './heartbeat';
@@ -32,23 +33,6 @@ const UNAUTHORISED_MAX = 3;
 const RENEW_AGAIN_MS_FIRST = 2_000;
 const RENEW_AGAIN_MS_MAX = 10_000;
 
-/** Why a channel will not connect again. */
-export type ClosedReason =
-  'left' | 'forbidden' | 'removed' | 'not_found' | 'replaced' | 'over' | 'sign_in_required';
-
-/** Whether the channel works, and if not, since when and what happens next. */
-export type ChannelStatus =
-  | { readonly phase: 'idle' }
-  | { readonly phase: 'connecting'; readonly sinceMs: number }
-  | { readonly phase: 'open' }
-  | { readonly phase: 'reconnecting'; readonly sinceMs: number; readonly attempt: number }
-  | {
-      readonly phase: 'closed';
-      readonly reason: ClosedReason;
-      /** The server's last word before it closed, if it said why. */
-      readonly code: string | null;
-    };
-
 /** The parts of `WebSocket` that the channel uses. */
 export interface SocketLike {
   onopen: ((event: Event) => void) | null;
@@ -63,17 +47,6 @@ export type SignalMessage = Extract<
   ServerMessage,
   { type: 'offer' | 'answer' | 'transport_state' }
 >;
-
-/** Whether the token of the connection is being kept good. */
-export type Renewal =
-  | { readonly state: 'fine' }
-  | {
-      readonly state: 'failing';
-      /** When the connection ends without a new token, ms since 1970 by the server's clock. */
-      readonly endsAtMs: number;
-      /** Whether only the person can help, by signing in. */
-      readonly needsPerson: boolean;
-    };
 
 /** What the channel tells its owner. */
 export interface ChannelHandlers {

@@ -1,10 +1,11 @@
 import type { EvidenceView, Told, TrackView, Welcome } from '../generated/wire';
 import type { Chair } from './announcements';
+import type { ChannelStatus, Renewal } from './channel_status';
 import type { DpopKey } from './dpop_key';
 import type { ChannelError } from './errors';
 import { tabKeeping } from './keeping';
 import { MediaSession } from './media_session';
-import type { ChannelOptions, ChannelStatus, Renewal } from './moderation_channel';
+import type { ChannelOptions } from './moderation_channel';
 import { ModerationChannel } from './moderation_channel';
 import type { Ack, Command } from './requests';
 import type { Quality } from './quality';
