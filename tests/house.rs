@@ -406,7 +406,7 @@ const NAMELESS_DEPENDENCIES: &[(&str, &str)] = &[];
 #[test]
 fn every_dependency_is_used() {
     let mut broken = Vec::new();
-    for package in ["", "migrations", "fuzz"] {
+    for package in ["", "examples/platform", "migrations", "fuzz"] {
         let directory = root().join(package);
         let manifest = read(&directory.join("Cargo.toml"));
         let code_of_package = |directories: &[&str]| -> BTreeSet<String> {
@@ -416,7 +416,12 @@ fn every_dependency_is_used() {
             rust.flat_map(|path| words(&code_of(&path)).map(str::to_owned).collect::<Vec<_>>())
                 .collect()
         };
-        let product = code_of_package(if package == "fuzz" { &[""] } else { &["src", "fuzz"] });
+        let product = code_of_package(match package {
+            "fuzz" => &[""],
+            // It shares its code with the tests.
+            "examples/platform" => &["src", "../../tests/support"],
+            _ => &["src", "fuzz"],
+        });
         let tests = code_of_package(&["src", "tests", "benches", "examples"]);
         for (section, used) in [("[dependencies]", &product), ("[dev-dependencies]", &tests)] {
             for name in names_in(&manifest, section) {

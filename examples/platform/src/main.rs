@@ -6,14 +6,14 @@
 //! `GET /stub/calls` lists what was asked and `GET /stub/told` what governance was
 //! told.
 //!
-//! `cargo run --example platform -- 127.0.0.1:3020`
+//! `cargo run -p cabildo-platform -- 127.0.0.1:3020`
 //!
 //! `--google-key` prints the key file of the service account that its Google Meet
 //! knows. `PUT /stub/calls/{meeting}` has people come into a meeting or leave it.
 //!
 //! With `--until-stdin-ends` it ends with whoever holds its standard input.
 
-#[path = "../tests/support/platform.rs"]
+#[path = "../../../tests/support/platform.rs"]
 mod platform;
 
 use std::io::{Read as _, Write as _};
