@@ -7,11 +7,9 @@ use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
-};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -55,12 +53,6 @@ pub(super) fn record_unavailable(error: &dyn std::error::Error) -> ApiError {
     tracing::error!(%error, "the log can't be read or written");
     ApiError::new(ErrorCode::DependencyUnavailable, "the log of the session is not available")
         .retry_after_s(RETRY_AFTER_S)
-}
-
-/// Allows pages of every origin to read the response, which is public.
-pub(super) async fn readable_everywhere(mut response: Response) -> Response {
-    response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    response
 }
 
 refusals!(AuditProofRefusals: &[ErrorCode::SessionNotFound, ErrorCode::RecordingNotFound, ErrorCode::UnprocessableRequest, ErrorCode::DependencyUnavailable]);

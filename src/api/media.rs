@@ -10,9 +10,7 @@ use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::http::header::{
-    ACCEPT, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW,
-    CONTENT_TYPE, ETAG, LOCATION,
+    ACCEPT, ACCESS_CONTROL_ALLOW_METHODS, ALLOW, CONTENT_TYPE, ETAG, LOCATION,
 };
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -47,14 +45,6 @@ const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
 const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 const ENDPOINT_METHODS: &str = "OPTIONS, POST";
 const RESOURCE_METHODS: &str = "DELETE, OPTIONS, PATCH";
-/// Headers that pages of other origins may send, and may read in answers. The
-/// asterisk does not cover `Authorization` (Fetch Standard §CORS protocol).
-const ALLOWED: &str = "authorization, content-type, dpop, if-match, traceparent";
-const EXPOSED: &str = "accept-patch, accept-post, date, dpop-nonce, etag, link, location, \
-    retry-after, www-authenticate, x-trace-id";
-/// How long a browser may remember the answer to a preflight, seconds.
-const PREFLIGHT_MAX_AGE_S: &str = "86400";
-
 /// How often it is looked whether a media token of an open connection was
 /// revoked elsewhere, and whether the clock was set past the end of a token. Lowering it costs a read for each such connection.
 const LOOK_AGAIN: Duration = Duration::from_secs(15);
@@ -325,20 +315,6 @@ pub(super) async fn resource_options(
         (ACCEPT_PATCH, HeaderValue::from_static(SDP_FRAGMENT)),
     ];
     Ok((StatusCode::NO_CONTENT, headers).into_response())
-}
-
-/// Lets pages of every origin use WHIP and WHEP: who may is decided by the
-/// token that they send, never by a cookie.
-pub(super) async fn usable_everywhere(mut response: Response) -> Response {
-    let headers = response.headers_mut();
-    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
-    if response.headers().contains_key(ACCESS_CONTROL_ALLOW_METHODS) {
-        let headers = response.headers_mut();
-        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(ALLOWED));
-        headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(PREFLIGHT_MAX_AGE_S));
-    }
-    response
 }
 
 fn no_such_route() -> ApiError {

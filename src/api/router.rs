@@ -14,6 +14,7 @@ use tower_http::compression::CompressionLayer;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
+use super::cross_origin::tell_other_origins;
 use super::error::{ApiError, handle_unknown_method, handle_unknown_route};
 use super::rate_limit::limit_address;
 use super::trace::trace;
@@ -178,13 +179,13 @@ fn camera_playback() -> OpenApiRouter<Api> {
             "/gateway/playback/{tenantId}/{cameraId}/{session}/{file}",
             options(playback::allowed_methods),
         )
-        .layer(map_response(playback::usable_everywhere))
+        .layer(map_response(playback::protect_address))
 }
 
 /// Playlists and segments of captures, which players on pages of every origin may use.
 fn capture_playback() -> OpenApiRouter<Api> {
     use captures::playback;
-    use gateway::playback::{allowed_methods, usable_everywhere};
+    use gateway::playback::{allowed_methods, protect_address};
     OpenApiRouter::new()
         .routes(routes!(playback::main))
         .routes(routes!(playback::file))
@@ -193,7 +194,7 @@ fn capture_playback() -> OpenApiRouter<Api> {
             options(allowed_methods),
         )
         .route("/store/playback/{tenantId}/{captureId}/{grant}/{file}", options(allowed_methods))
-        .layer(map_response(usable_everywhere))
+        .layer(map_response(protect_address))
 }
 
 /// WHIP and WHEP, which pages of every origin may use.
@@ -205,7 +206,6 @@ fn media() -> OpenApiRouter<Api> {
         .route("/api/v1/sessions/{id}/whip", options(media::endpoint_options))
         .route("/api/v1/sessions/{id}/whep", options(media::endpoint_options))
         .route("/api/v1/sessions/{id}/{kind}/{resource}", options(media::resource_options))
-        .layer(map_response(media::usable_everywhere))
 }
 
 /// Public routes that pages of every origin may read.
@@ -214,7 +214,6 @@ fn evidence() -> OpenApiRouter<Api> {
         .routes(routes!(evidence::audit_proof))
         .routes(routes!(evidence::keys))
         .routes(routes!(evidence::log_file))
-        .layer(map_response(evidence::readable_everywhere))
 }
 
 fn metrics() -> OpenApiRouter<Api> {
@@ -247,6 +246,7 @@ fn around(routes: Router, api: &Api) -> Router {
         .layer(from_fn(refuse_in_form))
         .layer(from_fn_with_state(api.clone(), limit_address))
         .layer(from_fn(trace))
+        .layer(from_fn(tell_other_origins))
 }
 
 /// Other sites that are open in the developer's browser must not get tokens here. Browsers send the

@@ -4,9 +4,8 @@
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, RawQuery, State};
 use axum::http::header::{
-    ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW,
-    CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, RANGE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_METHODS, ALLOW, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE,
+    RANGE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -28,8 +27,6 @@ const FRAGMENTS: &str = "video/mp4";
 /// The file with the playlist of segments.
 const MEDIA_PLAYLIST: &str = "media.m3u8";
 const METHODS: &str = "GET, HEAD, OPTIONS";
-/// Seconds for which a browser remembers what it may do.
-const PREFLIGHT_MAX_AGE_S: &str = "86400";
 /// How long a segment may be kept by the browser that asked for it. Its bytes never
 /// change; others must not get them, since the address is what gives the right.
 const SEGMENT_CACHE: &str = "private, max-age=600, immutable";
@@ -178,22 +175,14 @@ pub(in crate::api) fn part_of(bytes: &Bytes, headers: &HeaderMap) -> Result<Resp
 
 /// What pages of other origins may do here.
 pub(in crate::api) async fn allowed_methods() -> Response {
-    let headers = [
-        (ALLOW, METHODS),
-        (ACCESS_CONTROL_ALLOW_METHODS, METHODS),
-        (ACCESS_CONTROL_ALLOW_HEADERS, "Range"),
-        (ACCESS_CONTROL_MAX_AGE, PREFLIGHT_MAX_AGE_S),
-    ];
+    let headers = [(ALLOW, METHODS), (ACCESS_CONTROL_ALLOW_METHODS, METHODS)];
     (StatusCode::NO_CONTENT, headers).into_response()
 }
 
-/// Lets players on pages of every origin read what they asked for: the address gives
-/// the right, never a cookie.
-pub(in crate::api) async fn usable_everywhere(mut response: Response) -> Response {
+/// Keeps the address, which gives the right to play, from the sites that a player visits next, and
+/// files from being taken for something else.
+pub(in crate::api) async fn protect_address(mut response: Response) -> Response {
     let headers = response.headers_mut();
-    let exposed = HeaderValue::from_static("Content-Length, Content-Range, Retry-After, Date");
-    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     response

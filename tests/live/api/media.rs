@@ -210,7 +210,13 @@ async fn pages_of_every_origin_may_use_them() {
         assert_eq!(answer.header(accepts.0), accepts.1, "{answer:?}");
     }
     let refused = delete(&server, &person, &gone).await;
-    for answer in [&opened, &refused] {
+    // Neither are methods that no route takes, bodies that are too long, and preflights of these.
+    let wrong_method = send(server.request(Method::GET, &endpoint)).await;
+    assert_eq!(wrong_method.code(), "METHOD_NOT_ALLOWED", "{wrong_method:?}");
+    let long = person.prove(server.request(Method::POST, &endpoint));
+    let long = send(long.header("content-type", SDP).body(vec![b'a'; 4 << 20])).await;
+    assert_eq!(long.status, 413, "{long:?}");
+    for answer in [&opened, &refused, &wrong_method, &long] {
         assert_eq!(answer.header("access-control-allow-origin"), "*", "{answer:?}");
         let exposed = answer.header("access-control-expose-headers");
         for header in ["location", "etag", "link", "accept-patch", "date", "dpop-nonce"] {
