@@ -179,6 +179,17 @@ async fn a_change_has_to_name_the_version_it_is_of() {
     server.app.stop().await;
 }
 
+/// Asking for the headers alone would enter in the log that a bundle was handed out.
+#[tokio::test]
+async fn the_headers_of_a_bundle_are_not_to_be_had_alone() {
+    let server = Server::start().await;
+    let person = Person::with_role(&server, "moderator").await;
+    let path = format!("/api/v1/sessions/{}/bundle", server.create().await);
+    let answer = send(person.prove(server.request(Method::HEAD, &path))).await;
+    assert_eq!(answer.status, 405, "{answer:?}");
+    server.app.stop().await;
+}
+
 #[tokio::test]
 async fn credentials_that_do_not_hold_are_refused() {
     let server = Server::start().await;
