@@ -142,7 +142,7 @@ impl SessionService {
         new_session: NewSession,
         now: Timestamp,
     ) -> Result<Session, SessionError> {
-        self.create_once(new_session, (SessionId::generate(), None), now).await
+        self.create_as(new_session, (SessionId::generate(), None), now).await
     }
 
     /// Creates a scheduled session at version 1. When another provider carries its media, its
@@ -163,6 +163,15 @@ impl SessionService {
         {
             return Ok(stored);
         }
+        self.create_as(new_session, (id, origin), now).await
+    }
+
+    async fn create_as(
+        &self,
+        new_session: NewSession,
+        (id, origin): (SessionId, Option<[u8; 32]>),
+        now: Timestamp,
+    ) -> Result<Session, SessionError> {
         self.check_not_suspended(new_session.tenant_id).await?;
         let limits = self.limits.limits(new_session.tenant_id).await;
         let mut session = new_session.into_session(id, &limits, now);
