@@ -160,6 +160,8 @@ pub struct Section {
     pub kind: Option<MediaKind>,
     /// Whether the peer has stopped it or this server can't use it.
     pub rejected: bool,
+    /// What the peer is told when every section is like this one; `None` when it can be used.
+    pub obstacle: Option<&'static str>,
     /// Who sends.
     pub direction: Direction,
     /// Its formats that this server forwards, best first.
@@ -175,6 +177,10 @@ pub struct Section {
     pub rtx_ssrc: Option<u32>,
 }
 
+/// What a peer is told that offers no codec which this server forwards.
+pub const NO_CODEC: &str = "no section of the offer can be used: it names no codec that is forwarded \
+     here; offer Opus, and VP8, VP9, AV1 or H.264 with 8 bits and 4:2:0";
+
 /// A peer's session description.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description {
@@ -184,6 +190,15 @@ pub struct Description {
     pub bundle: bool,
     /// Its sections, in order.
     pub sections: Vec<Section>,
+}
+
+impl Description {
+    /// What to tell a peer of whose sections none can be used.
+    #[must_use]
+    pub fn obstacle(&self) -> &'static str {
+        let first = self.sections.iter().find_map(|section| section.obstacle);
+        first.unwrap_or("no section of the offer can be used: none sends or receives as this needs")
+    }
 }
 
 /// The values of this server's side of a transport that descriptions contain.

@@ -64,7 +64,13 @@ impl Control {
             sdp::parse(offer, OFFER_LIMITS).map_err(|error| SfuError::SdpInvalid(error.0))?;
         for section in &mut offer.sections {
             section.formats.retain(|it| it.config.is_published_by_peers());
-            section.rejected |= section.formats.is_empty();
+            if section.formats.is_empty() && !section.rejected {
+                section.rejected = true;
+                section.obstacle = Some(sdp::NO_CODEC);
+            }
+        }
+        if offer.sections.iter().all(|section| section.rejected) {
+            offer.transport = None;
         }
         let succession = self.check_offer(&offer, member.publisher.as_ref())?;
         let tracks_before =
@@ -123,7 +129,7 @@ impl Control {
         let Some(known) = known else {
             return match transport {
                 Some(_) => Ok(Succession::Follows),
-                None => Err(SfuError::SdpInvalid("the offer has no usable section")),
+                None => Err(SfuError::SdpInvalid(offer.obstacle())),
             };
         };
         if let Some(transport) = transport
@@ -161,7 +167,7 @@ impl Control {
         let publisher = self.peer(room, peer)?.publisher.as_ref();
         let known = publisher.map(|publisher| publisher.transport);
         let Some(remote) = offer.transport.clone() else {
-            return known.ok_or(SfuError::SdpInvalid("the offer has no usable section"));
+            return known.ok_or(SfuError::SdpInvalid(offer.obstacle()));
         };
         if let Some(id) = known {
             let before = self.associations.get(&id).and_then(|it| it.transport.remote_ufrag());

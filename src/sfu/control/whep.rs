@@ -59,7 +59,7 @@ impl Control {
             |kind| offer.sections.iter().position(|it| receives(it) && it.kind == Some(kind));
         let chosen = [first(MediaKind::Audio), first(MediaKind::Video)];
         let remote = offer.transport.clone().filter(|_| chosen.iter().any(Option::is_some));
-        let remote = remote.ok_or(SfuError::SdpInvalid("the offer has no usable section"))?;
+        let remote = remote.ok_or(SfuError::SdpInvalid(offer.obstacle()))?;
         let side = TransportSide::Subscribe;
         let transport = self.add_transport(Owner { room, peer, side }, now);
         let mut slots = Vec::new();

@@ -10,7 +10,7 @@ use crate::domain::media::MediaKind;
 use crate::sfu::plane::{ExtensionIds, Format};
 use crate::sfu::sdp::codec::{CodecConfig, PacketizationMode};
 use crate::sfu::sdp::{
-    AUDIO_LEVEL_URI, Description, Direction, LAYERS_MAX, Limits, MID_BYTES_MAX, MID_URI,
+    AUDIO_LEVEL_URI, Description, Direction, LAYERS_MAX, Limits, MID_BYTES_MAX, MID_URI, NO_CODEC,
     OfferedFormat, REPAIRED_RID_URI, RID_BYTES_MAX, RID_URI, SdpError, Section, Setup,
     TRANSPORT_CC_URI, TransportParameters,
 };
@@ -175,10 +175,19 @@ fn read_section(
     // Firefox gives sections port 0 that only exist inside the bundle (RFC 8843 §6).
     let alive = name.port.value != 0 || (bundled && attributes.has("bundle-only"));
     let formats = read_formats(kind, &name.formats, attributes);
-    let usable = proto == "UDP/TLS/RTP/SAVPF"
-        && !formats.is_empty()
-        && attributes.has("rtcp-mux")
-        && (bundled || bundle.is_none());
+    let obstacle = if !alive {
+        Some("no section of the offer can be used: it is stopped, its port is 0")
+    } else if proto != "UDP/TLS/RTP/SAVPF" {
+        Some("no section of the offer can be used: its protocol is not UDP/TLS/RTP/SAVPF")
+    } else if formats.is_empty() {
+        Some(NO_CODEC)
+    } else if !attributes.has("rtcp-mux") {
+        Some("no section of the offer can be used: a=rtcp-mux is missing")
+    } else if !bundled && bundle.is_some() {
+        Some("no section of the offer can be used: it is not in a=group:BUNDLE")
+    } else {
+        None
+    };
     let (primary_ssrc, rtx_ssrc) = read_sources(attributes);
     let rids = read_rids(attributes)?;
     Ok(Section {
@@ -187,7 +196,8 @@ fn read_section(
         proto,
         format: format.to_owned(),
         kind,
-        rejected: !alive || !usable,
+        rejected: obstacle.is_some(),
+        obstacle,
         direction: read_direction(attributes),
         formats,
         extensions: read_extensions(attributes)?,

@@ -90,3 +90,33 @@ fn a_receiver_that_refuses_a_track_is_told_so_once_for_each_offer_of_it() {
     scene.answer(receiver, &answer).expect("answered");
     assert_eq!(refused(&mut scene), [(receiver, track, Codec::H264)]);
 }
+
+#[test]
+fn an_offer_that_can_not_be_used_is_told_what_would_be() {
+    let section = |kind: &str, format: &str| {
+        format!(
+            "m={kind} 9 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\na=sendonly\r\n\
+             a=rtcp-mux\r\na=rtpmap:96 {format}\r\n"
+        )
+    };
+    let h265 = section("video", "H265/90000");
+    let high10 = format!("{}a=fmtp:96 profile-level-id=6e0028\r\n", section("video", "H264/90000"));
+    let opus = section("audio", "opus/48000/2");
+    let cases = [
+        (h265, "names no codec"),
+        (high10, "names no codec"),
+        (section("audio", "PCMA/8000"), "names no codec"),
+        (section("audio", "MP4A-LATM/48000/2"), "names no codec"),
+        (opus.replace("a=rtcp-mux\r\n", ""), "rtcp-mux"),
+        (opus.replace("audio 9", "audio 0"), "port"),
+        (opus.replace("UDP/TLS/RTP/SAVPF", "RTP/AVP"), "UDP/TLS/RTP/SAVPF"),
+    ];
+    for (section, expected) in cases {
+        let mut scene = Scene::new();
+        let publisher = scene.join();
+        let refused =
+            scene.publish(publisher, &Client::new(0, 1).offer(std::slice::from_ref(&section)));
+        let Err(SfuError::SdpInvalid(message)) = refused else { panic!("{section}: {refused:?}") };
+        assert!(message.contains(expected), "{section}: {message}");
+    }
+}
