@@ -7,7 +7,17 @@ import { asGovernance, startedSession } from './api.mjs';
 import { launch, messages, screenshot } from './browser.mjs';
 import { crowd, disperse } from './crowd.mjs';
 import { fits, isAccessible } from './looks.mjs';
-import { approve, holds, join, openConsole, openHall, openJoin, press, stateOf } from './pages.mjs';
+import {
+  approve,
+  ask,
+  holds,
+  join,
+  openConsole,
+  openHall,
+  openJoin,
+  press,
+  stateOf,
+} from './pages.mjs';
 import { Server } from './server.mjs';
 import { story } from './story.mjs';
 import { until } from './until.mjs';
@@ -136,6 +146,28 @@ story('A participant', open, {
     assert.match(await blocked.textContent(), /esta red bloquea/);
     await isAccessible(pages.eva, 'blocked');
     await screenshot(pages.eva, 'blocked');
+    await pages.eva.context().close();
+    delete pages.eva;
+  },
+
+  'whoever has a browser without media follows the meeting, and reads what is missing': async ({
+    browser,
+    server,
+    session,
+    pages,
+  }) => {
+    const person = { user: 'eva', name: 'Eva' };
+    const scripts = ['delete window.RTCPeerConnection;'];
+    pages.eva = await openJoin(browser, server, session, person, { scripts });
+    await press(pages.eva, 'join-button');
+    const state = pages.eva.locator('[data-testid="connection-state"][data-media="none"]');
+    await state.waitFor();
+    assert.match(await state.textContent(), /WebRTC está desactivado/);
+    await ask(pages.eva);
+    await press(pages.eva, 'withdraw');
+    await isAccessible(pages.eva, 'no media');
+    await fits(pages.eva, 'no media');
+    await screenshot(pages.eva, 'no-media');
     await pages.eva.context().close();
     delete pages.eva;
   },

@@ -136,6 +136,8 @@ export const en: Catalogue = {
 
   'connection.blocked':
     'The server does not answer, or this network blocks the connection to it. Trying again; another network, such as a mobile one, may help.',
+  'connection.no_media':
+    'Connected, but this browser carries neither sound nor picture: WebRTC is switched off. The list and the chat work; to be heard, allow WebRTC or join with another browser.',
   'connection.connecting': 'Connecting…',
   'connection.open': 'Connected',
   'connection.good': 'Good connection',

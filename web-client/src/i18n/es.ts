@@ -137,6 +137,8 @@ export const es = {
 
   'connection.blocked':
     'El servidor no responde, o esta red bloquea la conexión con él. Se sigue intentando; otra red, como la móvil, puede servir.',
+  'connection.no_media':
+    'Hay conexión, pero este navegador no transmite sonido ni imagen: WebRTC está desactivado. La lista y el chat funcionan; para que se le oiga, actívelo o entre con otro navegador.',
   'connection.connecting': 'Conectando…',
   'connection.open': 'Conectado',
   'connection.good': 'Conexión buena',

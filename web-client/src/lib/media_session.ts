@@ -21,6 +21,14 @@ export const VIDEO_TRACKS_MAX = 16;
 const MEASURE_EVERY_MS = 2_000;
 const PATH_EVERY_MS = 500;
 
+/**
+ * Whether this browser can send and receive media at all. Settings and extensions for
+ * privacy take it away, and some browsers inside other applications do not have it.
+ */
+export function canCarryMedia(): boolean {
+  return 'RTCPeerConnection' in globalThis;
+}
+
 /** How a picture is shown. */
 export interface VideoView {
   readonly visible: boolean;
@@ -76,10 +84,13 @@ export class MediaSession {
   private timer: ReturnType<typeof setInterval> | undefined;
   private pathTimer: ReturnType<typeof setInterval> | undefined;
   private readonly path = new PathWatch();
+  /** Without it the room goes on without media: the floor, the list and the chat. */
+  private readonly able: boolean;
 
   constructor(private readonly options: MediaOptions) {
     const createPeer =
       options.createPeer ?? ((configuration) => new RTCPeerConnection(configuration));
+    this.able = options.createPeer !== undefined || canCarryMedia();
     const { signalling, handlers } = options;
     this.publisher = new Publisher({
       signalling,
@@ -145,7 +156,7 @@ export class MediaSession {
       track.onmute = track.onunmute = () => handlers.onLocal?.();
       if (source === 'microphone') track.enabled = this.microphoneOn;
     }
-    this.publisher.set(source, track);
+    if (this.able) this.publisher.set(source, track);
     this.tellMedia();
     this.options.handlers.onLocal?.();
   }
@@ -177,8 +188,10 @@ export class MediaSession {
     const { ice_servers, resumed } = welcome;
     this.closed = false;
     this.told = '';
-    this.publisher.handleWelcome(ice_servers, resumed);
-    this.subscriber.handleWelcome(ice_servers, resumed);
+    if (this.able) {
+      this.publisher.handleWelcome(ice_servers, resumed);
+      this.subscriber.handleWelcome(ice_servers, resumed);
+    }
     this.handleState(state);
     this.tellMedia();
     this.timer ??= setInterval(() => void this.measure(), MEASURE_EVERY_MS);
@@ -223,7 +236,7 @@ export class MediaSession {
 
   private want(): void {
     const state = this.state;
-    if (state !== null) {
+    if (state !== null && this.able) {
       this.subscriber.setWanted(wantedTracks(state, this.views, this.listening));
     }
   }

@@ -2,7 +2,7 @@ import type { ComponentChildren } from 'preact';
 import { isKey, t } from '../i18n/i18n';
 import type { Key } from '../i18n/i18n';
 import type { ChannelStatus, ClosedReason, Quality } from '../lib';
-import { forgetVisits } from '../lib';
+import { canCarryMedia, forgetVisits } from '../lib';
 import { useNow } from './hooks';
 import { Icon } from './icons';
 
@@ -35,6 +35,20 @@ export function ConnectionState(props: { status: ChannelStatus; quality: Quality
       >
         <Icon name="lost" />
         {t('connection.blocked')}
+      </span>
+    );
+  }
+  if (status.phase === 'open' && !canCarryMedia()) {
+    return (
+      <span
+        class="connection lost"
+        role="status"
+        data-testid="connection-state"
+        data-phase="open"
+        data-media="none"
+      >
+        <Icon name="lost" />
+        {t('connection.no_media')}
       </span>
     );
   }
