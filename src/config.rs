@@ -17,7 +17,7 @@ use std::path::PathBuf;
 pub use cameras::CamerasConfig;
 pub use events::{EventsConfig, WebhookConfig};
 pub use kafka::KafkaConfig;
-pub use providers::{GoogleMeetConfig, ProvidersConfig, ZoomConfig};
+pub use providers::{GoogleKeyFile, GoogleMeetConfig, ProvidersConfig, ZoomConfig};
 pub use recording::{
     EvidenceConfig, KeysConfig, PlaybackConfig, RecorderConfig, RecordingConfig, S3Config,
     VaultConfig,
@@ -28,7 +28,9 @@ pub use sections::{
 };
 pub use services::{ServiceConfig, ServiceTlsConfig, ServicesConfig};
 pub use source::Source;
-pub use transcription::{RemoteSpeechConfig, TranscriptionConfig, WHISPER};
+pub use transcription::{
+    GoogleSpeechConfig, RemoteSpeechConfig, SpeechServiceConfig, TranscriptionConfig, WHISPER,
+};
 
 /// Where defaults come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -331,6 +333,57 @@ mod tests {
         );
         let login = "engines: {city: {url: 'https://a:b@speech.example'}}";
         assert_eq!(problems(login), ["transcription.engines.city.url"]);
+        let kind = format!("engines: {{city: {{kind: other, {url}}}}}");
+        let members = ["kind", "url"].map(|it| format!("transcription.engines.city.{it}"));
+        assert_eq!(problems(&kind), members);
+    }
+
+    #[test]
+    fn an_engine_of_google_has_a_project_and_the_key_of_an_account() {
+        let read = |lines: &str| {
+            let engine = format!("{{city: {{kind: google, {lines}}}}}");
+            let mut source = Source::default();
+            source.add_yaml(&format!("transcription: {{engine: city, engines: {engine}}}"));
+            let mut reader = reader::Reader::new(source);
+            let config = transcription::read(&mut reader);
+            let keys: Vec<String> = reader.finish().into_iter().map(|it| it.key).collect();
+            (config, keys)
+        };
+        let key = |uri: &str| {
+            let key = serde_json::json!({
+                "client_email": "a@b", "private_key": "hunter2", "token_uri": uri,
+            });
+            format!("credentials: '{key}'")
+        };
+        let safe = key("https://oauth2.example/token");
+        let (config, keys) = read(&format!("project: land, location: eu, {safe}"));
+        assert_eq!(keys, Vec::<String>::new());
+        let remote = &config.remotes["city"];
+        let SpeechServiceConfig::Google(google) = &remote.service else { panic!("{remote:?}") };
+        assert_eq!(google.url, "https://eu-speech.googleapis.com");
+        assert_eq!(google.recognizer, "projects/land/locations/eu/recognizers/_");
+        assert_eq!(google.token_url, "https://oauth2.example/token");
+        assert!(google.recognises_language && remote.fallback);
+        assert!(!format!("{config:?}").contains("hunter2"));
+        let (config, _) = read(&format!("project: land, {safe}, fallback: false"));
+        let SpeechServiceConfig::Google(google) = &config.remotes["city"].service else { panic!() };
+        assert_eq!(google.url, "https://speech.googleapis.com");
+        let city = |member: &str| vec![format!("transcription.engines.city.{member}")];
+        for (lines, member) in [
+            (safe.clone(), "project"),
+            ("project: land".to_owned(), "credentials"),
+            ("project: land, credentials: '{}'".to_owned(), "credentials"),
+            (format!("project: land, {}", key("http://oauth2.example/token")), "credentials"),
+            (format!("project: 'a/b', {safe}"), "project"),
+            (format!("project: land, location: 'x/y', {safe}"), "location"),
+            (format!("project: land, recognizer: '../x', {safe}"), "recognizer"),
+            (format!("project: land, url: 'http://speech.example', {safe}"), "url"),
+            (format!("project: land, key: sk, {safe}"), "key"),
+        ] {
+            let (_, mut keys) = read(&lines);
+            keys.retain(|key| key != "transcription.engine");
+            assert_eq!(keys, city(member), "{lines}");
+        }
     }
 
     #[test]

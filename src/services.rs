@@ -9,6 +9,7 @@ mod breaker;
 mod cache;
 mod client;
 mod error;
+mod google_account;
 mod google_meet;
 mod governance;
 mod identity;
@@ -26,7 +27,8 @@ pub use client::{
     ANSWER_BYTES_MAX, ClientTls, PlainHttp, RemoteService, ServiceOptions, ServiceState, TRIES_MAX,
 };
 pub use error::{ServiceError, ServiceSetupError};
-pub use google_meet::{GoogleMeetAccess, GoogleMeetClient, GoogleMeetOptions};
+pub use google_account::{GoogleAccount, GoogleAccountOptions};
+pub use google_meet::{GOOGLE_MEET_SCOPE, GoogleMeetAccess, GoogleMeetClient, GoogleMeetOptions};
 pub use governance::{EventData, GovernanceClient, SessionEnded, SessionStarted};
 pub use identity::{BiometricKind, CodeChannel, IdentityClient, ProofContext, Refusal, Validation};
 pub use meeting::{CallState, CreateError, MeetingAtProvider, WantedMeeting};

@@ -19,8 +19,8 @@ use crate::meetings::{
     ZoomWebhook,
 };
 use crate::services::{
-    GoogleMeetAccess, GoogleMeetClient, GoogleMeetOptions, PlainHttp, ServiceOptions, ServiceState,
-    ZoomClient, ZoomOptions,
+    GOOGLE_MEET_SCOPE, GoogleAccountOptions, GoogleMeetAccess, GoogleMeetClient, GoogleMeetOptions,
+    PlainHttp, ServiceOptions, ServiceState, ZoomClient, ZoomOptions,
 };
 use crate::sessions::SessionObserver;
 
@@ -128,12 +128,15 @@ fn google_meet(base: &Base, config: &GoogleMeetConfig) -> anyhow::Result<GoogleM
     let access = GoogleMeetAccess::parse(&config.access).context("access")?;
     let options = GoogleMeetOptions {
         api: options_of(&config.api_url),
-        token: options_of(&config.token_url),
-        client_email: config.client_email.clone(),
-        key_id: config.key_id.clone(),
-        private_key: config.private_key.clone(),
-        audience: config.audience.clone(),
-        subject: config.subject.clone(),
+        account: GoogleAccountOptions {
+            token: options_of(&config.token_url),
+            client_email: config.client_email.clone(),
+            key_id: config.key_id.clone(),
+            private_key: config.private_key.clone(),
+            audience: config.audience.clone(),
+            subject: Some(config.subject.clone()),
+            scope: GOOGLE_MEET_SCOPE,
+        },
         access,
     };
     // Google compares the times of requests for tokens with its own clock.
@@ -152,7 +155,7 @@ fn zoom(base: &Base, config: &ZoomConfig) -> anyhow::Result<ZoomClient> {
     Ok(ZoomClient::new(options, base.wall.clone())?)
 }
 
-fn options_of(url: &str) -> ServiceOptions {
+pub(super) fn options_of(url: &str) -> ServiceOptions {
     ServiceOptions {
         url: url.to_owned(),
         service_id: String::new(),

@@ -8,11 +8,17 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
+use super::meetings::options_of;
 use crate::clock::Clock;
-use crate::config::{Config, RemoteSpeechConfig, TranscriptionConfig, WHISPER};
+use crate::config::{
+    Config, GoogleSpeechConfig, RemoteSpeechConfig, SpeechServiceConfig, TranscriptionConfig,
+    WHISPER,
+};
 use crate::domain::id::TenantId;
+use crate::services::GoogleAccountOptions;
 use crate::transcriber::speech::SpeechEngine;
 use crate::transcriber::speech::fallback::Fallback;
+use crate::transcriber::speech::google::{GOOGLE_SCOPE, GoogleOptions, GoogleSpeech};
 use crate::transcriber::speech::openai::{OpenAi, OpenAiOptions, TIMEOUT};
 use crate::transcriber::speech::shared::Shared;
 use crate::transcriber::workers_by_default;
@@ -37,11 +43,15 @@ pub(crate) struct FoundEngine {
     pub(crate) problem: Option<String>,
 }
 
-/// Makes the engines that tenants have. It is to be called in a tokio runtime.
+/// Makes the engines that tenants have. It is to be called in a tokio runtime. Of the clocks the
+/// first is that of taps, the second that of the machine.
 ///
 /// # Errors
 /// A remote engine whose options are not valid.
-pub(crate) fn engines_of(config: &Config, clock: &Clock) -> anyhow::Result<Vec<FoundEngine>> {
+pub(crate) fn engines_of(
+    config: &Config,
+    clocks: (&Clock, &Clock),
+) -> anyhow::Result<Vec<FoundEngine>> {
     let config = &config.transcription;
     let names: Vec<&str> = config.used().collect();
     let needs_local = |name: &str| {
@@ -60,7 +70,7 @@ pub(crate) fn engines_of(config: &Config, clock: &Clock) -> anyhow::Result<Vec<F
         .map(|name| match config.remotes.get(name) {
             Some(remote) => {
                 let key = || format!("transcription: the engine {name}");
-                let engine = remote_of(remote, clock).with_context(key)?;
+                let engine = remote_of(remote, clocks).with_context(key)?;
                 let (engine, problem) = match (remote.fallback, &fallback) {
                     (true, Some(local)) => {
                         let both: Arc<dyn SpeechEngine> =
@@ -94,15 +104,42 @@ fn shared_of(engine: Arc<dyn SpeechEngine>, config: &TranscriptionConfig) -> Arc
     Arc::new(Shared::new(engine, workers_of(config, workers_by_default()).get()))
 }
 
-fn remote_of(config: &RemoteSpeechConfig, clock: &Clock) -> anyhow::Result<Arc<dyn SpeechEngine>> {
-    let options = OpenAiOptions {
-        url: config.url.clone(),
-        model: config.model.clone(),
-        key: config.key.clone(),
-        timeout: TIMEOUT,
-    };
+fn remote_of(
+    config: &RemoteSpeechConfig,
+    (clock, wall): (&Clock, &Clock),
+) -> anyhow::Result<Arc<dyn SpeechEngine>> {
     let runtime = tokio::runtime::Handle::current();
-    Ok(Arc::new(OpenAi::new(&options, clock.clone(), runtime)?))
+    Ok(match &config.service {
+        SpeechServiceConfig::OpenAi { url, model, key } => {
+            let (url, model, key) = (url.clone(), model.clone(), key.clone());
+            let options = OpenAiOptions { url, model, key, timeout: TIMEOUT };
+            Arc::new(OpenAi::new(&options, clock.clone(), runtime)?)
+        }
+        SpeechServiceConfig::Google(google) => {
+            Arc::new(GoogleSpeech::new(google_options(google), wall.clone(), runtime)?)
+        }
+    })
+}
+
+fn google_options(config: &GoogleSpeechConfig) -> GoogleOptions {
+    let account = GoogleAccountOptions {
+        token: options_of(&config.token_url),
+        client_email: config.key.client_email.clone(),
+        key_id: config.key.private_key_id.clone(),
+        private_key: config.key.private_key(),
+        audience: config.key.token_uri.clone(),
+        subject: None,
+        scope: GOOGLE_SCOPE,
+    };
+    GoogleOptions {
+        url: config.url.clone(),
+        recognizer: config.recognizer.clone(),
+        model: config.model.clone(),
+        languages: config.languages.clone(),
+        recognises_language: config.recognises_language,
+        account,
+        timeout: TIMEOUT,
+    }
 }
 
 #[cfg(feature = "whisper")]

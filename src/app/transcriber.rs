@@ -36,7 +36,7 @@ impl Transcription {
     pub(super) fn start(base: &Base, media: &Media) -> anyhow::Result<Self> {
         let texts = Texts::default();
         let (mut running, mut wanted) = (BTreeMap::new(), BTreeMap::new());
-        for found in engines_of(&base.config, &base.clock)? {
+        for found in engines_of(&base.config, (&base.clock, &base.wall))? {
             let FoundEngine { name, engine, device, workers, problem } = found;
             if let Some(problem) = &problem {
                 tracing::error!(name, problem, "speech is not transcribed as configured");

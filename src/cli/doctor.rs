@@ -32,7 +32,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let _inside = runtime.enter();
     describe_model(&config);
     let mut problems = Vec::new();
-    for found in engines_of(&config, &Clock::system())? {
+    let clock = Clock::system();
+    for found in engines_of(&config, (&clock, &clock))? {
         if let Some(engine) = &found.engine {
             let FoundEngine { name, device, workers, .. } = &found;
             output::print(&format!(

@@ -68,14 +68,42 @@ const ZOOM_API: &str = "https://api.zoom.us/v2";
 const ZOOM_TOKEN: &str = "https://zoom.us/oauth/token";
 const ACCESS: [&str; 3] = ["OPEN", "TRUSTED", "RESTRICTED"];
 
-/// What is read of the key file of a service account.
-#[derive(Deserialize)]
-struct KeyFile {
-    client_email: String,
-    private_key: String,
+/// What is read of the key file of a service account of Google.
+#[derive(Debug, Clone, Deserialize)]
+pub struct GoogleKeyFile {
+    /// The address of the service account.
+    pub client_email: String,
+    /// Its key, as PEM.
+    private_key: KeyText,
+    /// The id of its key.
     #[serde(default)]
-    private_key_id: Option<String>,
-    token_uri: String,
+    pub private_key_id: Option<String>,
+    /// Where tokens are given, and what requests for them name.
+    pub token_uri: String,
+}
+
+/// A key as it is read.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+struct KeyText(String);
+
+impl std::fmt::Debug for KeyText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+impl GoogleKeyFile {
+    /// Reads the text of a key file; `None` when it is none.
+    pub(super) fn read(text: &Secret<String>) -> Option<Self> {
+        serde_json::from_str(text.expose()).ok()
+    }
+
+    /// Its key, as PEM.
+    #[must_use]
+    pub fn private_key(&self) -> Secret<String> {
+        Secret::new(self.private_key.0.clone())
+    }
 }
 
 pub(super) fn read(reader: &mut Reader) -> ProvidersConfig {
@@ -101,7 +129,7 @@ fn read_google_meet(reader: &mut Reader) -> Option<GoogleMeetConfig> {
         return None;
     }
     let key = credentials.and_then(|text| {
-        let key = serde_json::from_str::<KeyFile>(text.expose()).ok();
+        let key = GoogleKeyFile::read(&text);
         if key.is_none() {
             let expected = "expected the JSON key file of a service account";
             reader.problem("providers.google_meet.credentials", expected);
@@ -114,7 +142,9 @@ fn read_google_meet(reader: &mut Reader) -> Option<GoogleMeetConfig> {
             reader.problem(&name, "must be given");
         }
     }
-    let KeyFile { client_email, private_key, private_key_id, token_uri } = key?;
+    let key = key?;
+    let private_key = key.private_key();
+    let GoogleKeyFile { client_email, private_key_id, token_uri, .. } = key;
     if token_url.is_none() && !is_safe_url(&token_uri) {
         let expected = "its token_uri is not an https URL";
         reader.problem("providers.google_meet.credentials", expected);
@@ -125,7 +155,7 @@ fn read_google_meet(reader: &mut Reader) -> Option<GoogleMeetConfig> {
         audience: token_uri,
         client_email,
         key_id: private_key_id,
-        private_key: Secret::new(private_key),
+        private_key,
         subject: subject?,
         access,
     })
@@ -166,7 +196,7 @@ fn read_zoom(reader: &mut Reader) -> Option<ZoomConfig> {
     })
 }
 
-fn read_url(reader: &mut Reader, key: &str) -> Option<String> {
+pub(super) fn read_url(reader: &mut Reader, key: &str) -> Option<String> {
     let url = reader.text(key)?;
     if !is_safe_url(&url) {
         let expected = "expected an https URL without credentials or query; http on this machine";
@@ -176,7 +206,7 @@ fn read_url(reader: &mut Reader, key: &str) -> Option<String> {
 }
 
 /// Whether secrets can be sent there.
-fn is_safe_url(text: &str) -> bool {
+pub(super) fn is_safe_url(text: &str) -> bool {
     let Ok(uri) = text.parse::<http::Uri>() else { return false };
     let is_loopback = uri.host().is_some_and(is_loopback_host);
     let is_secret = uri.scheme_str() == Some("https") || is_loopback;

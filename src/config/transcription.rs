@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use super::providers::{GoogleKeyFile, is_safe_url, read_url};
 use super::reader::Reader;
 use super::sections::is_http_url;
 use crate::domain::id::TenantId;
@@ -18,20 +19,59 @@ const NAME_LENGTH_MAX: usize = 40;
 pub const WHISPER: &str = "whisper";
 /// The name of no engine.
 const NO_ENGINE: &str = "none";
-/// The engine of the section with this name.
+/// The engine of the section with this name, and a kind of engines.
 const OPENAI: &str = "openai";
+/// The other kind: Google Speech-to-Text.
+const GOOGLE: &str = "google";
+/// Google's location that is everywhere.
+const GLOBAL: &str = "global";
+/// Google's locations in which one of several languages is recognised.
+const SEVERAL_LANGUAGES: [&str; 3] = [GLOBAL, "us", "eu"];
+/// Longest name of a project, a location or a recogniser of Google's.
+const GOOGLE_NAME_LENGTH_MAX: usize = 63;
 
-/// A server with OpenAI's interface.
+/// A remote engine.
 #[derive(Debug, Clone)]
 pub struct RemoteSpeechConfig {
-    /// Base URL.
-    pub url: String,
-    /// The model's name there.
-    pub model: String,
-    /// The key of the account, if it wants one.
-    pub key: Option<Secret<String>>,
+    /// Where it is.
+    pub service: SpeechServiceConfig,
     /// Whether whisper is asked for what it fails at, when there is a model.
     pub fallback: bool,
+}
+
+/// Where a remote engine is.
+#[derive(Debug, Clone)]
+pub enum SpeechServiceConfig {
+    /// A server with OpenAI's interface.
+    OpenAi {
+        /// Base URL.
+        url: String,
+        /// The model's name there.
+        model: String,
+        /// The key of the account, if it wants one.
+        key: Option<Secret<String>>,
+    },
+    /// Google Speech-to-Text.
+    Google(GoogleSpeechConfig),
+}
+
+/// Google Speech-to-Text.
+#[derive(Debug, Clone)]
+pub struct GoogleSpeechConfig {
+    /// Base URL.
+    pub url: String,
+    /// `projects/P/locations/L/recognizers/R`.
+    pub recognizer: String,
+    /// The model's name.
+    pub model: String,
+    /// Languages with their regions.
+    pub languages: Vec<String>,
+    /// Whether it can be asked which of several languages is spoken.
+    pub recognises_language: bool,
+    /// The key file of the service account.
+    pub key: GoogleKeyFile,
+    /// Where tokens are given.
+    pub token_url: String,
 }
 
 /// The options of transcription.
@@ -119,7 +159,7 @@ fn check_engine(reader: &mut Reader, config: &TranscriptionConfig, key: &str, na
 
 fn read_remotes(reader: &mut Reader) -> BTreeMap<String, RemoteSpeechConfig> {
     let mut remotes = BTreeMap::new();
-    let own = read_remote(reader, "transcription.openai");
+    let own = read_openai(reader, "transcription.openai");
     remotes.extend(own.map(|own| (OPENAI.to_owned(), own)));
     for name in reader.names_below("transcription.engines") {
         let prefix = format!("transcription.engines.{name}");
@@ -129,10 +169,19 @@ fn read_remotes(reader: &mut Reader) -> BTreeMap<String, RemoteSpeechConfig> {
             let expected = "expected another name, of at most 40 letters, digits, - and _";
             reader.problem(&prefix, expected);
         }
-        match read_remote(reader, &prefix) {
+        let kind = reader.text(&format!("{prefix}.kind"));
+        let (remote, needed) = match kind.as_deref() {
+            None | Some(OPENAI) => (read_openai(reader, &prefix), "url"),
+            Some(GOOGLE) => (read_google(reader, &prefix), "project"),
+            Some(_) => {
+                reader.problem(&format!("{prefix}.kind"), "expected openai or google");
+                continue;
+            }
+        };
+        match remote {
             Some(remote) => drop(remotes.insert(name, remote)),
             None if reader.has_problem(&prefix) => {}
-            None => reader.problem(&format!("{prefix}.url"), "must be given"),
+            None => reader.problem(&format!("{prefix}.{needed}"), "must be given"),
         }
     }
     if remotes.len() > ENGINES_MAX {
@@ -142,7 +191,7 @@ fn read_remotes(reader: &mut Reader) -> BTreeMap<String, RemoteSpeechConfig> {
 }
 
 /// A server with OpenAI's interface; `None` without an address.
-fn read_remote(reader: &mut Reader, prefix: &str) -> Option<RemoteSpeechConfig> {
+fn read_openai(reader: &mut Reader, prefix: &str) -> Option<RemoteSpeechConfig> {
     let url = reader.text(&format!("{prefix}.url"));
     let model = reader.text(&format!("{prefix}.model"));
     let key = reader.secret(&format!("{prefix}.key"));
@@ -152,10 +201,55 @@ fn read_remote(reader: &mut Reader, prefix: &str) -> Option<RemoteSpeechConfig> 
         let expected = "expected an http or https URL without credentials";
         reader.problem(&format!("{prefix}.url"), expected);
     }
-    Some(RemoteSpeechConfig {
-        url,
-        model: model.unwrap_or_else(|| "whisper-1".to_owned()),
+    let model = model.unwrap_or_else(|| "whisper-1".to_owned());
+    let service = SpeechServiceConfig::OpenAi { url, model, key };
+    Some(RemoteSpeechConfig { service, fallback: fallback.unwrap_or(true) })
+}
+
+/// Google Speech-to-Text; `None` without a project.
+fn read_google(reader: &mut Reader, prefix: &str) -> Option<RemoteSpeechConfig> {
+    let key_of = |member: &str| format!("{prefix}.{member}");
+    let project = reader.text(&key_of("project"));
+    let location = reader.text(&key_of("location")).unwrap_or_else(|| GLOBAL.to_owned());
+    let recognizer = reader.text(&key_of("recognizer")).unwrap_or_else(|| "_".to_owned());
+    let model = reader.text(&key_of("model"));
+    let languages = reader.list(&key_of("languages"), "language tags");
+    let credentials = reader.secret(&key_of("credentials"));
+    let url = read_url(reader, &key_of("url"));
+    let token_url = read_url(reader, &key_of("token_url"));
+    let fallback = reader.parsed(&key_of("fallback"), "true or false");
+    let project = project?;
+    for (member, value) in
+        [("project", &project), ("location", &location), ("recognizer", &recognizer)]
+    {
+        // An older project has the domain of its owner before its name.
+        let is_plain = value.bytes().all(|it| it.is_ascii_alphanumeric() || b"-_:.".contains(&it));
+        if !is_plain || value.len() > GOOGLE_NAME_LENGTH_MAX {
+            reader.problem(&key_of(member), "expected at most 63 letters, digits, - _ : and .");
+        }
+    }
+    let key = credentials.and_then(|text| GoogleKeyFile::read(&text));
+    let credentials = key_of("credentials");
+    if key.is_none() && !reader.has_problem(&credentials) {
+        reader.problem(&credentials, "expected the JSON key file of a service account");
+    }
+    let key = key?;
+    if token_url.is_none() && !is_safe_url(&key.token_uri) {
+        reader.problem(&credentials, "its token_uri is not an https URL");
+    }
+    let host = if location == GLOBAL { String::new() } else { format!("{location}-") };
+    let service = SpeechServiceConfig::Google(GoogleSpeechConfig {
+        url: url.unwrap_or_else(|| format!("https://{host}speech.googleapis.com")),
+        recognizer: format!("projects/{project}/locations/{location}/recognizers/{recognizer}"),
+        model: model.unwrap_or_else(|| "long".to_owned()),
+        languages: if languages.is_empty() { usual_languages() } else { languages },
+        recognises_language: SEVERAL_LANGUAGES.contains(&location.as_str()),
+        token_url: token_url.unwrap_or_else(|| key.token_uri.clone()),
         key,
-        fallback: fallback.unwrap_or(true),
-    })
+    });
+    Some(RemoteSpeechConfig { service, fallback: fallback.unwrap_or(true) })
+}
+
+fn usual_languages() -> Vec<String> {
+    ["es-ES", "en-US", "pt-BR"].map(str::to_owned).to_vec()
 }

@@ -1,30 +1,25 @@
 //! Google Meet, as `contracts/google_meet.json` describes it. Meetings are made for a
 //! user of a Workspace, in whose name a service account acts.
 
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::clock::Clock;
 use crate::domain::named_values::named_values;
-use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 use crate::services::body::{invalid, read};
 use crate::services::client::{
     Question, RemoteService, ServiceClient, ServiceOptions, ServiceState,
 };
 use crate::services::error::{ServiceError, ServiceSetupError};
+use crate::services::google_account::{GoogleAccountOptions, ServiceAccount};
 use crate::services::meeting::{
-    AccessToken, CallState, CreateError, MeetingAtProvider, ProviderClient, TokenSource, join_url,
+    CallState, CreateError, MeetingAtProvider, ProviderClient, join_url,
 };
 
 /// The one scope that is needed: spaces that this application made.
-const SCOPE: &str = "https://www.googleapis.com/auth/meetings.space.created";
-/// How a token is asked for (RFC 7523).
-const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
-/// How long a request for a token is valid, in seconds. More than an hour is refused.
-const ASSERTION_VALID_S: i64 = 600;
+pub const GOOGLE_MEET_SCOPE: &str = "https://www.googleapis.com/auth/meetings.space.created";
 /// Longest name of a space, in bytes.
 const NAME_BYTES_MAX: usize = 128;
 /// Calls of a space in one page, and the pages read at most: a space is of one
@@ -49,18 +44,8 @@ named_values!(
 pub struct GoogleMeetOptions {
     /// Where its interface is.
     pub api: ServiceOptions,
-    /// Where tokens are given.
-    pub token: ServiceOptions,
-    /// The address of the service account.
-    pub client_email: String,
-    /// The id of its key.
-    pub key_id: Option<String>,
-    /// Its RSA key, as PEM.
-    pub private_key: Secret<String>,
-    /// What its requests for tokens are for: `token_uri` of the key file.
-    pub audience: String,
-    /// The user of the Workspace whose meetings they are.
-    pub subject: String,
+    /// The service account, which acts for a user of the Workspace, whose meetings they are.
+    pub account: GoogleAccountOptions,
     /// Who may join.
     pub access: GoogleMeetAccess,
 }
@@ -69,20 +54,6 @@ pub struct GoogleMeetOptions {
 pub struct GoogleMeetClient {
     client: ProviderClient<ServiceAccount>,
     access: GoogleMeetAccess,
-}
-
-/// The service account, whose signed requests are answered with tokens (RFC 7523).
-struct ServiceAccount {
-    client: ServiceClient,
-    key: EncodingKey,
-    options: GoogleMeetOptions,
-}
-
-#[derive(Deserialize)]
-struct TokenAnswer {
-    access_token: String,
-    #[serde(default)]
-    expires_in: i64,
 }
 
 #[derive(Deserialize)]
@@ -112,16 +83,9 @@ struct Record {
 impl GoogleMeetClient {
     /// A client. A rustls provider must be installed for the process.
     pub fn new(options: GoogleMeetOptions, clock: Clock) -> Result<Self, ServiceSetupError> {
-        let pem = options.private_key.expose().as_bytes();
-        let key = EncodingKey::from_rsa_pem(pem).map_err(|_| ServiceSetupError::KeyInvalid)?;
-        // Whether it is a whole key shows when it signs.
-        let header = Header::new(Algorithm::RS256);
-        jsonwebtoken::encode(&header, &json!({}), &key)
-            .map_err(|_| ServiceSetupError::KeyInvalid)?;
         let api = ServiceClient::new(RemoteService::GoogleMeet, &options.api, clock.clone())?;
-        let client = ServiceClient::new(RemoteService::GoogleToken, &options.token, clock)?;
+        let account = ServiceAccount::new(options.account, clock)?;
         let access = options.access;
-        let account = ServiceAccount { client, key, options };
         Ok(Self { client: ProviderClient::new(api, account), access })
     }
 
@@ -210,45 +174,6 @@ impl GoogleMeetClient {
             restricted => restricted,
         }
     }
-}
-
-impl TokenSource for ServiceAccount {
-    fn client(&self) -> &ServiceClient {
-        &self.client
-    }
-
-    async fn token(&self, now: Timestamp) -> Result<AccessToken, ServiceError> {
-        let assertion = self.assertion(now)?;
-        let form = [("grant_type", GRANT), ("assertion", assertion.expose().as_str())];
-        // Asking twice harms nothing.
-        let mut question = Question::get(&[], &[]);
-        question.method = Method::POST;
-        question.form = Some(&form);
-        self.client.ask(question, |answer| token_of(answer, now)).await
-    }
-}
-
-impl ServiceAccount {
-    /// The request for a token, signed by the service account.
-    fn assertion(&self, now: Timestamp) -> Result<Secret<String>, ServiceError> {
-        let GoogleMeetOptions { client_email, subject, audience, key_id, .. } = &self.options;
-        let claims = json!({
-            "iss": client_email, "sub": subject, "scope": SCOPE, "aud": audience,
-            "iat": now.unix_s(), "exp": now.unix_s().saturating_add(ASSERTION_VALID_S),
-        });
-        let mut header = Header::new(Algorithm::RS256);
-        header.kid.clone_from(key_id);
-        let signed = jsonwebtoken::encode(&header, &claims, &self.key);
-        let service = RemoteService::GoogleToken;
-        let what = "its key can't sign";
-        Ok(Secret::new(signed.map_err(|_| ServiceError::Contradicts { service, what })?))
-    }
-}
-
-fn token_of(answer: &[u8], now: Timestamp) -> Result<AccessToken, ServiceError> {
-    let service = RemoteService::GoogleToken;
-    let answer: TokenAnswer = read(service, answer)?;
-    AccessToken::new(service, &answer.access_token, answer.expires_in, now)
 }
 
 fn space_of(answer: &[u8]) -> Result<MeetingAtProvider, ServiceError> {

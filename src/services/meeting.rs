@@ -100,17 +100,22 @@ impl AccessToken {
             expires_at: Timestamp::from_unix_us(now.unix_us().saturating_add(valid_us)),
         })
     }
+
+    /// The whole value of `Authorization`.
+    pub(super) fn into_header(self) -> Secret<String> {
+        self.header
+    }
 }
 
 /// The one token of this process. Its lock is held while it is asked for, so that
 /// there are never two: providers end older tokens when there are too many.
 #[derive(Default)]
-struct TokenCache(Mutex<Option<AccessToken>>);
+pub(super) struct TokenCache(Mutex<Option<AccessToken>>);
 
 impl TokenCache {
     /// The token, asked for by `ask` when there is none that is valid, or when it is
     /// the one that was `refused`.
-    async fn token(
+    pub(super) async fn token(
         &self,
         now: Timestamp,
         refused: Option<&AccessToken>,
@@ -127,6 +132,14 @@ impl TokenCache {
         let token = ask().await?;
         *cached = Some(token.clone());
         Ok(token)
+    }
+
+    /// Forgets the token if it is the one that was refused.
+    pub(super) async fn forget(&self, refused: &Secret<String>) {
+        let mut cached = self.0.lock().await;
+        if cached.as_ref().is_some_and(|token| token.header.expose() == refused.expose()) {
+            *cached = None;
+        }
     }
 }
 

@@ -22,6 +22,7 @@ use crate::domain::session::TranscriptionPolicy;
 use crate::domain::time::Timestamp;
 use crate::domain::transcript::GapCause;
 use crate::sfu::tap::{TapItem, TapKind};
+use crate::transcriber::speech::Speech;
 use track::Track;
 
 pub use voice::{PIECE_SAMPLES_MAX, SAMPLE_RATE_HZ};
@@ -316,6 +317,12 @@ impl Engine {
         let grown = |id: &TrackId| Some((self.tracks.get(id)?.grown()?, *id));
         let (_, most) = tracks.iter().filter_map(grown).max()?;
         self.tracks.get_mut(&most)?.so_far()
+    }
+
+    /// What is being said on every track, as far as it is certain to belong to its piece: the sound
+    /// from its beginning, with the name that the piece will have.
+    pub fn being_said(&self) -> impl Iterator<Item = Speech<'_>> {
+        self.pending.iter().filter_map(|id| self.tracks.get(id)?.certain())
     }
 
     /// The next output.

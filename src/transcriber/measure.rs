@@ -46,7 +46,7 @@ pub fn measure(recogniser: &mut dyn Recogniser) -> Result<Measured, SpeechError>
     let mut slowest = Duration::ZERO;
     for _ in 0..TIMES {
         let begun = Instant::now();
-        let speech = Speech { samples: &samples, language: Some("en"), words: None };
+        let speech = Speech { id: None, samples: &samples, language: Some("en"), words: None };
         match recogniser.recognise(speech) {
             // An invention that repeats itself took its time as well.
             Ok(_) | Err(SpeechError::Failed(_)) => {}

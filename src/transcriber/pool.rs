@@ -20,7 +20,7 @@ use crate::transcriber::engine::queue::Queue;
 use crate::transcriber::engine::{Piece, SAMPLE_RATE_HZ, TRACKS_MAX, Unheard};
 use crate::transcriber::metrics;
 use crate::transcriber::ports::{Sink, TranscriberOptions};
-use crate::transcriber::speech::{Heard, Recogniser, Speech, SpeechEngine, SpeechError};
+use crate::transcriber::speech::{Heard, Hearing, Recogniser, Speech, SpeechEngine, SpeechError};
 
 /// Tasks that hand texts to the sink. A session always has the same one, so its texts stay in
 /// order; a session whose texts are taken slowly delays a part of the others only.
@@ -84,6 +84,8 @@ struct Shared {
     lanes: Vec<mpsc::Sender<Laned>>,
     name: String,
     engine: Arc<dyn SpeechEngine>,
+    /// What takes sound while it is spoken.
+    hearing: Option<Arc<dyn Hearing>>,
     clock: Clock,
     counters: PoolCounters,
 }
@@ -111,6 +113,7 @@ impl Pool {
             wake_so_far: Condvar::new(),
             lanes,
             name,
+            hearing: engine.hearing(),
             engine,
             clock,
             counters: PoolCounters::default(),
@@ -191,6 +194,10 @@ impl Pool {
 
     pub(super) fn counters(&self) -> &PoolCounters {
         &self.shared.counters
+    }
+
+    pub(super) fn hearing(&self) -> Option<&Arc<dyn Hearing>> {
+        self.shared.hearing.as_ref()
     }
 
     pub(super) fn name(&self) -> &str {
@@ -492,6 +499,7 @@ impl Worker {
     fn recognise(&mut self, piece: &Piece) -> Result<Heard, SpeechError> {
         let recogniser = self.prepare()?;
         let speech = Speech {
+            id: Some((piece.track, piece.from)),
             samples: &piece.samples,
             language: piece.language.as_deref(),
             words: piece.words.as_deref(),

@@ -2,6 +2,7 @@
 //! piece of speech after the other into text.
 
 pub mod fallback;
+pub mod google;
 pub mod model;
 pub mod openai;
 mod reading;
@@ -12,10 +13,19 @@ mod wav;
 pub mod whisper;
 
 use std::fmt;
+use std::sync::Arc;
+
+use crate::domain::id::TrackId;
+use crate::domain::time::Timestamp;
+
+/// What names a piece of speech: its track and its beginning.
+pub type SpeechId = (TrackId, Timestamp);
 
 /// A piece of speech to recognise.
 #[derive(Debug, Clone, Copy)]
 pub struct Speech<'a> {
+    /// Its name, if it was or may be heard while it is said.
+    pub id: Option<SpeechId>,
     /// The sound: one channel at 16 kHz, from -1 to 1.
     pub samples: &'a [f32],
     /// Its language, a BCP 47 tag; recognised when absent.
@@ -64,11 +74,23 @@ pub trait SpeechEngine: Send + Sync + fmt::Debug {
         None
     }
 
+    /// What takes sound while it is spoken, when the engine wants it so early.
+    fn hearing(&self) -> Option<Arc<dyn Hearing>> {
+        None
+    }
+
     /// Whether it may be asked for the text of what somebody is still saying, again and again:
     /// that costs time of this machine and no money.
     fn is_free_of_charge(&self) -> bool {
         false
     }
+}
+
+/// Takes sound while it is spoken.
+pub trait Hearing: Send + Sync {
+    /// The sound so far of a piece that may become longer. It must not wait. The piece of this name
+    /// is recognised later, or never when it was no speech.
+    fn hear(&self, speech: Speech<'_>);
 }
 
 /// Recognises one piece of speech after the other, on the thread of its worker.

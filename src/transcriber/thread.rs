@@ -150,6 +150,9 @@ impl Thread {
         self.drain();
         self.tell_closed();
         self.pool.shed_late();
+        if let Some(hearing) = self.pool.hearing() {
+            self.engine.being_said().for_each(|speech| hearing.hear(speech));
+        }
         let piece = self.engine.so_far(&self.pool.wanted_so_far());
         if let Some(piece) = piece {
             self.pool.offer_so_far(piece);

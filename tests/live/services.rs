@@ -5,6 +5,7 @@ mod answers;
 mod contracts;
 mod failures;
 mod fixture;
+mod google_speech;
 mod meetings;
 mod providers;
 mod remote_speech;

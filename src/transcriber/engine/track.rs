@@ -10,6 +10,7 @@ use crate::domain::id::SessionKey;
 use crate::domain::media::Codec;
 use crate::domain::transcript::GapCause;
 use crate::formats::rtp::Packet;
+use crate::transcriber::speech::Speech;
 
 /// Ticks of an RTP timestamp for one sample: 48 kHz to 16 kHz.
 const TICKS_PER_SAMPLE: i64 = 3;
@@ -137,6 +138,17 @@ impl Track {
         let spoken = self.voice.so_far()?;
         self.shown = self.voice.growing().unwrap_or(0);
         Some(self.piece_of(spoken))
+    }
+
+    /// What is being said, as far as it is certain to belong to its piece.
+    pub(super) fn certain(&self) -> Option<Speech<'_>> {
+        let (samples, from_us) = self.voice.certain()?;
+        Some(Speech {
+            id: Some((self.room.track, moment(from_us))),
+            samples,
+            language: self.expected.language.as_deref(),
+            words: self.expected.words.as_deref(),
+        })
     }
 
     /// Packets come from another source.

@@ -140,6 +140,20 @@ impl Voice {
         speech.end.checked_sub(speech.onset)
     }
 
+    /// The sound of the piece that somebody is at that will belong to it however it ends, and when
+    /// its first speech was. `None` while there is too little speech for one.
+    pub(super) fn certain(&self) -> Option<(&[f32], u64)> {
+        let speech = self.speech.as_ref()?;
+        let least = if speech.is_rest { REST_MIN } else { SPEECH_MIN };
+        if speech.spoken < least {
+            return None;
+        }
+        // Behind this a piece that is too long may be cut.
+        let certain = speech.samples.len().min(PIECE_SAMPLES_MAX - CUT_WITHIN);
+        let samples = speech.samples.get(..certain)?;
+        Some((samples, speech.start_us + us_of(speech.onset)))
+    }
+
     /// What was said so far of the piece that somebody is at.
     pub(super) fn so_far(&self) -> Option<Spoken> {
         let speech = self.speech.as_ref()?;

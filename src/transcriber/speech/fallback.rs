@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Heard, Recogniser, Speech, SpeechEngine, SpeechError};
+use super::{Heard, Hearing, Recogniser, Speech, SpeechEngine, SpeechError};
 
 /// An engine, and another one for when it fails.
 #[derive(Debug)]
@@ -29,6 +29,10 @@ impl SpeechEngine for Fallback {
         let first = self.first.recogniser().ok();
         let second = if first.is_none() { Some(self.second.recogniser()?) } else { None };
         Ok(Box::new(Both { first, second, engine: Arc::clone(&self.second) }))
+    }
+
+    fn hearing(&self) -> Option<Arc<dyn Hearing>> {
+        self.first.hearing()
     }
 
     fn problem(&self) -> Option<String> {

@@ -13,7 +13,7 @@ use reqwest::multipart::{Form, Part};
 use reqwest::{Url, redirect};
 
 use super::reading::{self, Answer};
-use super::text::loops;
+use super::text::{language_of, without_loops};
 use super::wav::wav;
 use super::{Heard, Recogniser, Speech, SpeechEngine, SpeechError, primary_subtag};
 use crate::clock::Clock;
@@ -226,25 +226,8 @@ impl Recogniser for OpenAi {
     }
 }
 
-/// Refuses text that repeats itself, as models make it.
-fn without_loops(answer: Answer) -> Result<Answer, SpeechError> {
-    if loops(&answer.text) {
-        return Err(SpeechError::Failed("the text repeats itself".to_owned()));
-    }
-    Ok(answer)
-}
-
 fn too_slow() -> SpeechError {
     SpeechError::Failed("no answer in time".to_owned())
-}
-
-/// The tag that was asked for, unless the server heard another language.
-fn language_of(asked: Option<&str>, heard: Option<String>) -> String {
-    match (asked, heard) {
-        (Some(asked), Some(heard)) if primary_subtag(asked) != heard => heard,
-        (Some(asked), _) => asked.to_owned(),
-        (None, heard) => heard.unwrap_or_else(|| "und".to_owned()),
-    }
 }
 
 /// How one request ended.

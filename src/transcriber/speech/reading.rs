@@ -7,7 +7,7 @@ use super::SpeechError;
 use super::primary_subtag;
 
 /// Longest text of a piece, in bytes. Nobody says this in eight seconds.
-const TEXT_BYTES_MAX: usize = 2_000;
+pub(super) const TEXT_BYTES_MAX: usize = 2_000;
 /// Segments and words of an answer that are looked at.
 const PARTS_MAX: usize = 1_000;
 /// A segment is an invention if the server takes it for silence with more than this probability,
@@ -60,7 +60,7 @@ pub(super) fn read(body: &[u8]) -> Result<Answer, SpeechError> {
     if text.len() > TEXT_BYTES_MAX {
         return Err(failed("the text is longer than anybody speaks"));
     }
-    let language = answer["language"].as_str().and_then(language_of);
+    let language = answer["language"].as_str().and_then(subtag_of);
     Ok(Answer { text, confidence: confidence(&answer, &segments), language })
 }
 
@@ -101,7 +101,8 @@ fn number(value: &Value) -> Option<f64> {
     number.is_finite().then_some(number)
 }
 
-fn language_of(name: &str) -> Option<String> {
+/// The subtag of a language that a server names somehow.
+pub(super) fn subtag_of(name: &str) -> Option<String> {
     let name = name.trim().to_lowercase();
     if let Some((_, subtag)) = LANGUAGE_NAMES.iter().find(|(known, _)| *known == name) {
         return Some((*subtag).to_owned());

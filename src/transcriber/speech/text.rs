@@ -1,4 +1,8 @@
-//! Judges text that engines made: models can fall into loops and repeat themselves.
+//! Judges text that engines made: models can fall into loops and repeat themselves, and can hear
+//! another language.
+
+use super::reading::Answer;
+use super::{SpeechError, primary_subtag};
 
 /// Times that the same words may follow each other. People say a word three times.
 const REPEATS_MAX: usize = 3;
@@ -21,6 +25,23 @@ pub(super) fn loops(text: &str) -> bool {
             same > length * (REPEATS_MAX - 1)
         })
     })
+}
+
+/// Refuses text that repeats itself, as models make it.
+pub(super) fn without_loops(answer: Answer) -> Result<Answer, SpeechError> {
+    if loops(&answer.text) {
+        return Err(SpeechError::Failed("the text repeats itself".to_owned()));
+    }
+    Ok(answer)
+}
+
+/// The tag that was asked for, unless the server heard another language.
+pub(super) fn language_of(asked: Option<&str>, heard: Option<String>) -> String {
+    match (asked, heard) {
+        (Some(asked), Some(heard)) if primary_subtag(asked) != heard => heard,
+        (Some(asked), _) => asked.to_owned(),
+        (None, heard) => heard.unwrap_or_else(|| "und".to_owned()),
+    }
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub(super) fn wav(samples: &[f32]) -> Vec<u8> {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the value is between the limits of i16")]
-fn sixteen_bits(sample: f32) -> i16 {
+pub(super) fn sixteen_bits(sample: f32) -> i16 {
     (sample.clamp(-1.0, 1.0) * f32::from(i16::MAX)).round() as i16
 }
 

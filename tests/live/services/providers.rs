@@ -7,8 +7,9 @@ use cabildo::clock::Clock;
 use cabildo::domain::secret::Secret;
 use cabildo::domain::time::Timestamp;
 use cabildo::services::{
-    CallState, CreateError, GoogleMeetAccess, GoogleMeetClient, GoogleMeetOptions,
-    MeetingAtProvider, ServiceError, ServiceSetupError, WantedMeeting, ZoomClient, ZoomOptions,
+    CallState, CreateError, GOOGLE_MEET_SCOPE, GoogleAccountOptions, GoogleMeetAccess,
+    GoogleMeetClient, GoogleMeetOptions, MeetingAtProvider, ServiceError, ServiceSetupError,
+    WantedMeeting, ZoomClient, ZoomOptions,
 };
 
 use super::fixture::{options, session};
@@ -30,12 +31,15 @@ fn clock() -> Clock {
 fn google_options(url: &str, timeout: Duration) -> GoogleMeetOptions {
     GoogleMeetOptions {
         api: options(url, timeout),
-        token: options(&format!("{url}/token"), timeout),
-        client_email: SERVICE_ACCOUNT.to_owned(),
-        key_id: Some("stub".to_owned()),
-        private_key: Secret::new(private_key()),
-        audience: AUDIENCE.to_owned(),
-        subject: SUBJECT.to_owned(),
+        account: GoogleAccountOptions {
+            token: options(&format!("{url}/token"), timeout),
+            client_email: SERVICE_ACCOUNT.to_owned(),
+            key_id: Some("stub".to_owned()),
+            private_key: Secret::new(private_key()),
+            audience: AUDIENCE.to_owned(),
+            subject: Some(SUBJECT.to_owned()),
+            scope: GOOGLE_MEET_SCOPE,
+        },
         access: GoogleMeetAccess::Trusted,
     }
 }
@@ -222,7 +226,7 @@ async fn without_a_token_nothing_is_made() {
 fn a_key_that_is_none_is_noticed_at_the_start() {
     drop(rustls::crypto::ring::default_provider().install_default());
     let mut options = google_options("http://127.0.0.1:1", Duration::from_secs(1));
-    options.private_key = Secret::new("nothing".to_owned());
+    options.account.private_key = Secret::new("nothing".to_owned());
     let refused = GoogleMeetClient::new(options, clock()).err();
     assert!(matches!(refused, Some(ServiceSetupError::KeyInvalid)));
 }

@@ -141,7 +141,7 @@ async fn ask_with(
     let asked = tokio::task::spawn_blocking(move || {
         let samples = vec![0.25; 16_000];
         let mut recogniser = engine.recogniser().expect("always");
-        recogniser.recognise(Speech { samples: &samples, language, words })
+        recogniser.recognise(Speech { id: None, samples: &samples, language, words })
     });
     asked.await.expect("no panic")
 }

@@ -1,5 +1,7 @@
 //! From packets to pieces of speech, whatever the network and the sender do.
 
+use std::collections::BTreeMap;
+
 use cabildo::domain::transcript::GapCause;
 use cabildo::sfu::tap::TapKind;
 use cabildo::transcriber::engine::Expected;
@@ -292,11 +294,9 @@ fn a_gate_whose_opening_was_lost_is_open_for_what_passes() {
     assert_eq!(scene.pieces.len(), 1, "{:?}", scene.times());
 }
 
-#[test]
-fn who_does_not_pause_is_cut_at_quiet_places() {
-    let mut scene = Scene::new();
-    // Speech without its pauses.
-    let spoken: Vec<i16> = ["es-apruebo-el-presupuesto.wav", PHRASE, "es-mocion-de-orden.wav"]
+/// Speech without its pauses.
+fn without_pauses() -> Vec<i16> {
+    ["es-apruebo-el-presupuesto.wav", PHRASE, "es-mocion-de-orden.wav"]
         .iter()
         .flat_map(|file| samples(file))
         .collect::<Vec<i16>>()
@@ -304,8 +304,14 @@ fn who_does_not_pause_is_cut_at_quiet_places() {
         .filter(|chunk| chunk.iter().any(|sample| sample.unsigned_abs() > 1_500))
         .flatten()
         .copied()
-        .collect();
-    scene.say(&encode(&[spoken.repeat(8), silence(1)].concat()));
+        .collect::<Vec<i16>>()
+        .repeat(8)
+}
+
+#[test]
+fn who_does_not_pause_is_cut_at_quiet_places() {
+    let mut scene = Scene::new();
+    scene.say(&encode(&[without_pauses(), silence(1)].concat()));
     let times = scene.times();
     assert!(times.len() >= 3, "{times:?}");
     for pair in times.windows(2) {
@@ -374,6 +380,32 @@ fn a_track_that_is_listened_to_again_does_not_end_with_its_first_tap() {
     scene.give(TapKind::Ended);
     scene.pass(1_000_000);
     assert!(scene.engine.hears(key));
+}
+
+#[test]
+fn what_is_being_said_is_the_beginning_of_the_piece_of_its_name() {
+    let mut scene = Scene::new();
+    let mut given: BTreeMap<_, Vec<f32>> = BTreeMap::new();
+    for sound in &encode(&[samples(PHRASE), silence(1), without_pauses(), silence(1)].concat()) {
+        scene.say(std::slice::from_ref(sound));
+        for speech in scene.engine.being_said() {
+            assert_eq!((speech.language, speech.words), (Some("es"), Some("Ñemby, Areguá")));
+            let before = given.entry(speech.id.expect("a name")).or_default();
+            assert!(speech.samples.starts_with(before), "what was given stays");
+            *before = speech.samples.to_vec();
+        }
+    }
+    assert!(scene.pieces.len() >= 4, "{:?}", scene.times());
+    assert_eq!(given.len(), scene.pieces.len(), "each becomes a piece");
+    for piece in &scene.pieces {
+        let said = &given[&(piece.track, piece.from)];
+        let common = said.len().min(piece.samples.len());
+        assert!(common >= 960, "{common}");
+        assert_eq!(said[..common], piece.samples[..common]);
+        // Of a pause more may be given than the piece has.
+        assert!(said.len() <= piece.samples.len() + 16 * 480, "{}", said.len());
+    }
+    assert_eq!(scene.engine.being_said().count(), 0, "nothing is being said");
 }
 
 #[test]

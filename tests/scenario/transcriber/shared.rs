@@ -45,7 +45,7 @@ impl Recogniser for Counting {
 }
 
 fn piece(samples: &[f32]) -> Speech<'_> {
-    Speech { samples, language: None, words: None }
+    Speech { id: None, samples, language: None, words: None }
 }
 
 #[test]

@@ -21,7 +21,8 @@ fn recorded_phrases_become_exactly_their_words_with_five_percent_loss() {
                 .iter()
                 .map(|piece| {
                     let language = Some(phrase.language.as_str());
-                    let speech = Speech { samples: &piece.samples, language, words: None };
+                    let speech =
+                        Speech { id: None, samples: &piece.samples, language, words: None };
                     let heard = recogniser.recognise(speech).expect("an answer");
                     assert!((0.0..=1.0).contains(&heard.confidence), "{}", heard.confidence);
                     assert_eq!(heard.language, phrase.language);
@@ -38,7 +39,7 @@ fn recorded_phrases_become_exactly_their_words_with_five_percent_loss() {
 }
 
 fn speech<'a>(samples: &'a [f32], language: Option<&'a str>) -> Speech<'a> {
-    Speech { samples, language, words: None }
+    Speech { id: None, samples, language, words: None }
 }
 
 #[test]
