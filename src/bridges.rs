@@ -4,6 +4,7 @@
 
 pub mod engine;
 mod relay;
+mod subtitles;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::relay::{Over, Relay};
+use self::subtitles::Subtitles;
 use crate::cameras::repository::{BridgeKey, BridgeRepository};
 use crate::cameras::{CameraError, Gateway, Stream};
 use crate::clock::Clock;
@@ -23,6 +25,7 @@ use crate::domain::id::{CameraId, SessionId, SessionKey, TenantId, UserId};
 use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::room::error::RoomError;
+use crate::room::event::TranscriptionView;
 use crate::room::{Rooms, camera_user};
 
 /// Cameras that an instance has in rooms at once; further ones are refused. Raising it
@@ -238,6 +241,7 @@ impl Bridges {
         let entered = self.0.rooms.enter_camera(session_key, &bridge.camera, sink).await?;
         reserved.place.entered.cancel();
         let camera = (bridge.tenant, bridge.camera.clone());
+        let captions = self.captions_of(&camera, &entered.transcription);
         let relay = Relay::new(self.0.gateway.clone(), self.0.clock.clone(), camera);
         let (bridges, bridge) = (self.clone(), bridge.clone());
         self.0.tasks.spawn(async move {
@@ -249,7 +253,7 @@ impl Bridges {
                 std::future::pending().await
             };
             let over = tokio::select! {
-                over = relay.run(entered.member, outbound, leave.clone()) => over,
+                over = relay.run(entered.member, outbound, captions, leave.clone()) => over,
                 over = kept => over,
             };
             let was_taken_out =
@@ -264,6 +268,17 @@ impl Bridges {
             drop(reserved);
         });
         Ok(())
+    }
+
+    /// The captions of a camera in a room in which what is said becomes text.
+    fn captions_of(
+        &self,
+        camera: &(TenantId, CameraId),
+        transcription: &TranscriptionView,
+    ) -> Option<Subtitles> {
+        let captions = self.0.gateway.captions().filter(|_| transcription.state == "on")?;
+        let captioning = captions.begin(camera.clone(), transcription.language.clone());
+        Some(Subtitles::new(self.0.gateway.clone(), captioning))
     }
 
     /// Says again and again that this instance has a camera, until another one has it or it is

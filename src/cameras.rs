@@ -4,6 +4,7 @@
 
 mod address;
 mod archive;
+mod captions;
 mod captures;
 pub mod engine;
 mod error;
@@ -22,6 +23,7 @@ mod waiting;
 
 pub use address::AddressPolicy;
 pub use archive::{Archive, ArchiveOptions, ArchiveParts};
+pub use captions::{Captioning, Words};
 pub use captures::{
     Capture, CaptureClosing, CaptureStore, CaptureStoreParts, NewCapture, PublishLogin,
 };

@@ -45,6 +45,8 @@ export default defineConfig({
     target: 'es2022',
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    // hls.js with subtitles has this much, and is loaded by the player only.
+    chunkSizeWarningLimit: 600,
     rolldownOptions: {
       input: Object.fromEntries(
         PAGES.map((page) => [page, resolve(import.meta.dirname, `${page}.html`)]),

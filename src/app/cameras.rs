@@ -66,6 +66,7 @@ impl Cameras {
                 idle: config.idle_ttl,
                 absolute: config.session_ttl,
             },
+            captions: config.captions,
         };
         let parts = GatewayParts {
             cameras: store.clone(),

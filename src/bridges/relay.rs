@@ -8,6 +8,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::engine::{Pictures, Sounds, Track, config_of};
+use super::subtitles::Subtitles;
 use super::{fault_of, is_unsupported};
 use crate::cameras::engine::pictures::Picture;
 use crate::cameras::{CameraError, Gateway, Heard, Listening, Sound, Stream};
@@ -96,13 +97,14 @@ impl Relay {
         mut self,
         member: MemberHandle,
         mut outbound: mpsc::Receiver<Outbound>,
+        captions: Option<Subtitles>,
         stop: CancellationToken,
     ) -> Over {
         let over = tokio::select! {
             // Why the room let it go is known better than that its media ended.
             biased;
             () = stop.cancelled() => Over::Stopped,
-            over = let_go(&mut outbound) => over,
+            over = let_go(&mut outbound, captions.as_ref()) => over,
             over = self.relay(&member) => over,
         };
         if over == Over::CameraGone {
@@ -339,8 +341,8 @@ impl<'feed> Given<'feed> {
     }
 }
 
-/// Until the room lets the connection go.
-async fn let_go(outbound: &mut mpsc::Receiver<Outbound>) -> Over {
+/// Until the room lets the connection go. What it tells meanwhile may become captions.
+async fn let_go(outbound: &mut mpsc::Receiver<Outbound>, captions: Option<&Subtitles>) -> Over {
     loop {
         match outbound.recv().await {
             Some(Outbound::Goodbye(Goodbye::Removed | Goodbye::SessionOver)) => {
@@ -348,6 +350,11 @@ async fn let_go(outbound: &mut mpsc::Receiver<Outbound>) -> Over {
             }
             None | Some(Outbound::Goodbye(_) | Outbound::Replaced | Outbound::Closing) => {
                 return Over::RoomGone;
+            }
+            Some(Outbound::Told(texts)) => {
+                if let Some(captions) = captions {
+                    texts.iter().for_each(|text| captions.handle(text));
+                }
             }
             Some(_) => {}
         }

@@ -19,6 +19,7 @@ pub mod segments;
 pub mod sound;
 pub mod source;
 pub mod statistics;
+pub mod subtitles;
 pub mod timeline;
 
 #[cfg(test)]

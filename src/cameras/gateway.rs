@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cameras::address::AddressPolicy;
+use crate::cameras::captions::Captions;
 use crate::cameras::engine::policy::{Lifetimes, Step};
 use crate::cameras::engine::source::Source;
 use crate::cameras::error::CameraError;
@@ -50,6 +51,8 @@ pub struct GatewayOptions {
     pub cameras_max: u32,
     /// How long stream sessions live.
     pub lifetimes: Lifetimes,
+    /// Whether viewers of a camera read what is said in the meeting that it takes part in.
+    pub captions: bool,
 }
 
 /// What the gateway is made of.
@@ -125,6 +128,7 @@ struct Inner {
     parts: GatewayParts,
     secrets: Secrets,
     ingest: Ingest,
+    captions: Option<Captions>,
 }
 
 /// The cameras and their viewers. Cheap to clone.
@@ -142,7 +146,8 @@ impl Gateway {
             addresses: options.addresses.clone(),
             clock: parts.clock.clone(),
         });
-        Self(Arc::new(Inner { options, parts, secrets, ingest }))
+        let captions = options.captions.then(Captions::default);
+        Self(Arc::new(Inner { options, parts, secrets, ingest, captions }))
     }
 
     /// Makes a camera known, or changes what is known of it. The same again
@@ -195,6 +200,12 @@ impl Gateway {
         let removed = self.0.parts.cameras.remove_camera(tenant, camera, now).await?;
         self.0.ingest.end(tenant, camera);
         Ok(removed)
+    }
+
+    /// The captions of its cameras; nothing when viewers may read none.
+    #[must_use]
+    pub fn captions(&self) -> Option<&Captions> {
+        self.0.captions.as_ref()
     }
 
     /// The streams of its cameras.

@@ -93,6 +93,8 @@ pub(super) enum Asset {
     Playlist,
     /// A segment, or a header.
     Segment,
+    /// Captions, or their playlist.
+    Captions,
 }
 
 impl Asset {
@@ -101,6 +103,7 @@ impl Asset {
             Self::Main => "main",
             Self::Playlist => "playlist",
             Self::Segment => "segment",
+            Self::Captions => "captions",
         }
     }
 }

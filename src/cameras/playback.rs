@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::cameras::engine::playlist;
+use crate::cameras::engine::playlist::{self, CaptionsAt};
 use crate::cameras::engine::reload::{self, Directives, ReloadInvalid};
 use crate::cameras::engine::segments::Segments;
+use crate::cameras::engine::subtitles;
 use crate::cameras::error::CameraError;
 use crate::cameras::gateway::Gateway;
 use crate::cameras::ingest::Stream;
@@ -181,6 +182,61 @@ impl Playback {
         answer
     }
 
+    /// The playlist with captions, once there is in it what the query of its address waits for.
+    ///
+    /// # Errors
+    /// Why nothing is played.
+    pub async fn captions_playlist(
+        &self,
+        (tenant, camera): (TenantId, &CameraId),
+        session: &str,
+        query: &str,
+    ) -> Result<String, PlaybackError> {
+        let answer = async {
+            let (grant, stream) = self.watched((tenant, camera), session).await?;
+            self.0.gateway.captions().ok_or(PlaybackError::ManifestNotFound)?;
+            let directives = Directives::parse(query)?;
+            self.ready(&grant, &stream, Asset::Captions).await?;
+            if let Some(reload::Place { segment, .. }) = directives.until {
+                // There are no parts of captions.
+                let whole = reload::Place { segment, part: None };
+                let look = |segments: &Segments| {
+                    reload::is_there(segments, whole).map(|there| there.then_some(())).transpose()
+                };
+                self.awaited(&grant, &stream, look).await??;
+            }
+            stream.find(subtitles::playlist).ok_or(PlaybackError::StreamNotReady)
+        };
+        let answer = answer.await;
+        count((tenant, camera), Asset::Captions, &answer);
+        answer
+    }
+
+    /// The captions of a segment.
+    ///
+    /// # Errors
+    /// Why nothing is played.
+    pub async fn captions(
+        &self,
+        (tenant, camera): (TenantId, &CameraId),
+        session: &str,
+        name: &str,
+    ) -> Result<String, PlaybackError> {
+        let answer = async {
+            let (_, stream) = self.watched((tenant, camera), session).await?;
+            let captions = self.0.gateway.captions().ok_or(PlaybackError::SegmentNotFound)?;
+            let file = stream.find(|segments| {
+                let segment = segments.captioned(name)?;
+                let said = captions.of_segment((tenant, camera), segment.number);
+                Some(subtitles::file(segment, &said))
+            });
+            file.ok_or(PlaybackError::SegmentNotFound)
+        };
+        let answer = answer.await;
+        count((tenant, camera), Asset::Captions, &answer);
+        answer
+    }
+
     /// A segment, a part of one, or the header of some. The part that is made now is waited for.
     ///
     /// # Errors
@@ -222,7 +278,12 @@ impl Playback {
         let look = stream.look().ok_or(PlaybackError::StreamNotReady)?;
         let until = gateway.now().after(gateway.lifetimes().absolute);
         let session = gateway.secret().sign_session(&Grant { expires_at: until, ..grant });
-        Ok(playlist::main(&look, &format!("{session}/media.m3u8")))
+        let offered = gateway.captions().and_then(|it| it.offered((tenant, camera)));
+        let address = format!("{session}/captions.m3u8");
+        let captions = offered
+            .as_ref()
+            .map(|offered| CaptionsAt { address: &address, language: offered.language.as_deref() });
+        Ok(playlist::main(&look, &format!("{session}/media.m3u8"), captions))
     }
 
     /// The stream that a playback session is for, if somebody may watch it.

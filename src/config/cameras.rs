@@ -35,6 +35,8 @@ pub struct CamerasConfig {
     pub probe_interval: Option<Duration>,
     /// What playback tokens are signed with; kept beside the keys when `None`.
     pub playback_secret: Option<Secret<Vec<u8>>>,
+    /// Whether viewers of a camera read what is said in the meeting that it takes part in.
+    pub captions: bool,
     /// Whose captures services mean that name no tenant.
     pub service_tenant: Option<TenantId>,
     /// Where edge devices publish by RTSP; nowhere when `None`.
@@ -61,6 +63,7 @@ pub(super) fn read(reader: &mut Reader, profile: &Profile) -> CamerasConfig {
     let sweep_interval = seconds("sweep_interval_s", 15, 3_600);
     let probe_s = reader.number_u32("cameras.probe_interval_s", 60, 0..=86_400);
     let service_tenant = reader.parsed("cameras.service_tenant", "the UUID of a tenant");
+    let captions = reader.parsed("cameras.captions", "true or false").unwrap_or(true);
     let kept_days = reader.number_u32("cameras.captures_kept_days", 30, 1..=36_500);
     let max_gib = reader.number_u32("cameras.captures_max_gib", 200, 1..=1_000_000);
     CamerasConfig {
@@ -72,6 +75,7 @@ pub(super) fn read(reader: &mut Reader, profile: &Profile) -> CamerasConfig {
         sweep_interval,
         probe_interval: (probe_s > 0).then(|| Duration::from_secs(probe_s.into())),
         playback_secret: read_secret(reader),
+        captions,
         service_tenant: service_tenant.or_else(|| dev.then(|| DEV_TENANT.parse().ok()).flatten()),
         rtsp_bind: reader.parsed("cameras.rtsp_bind", "an address and port, like 0.0.0.0:8554"),
         captures_kept: Duration::from_secs(u64::from(kept_days) * 86_400),

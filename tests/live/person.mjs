@@ -62,7 +62,8 @@ export class Person {
         body: wanted === undefined ? undefined : JSON.stringify(wanted),
       });
       this.nonce = response.headers.get('dpop-nonce') ?? this.nonce;
-      const body = await response.json();
+      const text = await response.text();
+      const body = text === '' ? null : JSON.parse(text);
       if (response.status === 401 && body.code === 'DPOP_NONCE_REQUIRED' && attempt === 0) continue;
       return { status: response.status, body };
     }

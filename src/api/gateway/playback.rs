@@ -24,8 +24,11 @@ use crate::domain::id::{CameraId, TenantId};
 
 const PLAYLIST: &str = "application/vnd.apple.mpegurl";
 const FRAGMENTS: &str = "video/mp4";
+const CAPTIONS: &str = "text/vtt; charset=utf-8";
 /// The file with the playlist of segments.
 const MEDIA_PLAYLIST: &str = "media.m3u8";
+/// The file with the playlist of captions.
+const CAPTIONS_PLAYLIST: &str = "captions.m3u8";
 const METHODS: &str = "GET, HEAD, OPTIONS";
 /// How long a segment may be kept by the browser that asked for it. Its bytes never
 /// change; others must not get them, since the address is what gives the right.
@@ -92,7 +95,8 @@ refusals!(FileRefusals: TOKEN, &[
 ]);
 
 /// The playlist with segments, a segment, a part of one, or a header of segments, at the
-/// addresses that the playlists name. The playlist takes the delivery directives of HLS with low
+/// addresses that the playlists name; and while the camera takes part in a meeting that is
+/// transcribed, the playlist with captions, and those of a segment as `WebVTT`. The playlist takes the delivery directives of HLS with low
 /// latency: with `_HLS_msn` and `_HLS_part` it comes once they are in it, with `_HLS_skip` without
 /// old segments. The part that it announces comes once it is there.
 #[utoipa::path(
@@ -125,9 +129,19 @@ pub(in crate::api) async fn file(
         let text = playback.playlist((tenant, &camera), &session, asked).await?;
         return Ok(playlist(text));
     }
+    if file == CAPTIONS_PLAYLIST {
+        let asked = asked.as_deref().unwrap_or_default();
+        let text = playback.captions_playlist((tenant, &camera), &session, asked).await?;
+        return Ok(playlist(text));
+    }
+    if has_extension(&file, "vtt") {
+        let text = playback.captions((tenant, &camera), &session, &file).await?;
+        let headers = [(CONTENT_TYPE, CAPTIONS), (CACHE_CONTROL, PLAYLIST_CACHE)];
+        return Ok((headers, text).into_response());
+    }
     let found = playback.file((tenant, &camera), &session, &file).await;
     match found {
-        Err(PlaybackError::SegmentNotFound) if is_playlist(&file) => {
+        Err(PlaybackError::SegmentNotFound) if has_extension(&file, "m3u8") => {
             Err(PlaybackError::ManifestNotFound.into())
         }
         Err(error) => Err(error.into()),
@@ -135,8 +149,8 @@ pub(in crate::api) async fn file(
     }
 }
 
-fn is_playlist(file: &str) -> bool {
-    std::path::Path::new(file).extension().is_some_and(|it| it.eq_ignore_ascii_case("m3u8"))
+fn has_extension(file: &str, wanted: &str) -> bool {
+    std::path::Path::new(file).extension().is_some_and(|it| it.eq_ignore_ascii_case(wanted))
 }
 
 /// What a path names. What can't be an id names nothing.

@@ -20,16 +20,44 @@ const TARGETS_HELD_BACK: u64 = 3;
 const TARGETS_NOT_SKIPPED: u64 = 6;
 const TARGETS_WITH_PARTS: u64 = 3;
 
-/// The playlist that names the one with segments (§4.3.4). Players read it once,
-/// so a token in its address may expire while somebody watches.
+/// Where the playlist with captions is.
+#[derive(Debug, Clone, Copy)]
+pub struct CaptionsAt<'a> {
+    /// Its address.
+    pub address: &'a str,
+    /// The language, a BCP 47 tag, when it is known.
+    pub language: Option<&'a str>,
+}
+
+/// The playlist that names the one with segments (§4.3.4), and the one with captions (§4.3.4.1).
+/// Players read it once, so a token in its address may expire while somebody watches.
 #[must_use]
-pub fn main(look: &Look, address: &str) -> String {
+pub fn main(look: &Look, address: &str, captions: Option<CaptionsAt<'_>>) -> String {
     let Look { codecs, size: (width, height), peak_bps } = look;
-    format!(
-        "#EXTM3U\n#EXT-X-VERSION:{VERSION}\n\
-         #EXT-X-STREAM-INF:BANDWIDTH={},CODECS=\"{codecs}\",RESOLUTION={width}x{height}\n{address}\n",
-        peak_bps.max(&1)
-    )
+    let mut text = format!("#EXTM3U\n#EXT-X-VERSION:{VERSION}\n");
+    if let Some(CaptionsAt { address, language }) = captions {
+        let name = language.unwrap_or("CC");
+        let language = language.map(|it| format!("LANGUAGE=\"{it}\",")).unwrap_or_default();
+        push(
+            &mut text,
+            format_args!(
+                "#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"captions\",NAME=\"{name}\",{language}\
+                 DEFAULT=NO,AUTOSELECT=YES,\
+                 CHARACTERISTICS=\"public.accessibility.transcribes-spoken-dialog\",\
+                 URI=\"{address}\""
+            ),
+        );
+    }
+    let group = if captions.is_some() { ",SUBTITLES=\"captions\"" } else { "" };
+    let bandwidth = peak_bps.max(&1);
+    push(
+        &mut text,
+        format_args!(
+            "#EXT-X-STREAM-INF:BANDWIDTH={bandwidth},CODECS=\"{codecs}\",\
+             RESOLUTION={width}x{height}{group}\n{address}"
+        ),
+    );
+    text
 }
 
 /// What is listed of a segment.

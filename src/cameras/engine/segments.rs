@@ -56,6 +56,8 @@ pub struct Segment {
     pub is_break: bool,
     /// Whether it begins with a key picture.
     pub begins_with_key: bool,
+    /// When its first picture is decoded, in ticks.
+    pub begin: i64,
     /// How long it plays, in ticks.
     pub ticks: u64,
     /// When its first picture came.
@@ -346,6 +348,20 @@ impl Segments {
         format!("{}-{header}.init.mp4", self.prefix)
     }
 
+    /// The name of the file with the captions of a segment.
+    #[must_use]
+    pub fn captions_name(&self, number: u64) -> String {
+        format!("{}-{number}.vtt", self.prefix)
+    }
+
+    /// The segment whose captions are in the file of this name.
+    #[must_use]
+    pub fn captioned(&self, name: &str) -> Option<&Segment> {
+        let rest = name.strip_prefix(&self.prefix)?.strip_prefix('-')?;
+        let number = canonical(rest.strip_suffix(".vtt")?)?;
+        self.kept.iter().find(|it| it.number == number)
+    }
+
     /// What the stream looks like, once there is a segment.
     #[must_use]
     pub fn look(&self) -> Option<Look> {
@@ -443,6 +459,7 @@ impl Segments {
             header: self.header,
             is_break: std::mem::replace(&mut self.is_break, is_gap),
             begins_with_key,
+            begin,
             ticks,
             at,
             parts: if target.is_some() { parts } else { Vec::new() },
@@ -521,9 +538,9 @@ fn canonical(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cameras::engine::playlist;
     use crate::cameras::engine::testing::{PPS, SPS};
     use crate::cameras::engine::timeline::Moment;
+    use crate::cameras::engine::{playlist, subtitles};
 
     fn setup(size: (u32, u32)) -> Setup {
         let (sps, pps) = (vec![SPS.to_vec()], vec![PPS.to_vec()]);
@@ -588,11 +605,29 @@ mod tests {
         }
         let look = all.look().expect("it has a look");
         assert_eq!((look.codecs.as_str(), look.size), ("avc1.64001f", (1_280, 720)));
-        let main = playlist::main(&look, "x/media.m3u8");
+        let main = playlist::main(&look, "x/media.m3u8", None);
         assert!(
             main.contains("CODECS=\"avc1.64001f\",RESOLUTION=1280x720\nx/media.m3u8\n"),
             "{main}"
         );
+        assert!(!main.contains("SUBTITLES"), "{main}");
+        let captions = playlist::CaptionsAt { address: "x/c.m3u8", language: Some("es-PY") };
+        let main = playlist::main(&look, "x/media.m3u8", Some(captions));
+        let wanted = "#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"captions\",NAME=\"es-PY\",\
+            LANGUAGE=\"es-PY\",DEFAULT=NO,AUTOSELECT=YES,\
+            CHARACTERISTICS=\"public.accessibility.transcribes-spoken-dialog\",URI=\"x/c.m3u8\"\n";
+        assert!(main.contains(wanted), "{main}");
+        assert!(main.contains(",SUBTITLES=\"captions\"\nx/media.m3u8\n"), "{main}");
+        let text = subtitles::playlist(&all).expect("a playlist");
+        let wanted = "#EXT-X-MEDIA-SEQUENCE:100\n\
+            #EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:00.000Z\n#EXTINF:1.040000,\nfeed-100.vtt\n";
+        assert!(text.contains(wanted) && text.ends_with("feed-102.vtt\n"), "{text}");
+        let begins =
+            ["feed-100.vtt", "feed-101.vtt"].map(|it| all.captioned(it).map(|it| it.begin));
+        assert_eq!(begins, [Some(0), Some(93_600)]);
+        for name in ["feed-103.vtt", "feed-0100.vtt", "feed-100.m4s", "other-100.vtt", "100.vtt"] {
+            assert_eq!(all.captioned(name), None, "{name}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-import type Hls from 'hls.js/light';
+import type Hls from 'hls.js';
 
 /** Where a player stands. */
 export type PlayerState = 'starting' | 'playing' | 'waiting' | 'over';
@@ -8,6 +8,8 @@ export interface PlayerView {
   readonly state: PlayerState;
   /** How long ago what is seen happened, by the times that the server writes. */
   readonly behindMs: number | null;
+  /** Whether there is text of what is said. */
+  readonly hasCaptions: boolean;
   /** Why nothing is played: a code of the server, or `NETWORK`. */
   readonly code: string | null;
 }
@@ -15,6 +17,8 @@ export interface PlayerView {
 /** Answers after which the same request can't succeed any more. */
 const FINAL = new Set([400, 401, 403, 404, 409, 410]);
 const VIEW_EVERY_MS = 500;
+/** How long texts that were shown are kept, so that a video that is set back shows them again. */
+const CAPTIONS_KEPT_S = 30;
 /** Pictures that don't come for so long are missed. */
 const STALLED_MS = 3_000;
 /** A server that has nothing to show yet says so with 503 and is asked again. */
@@ -37,6 +41,8 @@ export class LivePlayer {
   private lastTime = 0;
   private lastMoved = 0;
   private isStopped = false;
+  private showsCaptions = true;
+  private texts: TextTrack | null = null;
 
   constructor(
     private readonly video: HTMLVideoElement,
@@ -54,6 +60,36 @@ export class LivePlayer {
     this.video.removeAttribute('src');
   }
 
+  /** Shows text of what is said, or not. */
+  setCaptions(isShown: boolean): void {
+    this.showsCaptions = isShown;
+    this.showCaptions();
+  }
+
+  private showCaptions(): void {
+    const { hls } = this;
+    if (hls !== null && hls.subtitleTracks.length > 0) {
+      hls.subtitleTrack = this.showsCaptions ? 0 : -1;
+    }
+    for (const track of this.video.textTracks) {
+      track.mode = this.showsCaptions ? 'showing' : 'hidden';
+    }
+  }
+
+  /** Has the video show texts at their time. */
+  private addCaptions(cues: readonly VTTCue[]): void {
+    if (this.texts === null) {
+      this.texts = this.video.addTextTrack('captions');
+      this.showCaptions();
+    }
+    const { texts } = this;
+    // Each file of captions may be loaded more than once.
+    for (const cue of cues) if (!texts.cues?.getCueById(cue.id)) texts.addCue(cue);
+    for (const cue of [...(texts.cues ?? [])]) {
+      if (cue.endTime < this.video.currentTime - CAPTIONS_KEPT_S) texts.removeCue(cue);
+    }
+  }
+
   private async start(): Promise<void> {
     try {
       // Asked once before, since a player does not tell why it was refused.
@@ -62,11 +98,12 @@ export class LivePlayer {
         this.end(await codeOf(first));
         return;
       }
-      const { default: Hls } = await import('hls.js/light');
+      const { default: Hls } = await import('hls.js');
       if (this.isStopped) return;
       if (!Hls.isSupported()) {
         // Safari on phones plays it by itself.
         this.video.src = this.address;
+        this.video.textTracks.addEventListener('addtrack', () => this.showCaptions());
         await this.video.play();
         return;
       }
@@ -78,6 +115,8 @@ export class LivePlayer {
         manifestLoadPolicy: LOADING,
         playlistLoadPolicy: LOADING,
         fragLoadPolicy: LOADING,
+        // By itself it makes tracks with an address that the policy of our pages forbids.
+        renderTextTracksNatively: false,
       });
       this.hls = hls;
       hls.on(Hls.Events.ERROR, (_event, data) => {
@@ -86,6 +125,11 @@ export class LivePlayer {
         else if (data.fatal && data.type === Hls.ErrorTypes.MEDIA_ERROR) hls.recoverMediaError();
         else if (data.fatal) hls.startLoad();
       });
+      // It chooses a track, or none, after it has told.
+      hls.on(Hls.Events.SUBTITLE_TRACKS_UPDATED, () => queueMicrotask(() => this.showCaptions()));
+      hls.on(Hls.Events.CUES_PARSED, (_event, { cues }) =>
+        this.addCaptions(cues as readonly VTTCue[]),
+      );
       hls.loadSource(this.address);
       hls.attachMedia(this.video);
       await this.video.play();
@@ -134,6 +178,7 @@ export class LivePlayer {
     this.show({
       state: this.isOver ? 'over' : moves ? 'playing' : hasPlayed ? 'waiting' : 'starting',
       behindMs: moves && shown !== null ? now - shown.getTime() : null,
+      hasCaptions: (this.hls?.subtitleTracks ?? this.video.textTracks).length > 0,
       code: this.code,
     });
   }

@@ -6,7 +6,12 @@ import type { PlayerView } from '../lib/player';
 import { boot } from '../ui/boot';
 import { Button, Notice, PageHeader } from '../ui/components';
 
-const STARTING: PlayerView = { state: 'starting', behindMs: null, code: null };
+const STARTING: PlayerView = {
+  state: 'starting',
+  behindMs: null,
+  hasCaptions: false,
+  code: null,
+};
 
 interface Watched {
   readonly camera: string;
@@ -47,11 +52,15 @@ function Screen({ watched }: { watched: Watched }) {
   const [view, setView] = useState(STARTING);
   const [muted, setMuted] = useState(true);
   const [paused, setPaused] = useState(false);
+  const [captions, setCaptions] = useState(true);
+  const player = useRef<LivePlayer | null>(null);
   useEffect(() => {
     if (video.current === null) return;
-    const player = new LivePlayer(video.current, watched.address, setView);
-    return () => player.stop();
+    const playing = new LivePlayer(video.current, watched.address, setView);
+    player.current = playing;
+    return () => playing.stop();
   }, []);
+  useEffect(() => player.current?.setCaptions(captions), [captions]);
   return (
     <>
       <div class="player" data-testid="player" data-state={view.state}>
@@ -77,6 +86,15 @@ function Screen({ watched }: { watched: Watched }) {
             testId="player-sound"
             pressed={!muted}
             onPress={() => setMuted(!muted)}
+          />
+        )}
+        {view.hasCaptions && view.state !== 'over' && (
+          <Button
+            label={c('player.captions')}
+            icon="captions"
+            testId="player-captions"
+            pressed={captions}
+            onPress={() => setCaptions(!captions)}
           />
         )}
         {paused && view.state !== 'over' && (
