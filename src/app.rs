@@ -20,6 +20,7 @@ mod rooms;
 mod services;
 mod sessions;
 mod speech_engines;
+mod speech_names;
 mod telemetry;
 mod tenants;
 mod transcriber;
@@ -122,7 +123,7 @@ impl App {
         let services = Services::start(&base)?;
         let foundation = open_foundation(&base.config, &base.store, &base.clock)?;
         let recording = Recording::start(&base, &foundation, &media).await?;
-        let transcription = Transcription::start(&base, &media)?;
+        let transcription = Transcription::start(&base, &media, &services)?;
         let beside =
             Beside { recording: &recording, transcription: &transcription, services: &services };
         let rooms = LiveRooms::start(&base, &foundation, &media, &beside);

@@ -9,7 +9,9 @@ use async_trait::async_trait;
 
 use super::base::Base;
 use super::media::Media;
+use super::services::Services;
 use super::speech_engines::{FoundEngine, OfTenants, engines_of};
+use super::speech_names::Names;
 use crate::api::{MetricsSource, Part};
 use crate::domain::id::{SessionKey, TrackId};
 use crate::domain::participant::ParticipantKind;
@@ -28,12 +30,13 @@ pub(super) struct Transcription {
     /// What can't be used since the start, by the name of the engine; all that are wanted.
     wanted: BTreeMap<String, Option<String>>,
     texts: Texts,
+    names: Names,
 }
 
 impl Transcription {
     /// Starts it. A model that can't be used does not keep the server from starting: meetings take
     /// place without text, and health says why.
-    pub(super) fn start(base: &Base, media: &Media) -> anyhow::Result<Self> {
+    pub(super) fn start(base: &Base, media: &Media, services: &Services) -> anyhow::Result<Self> {
         let texts = Texts::default();
         let (mut running, mut wanted) = (BTreeMap::new(), BTreeMap::new());
         for found in engines_of(&base.config, (&base.clock, &base.wall))? {
@@ -58,12 +61,12 @@ impl Transcription {
             running.insert(name, started);
         }
         let running = OfTenants::new(&base.config.transcription, running);
-        Ok(Self { running, wanted, texts })
+        Ok(Self { running, wanted, texts, names: Names::new(base, services) })
     }
 
     /// The transcribers as a listener to the tracks of rooms.
     pub(super) fn listener(&self) -> Option<Arc<dyn TrackListener>> {
-        let listening = Listening { running: self.running.clone() };
+        let listening = Listening { running: self.running.clone(), names: self.names.clone() };
         (!self.running.is_empty()).then(|| Arc::new(listening) as _)
     }
 
@@ -79,7 +82,7 @@ impl Transcription {
     }
 
     pub(super) fn observer(&self) -> Option<Arc<dyn SessionObserver>> {
-        let listening = Listening { running: self.running.clone() };
+        let listening = Listening { running: self.running.clone(), names: self.names.clone() };
         (!self.running.is_empty()).then(|| Arc::new(listening) as _)
     }
 
@@ -93,6 +96,7 @@ impl Transcription {
     }
 
     pub(super) async fn shutdown(self) {
+        self.names.shutdown();
         // Together, so that one whose engine hangs delays no other.
         futures_util::future::join_all(self.running.into_all().map(Transcriber::shutdown)).await;
         self.texts.set(None);
@@ -160,6 +164,7 @@ impl MetricsSource for Transcriber {
 /// Passes the tracks and policies of rooms to the transcriber of their tenant.
 struct Listening {
     running: OfTenants<Transcriber>,
+    names: Names,
 }
 
 impl Listening {
@@ -178,6 +183,7 @@ impl TrackListener for Listening {
         let key = session.key();
         if let Some(transcriber) = self.of(key) {
             transcriber.set_policy(key, session.transcription.clone()).await;
+            self.names.tell(session, transcriber);
         }
     }
 

@@ -90,6 +90,8 @@ pub struct TranscriptionConfig {
     pub remotes: BTreeMap<String, RemoteSpeechConfig>,
     /// The names of the engines of single tenants.
     pub tenants: BTreeMap<TenantId, String>,
+    /// Tenants of whose eligible lists engines are told the names.
+    pub eligible_names: BTreeSet<TenantId>,
 }
 
 impl TranscriptionConfig {
@@ -106,6 +108,8 @@ pub(super) fn read(reader: &mut Reader) -> TranscriptionConfig {
     let name = reader.text("transcription.engine");
     let workers = reader.number_u32("transcription.workers", 0, 0..=WORKERS_MAX);
     let so_far = reader.parsed("transcription.so_far", "true or false").unwrap_or(true);
+    let eligible_names: Vec<TenantId> =
+        reader.list("transcription.eligible_names", "UUIDs of tenants");
     let remotes = read_remotes(reader);
     let engine = name.unwrap_or_else(|| {
         let first = if model.is_some() {
@@ -124,6 +128,7 @@ pub(super) fn read(reader: &mut Reader) -> TranscriptionConfig {
         so_far,
         remotes,
         tenants: BTreeMap::new(),
+        eligible_names: eligible_names.into_iter().collect(),
     };
     check_engine(reader, &config, "transcription.engine", &engine);
     config.engine = engine;

@@ -73,12 +73,12 @@ pub struct Expected {
 }
 
 impl Expected {
-    /// What the policy of a session says. Of its glossary it has as many whole words as fit into
-    /// [`WORDS_BYTES_MAX`].
+    /// What the policy of a session says, and names of people who may speak. Of its glossary and
+    /// then of the names it has as many as fit whole into [`WORDS_BYTES_MAX`].
     #[must_use]
-    pub fn of(policy: &TranscriptionPolicy) -> Self {
+    pub fn of(policy: &TranscriptionPolicy, names: &[String]) -> Self {
         let mut words = String::new();
-        for term in &policy.glossary {
+        for term in policy.glossary.iter().chain(names) {
             let between = if words.is_empty() { "" } else { ", " };
             if words.len() + between.len() + term.len() > WORDS_BYTES_MAX {
                 break;

@@ -28,6 +28,8 @@ const DRAIN_MAX: Duration = Duration::from_secs(2);
 /// What the handle knows of a session.
 struct Known {
     policy: TranscriptionPolicy,
+    /// Names of people who may speak.
+    names: Vec<String>,
     tracks: Vec<HeardTrack>,
 }
 
@@ -109,6 +111,7 @@ impl Transcriber {
         }
         let known = sessions.entry(key).or_insert_with(|| Known {
             policy: TranscriptionPolicy { enabled: false, language: None, glossary: Vec::new() },
+            names: Vec::new(),
             tracks: Vec::new(),
         });
         let before = std::mem::replace(&mut known.policy, policy.clone());
@@ -116,7 +119,8 @@ impl Transcriber {
             return;
         }
         if policy.enabled {
-            self.send(Input::Open { key, expected: Expected::of(&policy) }).await;
+            let expected = Expected::of(&policy, &known.names);
+            self.send(Input::Open { key, expected }).await;
         }
         if before.enabled != policy.enabled {
             for track in &known.tracks {
@@ -129,6 +133,20 @@ impl Transcriber {
         }
         if !policy.enabled {
             self.send(Input::Close { key, closed: None }).await;
+        }
+    }
+
+    /// Names of people who may speak in a session whose room is open, which engines are told behind
+    /// the words of its glossary.
+    pub async fn set_names(&self, key: SessionKey, names: Vec<String>) {
+        let mut sessions = self.0.sessions.lock().await;
+        let Some(known) = sessions.get_mut(&key).filter(|known| known.names != names) else {
+            return;
+        };
+        known.names = names;
+        if known.policy.enabled {
+            let expected = Expected::of(&known.policy, &known.names);
+            self.send(Input::Open { key, expected }).await;
         }
     }
 

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::http::StatusCode;
 use axum::routing::post;
 use cabildo::domain::id::TenantId;
@@ -14,11 +15,12 @@ use cabildo::load::driver::{ClientHandle, Driver, Loss, Timed};
 use cabildo::services::BREAKER_CALLS_MIN;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::sync::mpsc::Receiver;
+use tokio::sync::mpsc::{Receiver, UnboundedReceiver, unbounded_channel};
 
 use crate::api::channel_client::{Channel, Heard};
 use crate::api::person::Person;
 use crate::api::server::{Server, send};
+use crate::api::services::platform;
 use crate::speech::{PACKET, encode, model, samples, silence};
 
 /// Long enough for any machine; nothing waits for it when all is well.
@@ -234,6 +236,60 @@ async fn remote(status: u16, body: &'static str) -> String {
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     tokio::spawn(async move { axum::serve(listener, routes).await.expect("served") });
     url
+}
+
+/// A server with OpenAI's interface; what it is told to expect with each piece.
+async fn told_remote() -> (String, UnboundedReceiver<String>) {
+    let (told, prompts) = unbounded_channel();
+    let answer = move |body: Bytes| async move {
+        let body = String::from_utf8_lossy(&body).into_owned();
+        let prompt = body.split_once("name=\"prompt\"\r\n\r\n");
+        let prompt = prompt.and_then(|(_, rest)| rest.split_once("\r\n")).map(|it| it.0);
+        // A test that has ended wants no more.
+        told.send(prompt.unwrap_or_default().to_owned()).ok();
+        r#"{"text":"hay acuerdo"}"#
+    };
+    let routes = Router::new().route("/v1/audio/transcriptions", post(answer));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    tokio::spawn(async move { axum::serve(listener, routes).await.expect("served") });
+    (url, prompts)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn engines_are_told_names_of_the_eligible_list_when_the_tenant_allows_it() {
+    let (_platform, profiles) = platform().await;
+    let (remote, mut prompts) = told_remote().await;
+    let tenant = TenantId::generate();
+    let keys = [
+        ("services.user_profiles.url", profiles.as_str()),
+        ("transcription.openai.url", remote.as_str()),
+        ("transcription.eligible_names", &tenant.to_string()),
+    ];
+    let mut server = Server::start_with(&keys).await;
+    first_heard(&server, 2).await;
+    while let Ok(prompt) = prompts.try_recv() {
+        assert_eq!(prompt, "", "this tenant did not allow it");
+    }
+    server.tenant = tenant;
+    let session = session(&server).await;
+    let speaker = Person::with_role(&server, "moderator").await;
+    let (_channel, _) = Channel::enter(&server, &session, &speaker).await;
+    let driver = Driver::start(1, None).expect("started");
+    publish(&server, &session, &speaker, &driver, &["es-hay-quorum.wav"; 20]).await;
+    let named = async {
+        loop {
+            let prompt = prompts.recv().await.expect("it is asked");
+            // Pieces that were said before the list came have none.
+            if !prompt.is_empty() {
+                return prompt;
+            }
+        }
+    };
+    let prompt = tokio::time::timeout(PATIENCE, named).await.expect("in time");
+    assert!(prompt.starts_with("Ana (unit 101), "), "{prompt}");
+    assert!(prompt.len() <= 600, "{}", prompt.len());
+    server.app.stop().await;
 }
 
 /// What the members of a session of the server's tenant are told first of what is said.

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use cabildo::domain::session::TranscriptionPolicy;
 use cabildo::domain::transcript::GapCause;
 use cabildo::sfu::tap::TapKind;
-use cabildo::transcriber::engine::Expected;
+use cabildo::transcriber::engine::{Expected, WORDS_BYTES_MAX};
 
 use super::fixture::{BEGUN_US, PACKET_US, SAMPLES, Scene, key, loses, microphone, seconds};
 use crate::speech::{Sound, encode, samples, silence};
@@ -380,6 +381,24 @@ fn a_track_that_is_listened_to_again_does_not_end_with_its_first_tap() {
     scene.give(TapKind::Ended);
     scene.pass(1_000_000);
     assert!(scene.engine.hears(key));
+}
+
+#[test]
+fn an_engine_is_told_the_glossary_and_then_names_as_many_as_fit() {
+    let policy = |glossary: &[&str]| TranscriptionPolicy {
+        enabled: true,
+        language: None,
+        glossary: glossary.iter().map(|&term| term.to_owned()).collect(),
+    };
+    let names = ["Ana Benítez".to_owned(), "Beatriz Ocampos".to_owned()];
+    let words = |glossary: &[&str], names: &[String]| Expected::of(&policy(glossary), names).words;
+    assert_eq!(words(&[], &[]), None);
+    assert_eq!(words(&["Ñemby"], &names).as_deref(), Some("Ñemby, Ana Benítez, Beatriz Ocampos"));
+    assert_eq!(words(&[], &names[..1]).as_deref(), Some("Ana Benítez"));
+    let many: Vec<String> = (0..5_000).map(|number| format!("Owner {number}")).collect();
+    let told = words(&["Ñemby"], &many).expect("words");
+    assert!(told.len() <= WORDS_BYTES_MAX && told.starts_with("Ñemby, Owner 0, Owner 1, "));
+    assert!(many.contains(&told.rsplit(", ").next().expect("one").to_owned()), "none is cut");
 }
 
 #[test]
