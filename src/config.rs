@@ -124,6 +124,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::id::TenantId;
     use crate::domain::service_route::ServiceRoute;
 
     const EXAMPLE: &str = include_str!("../cabildo.example.yaml");
@@ -274,9 +275,23 @@ mod tests {
         let name =
             "CABILDO_TENANTS__OVERRIDES__01890A5D_AC96_774B_BCCE_B302099A8057__MAX_ACTIVE_SESSIONS";
         let config = production(&yaml, &[(name, "3")]).expect("valid");
-        let limits = config.tenants.of(tenant.parse().expect("uuid"));
-        assert_eq!(limits.max_active_sessions, 3);
-        assert_eq!(limits.max_participants, config.tenants.default.max_participants);
+        let tenant = tenant.parse().expect("uuid");
+        let limits = config.tenants.of(tenant, None);
+        let default = config.tenants.default;
+        assert_eq!(limits, TenantLimitsConfig { max_active_sessions: 3, ..default });
+        let stated = TenantLimitsConfig {
+            max_active_sessions: 7,
+            max_participants: 40,
+            max_bitrate_kbps: 9_000,
+            max_concurrent_streams: 0,
+        };
+        let limits = config.tenants.of(tenant, Some(stated));
+        assert_eq!(limits, TenantLimitsConfig { max_active_sessions: 3, ..stated });
+        assert_eq!(config.tenants.of(TenantId::generate(), Some(stated)), stated);
+        assert_eq!(config.tenants.of(TenantId::generate(), None), default);
+        let none = production(&yaml, &[(name, "0")]).expect_err("fewer than one");
+        let key = "tenants.overrides.01890a5d-ac96-774b-bcce-b302099a8057.max_active_sessions";
+        assert_eq!(keys_of(&none), [key]);
     }
 
     #[test]

@@ -1,7 +1,6 @@
-//! The limits of tenants: what the configuration says of a tenant, else what the
-//! tenancy service says, else the configured defaults.
+//! The limits of tenants, each by itself: what the configuration says of the tenant, else
+//! what the tenancy service says, else the configured default.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -15,32 +14,52 @@ use crate::services::{TenancyClient, TenantStatus};
 use crate::sessions::{TenantLimits, TenantLimitsSource};
 
 pub(super) fn limits(base: &Base, services: &Services) -> Arc<dyn TenantLimitsSource> {
-    let tenants = &base.config.tenants;
-    Arc::new(PlatformLimits {
-        overrides: tenants.overrides.iter().map(|(id, limits)| (*id, limits_of(*limits))).collect(),
-        default: limits_of(tenants.default),
-        tenancy: services.tenancy.clone(),
-    })
+    Arc::new(PlatformLimits::of(base, services))
+}
+
+/// How many camera streams tenants may have, from the same sources.
+pub(super) fn stream_limits(base: &Base, services: &Services) -> Arc<dyn StreamLimits> {
+    Arc::new(PlatformLimits::of(base, services))
 }
 
 struct PlatformLimits {
-    overrides: BTreeMap<TenantId, TenantLimits>,
-    default: TenantLimits,
+    tenants: TenantsConfig,
     tenancy: Option<TenancyClient>,
+}
+
+impl PlatformLimits {
+    fn of(base: &Base, services: &Services) -> Self {
+        Self { tenants: base.config.tenants.clone(), tenancy: services.tenancy.clone() }
+    }
+
+    async fn known(&self, tenant: TenantId) -> TenantLimitsConfig {
+        let stated = match &self.tenancy {
+            Some(tenancy) => tenancy.limits(tenant).await.known(),
+            None => None,
+        };
+        let stated = stated.map(|limits| TenantLimitsConfig {
+            max_active_sessions: limits.max_active_sessions,
+            max_participants: limits.max_participants_per_session,
+            max_bitrate_kbps: limits.max_bitrate_kbps,
+            max_concurrent_streams: if limits.streaming_entitled {
+                limits.max_concurrent_streams
+            } else {
+                0
+            },
+        });
+        self.tenants.of(tenant, stated)
+    }
 }
 
 #[async_trait]
 impl TenantLimitsSource for PlatformLimits {
     async fn limits(&self, tenant: TenantId) -> TenantLimits {
-        if let Some(limits) = self.overrides.get(&tenant) {
-            return *limits;
-        }
-        let Some(tenancy) = &self.tenancy else { return self.default };
-        tenancy.limits(tenant).await.known().map_or(self.default, |limits| TenantLimits {
+        let limits = self.known(tenant).await;
+        TenantLimits {
             max_active_sessions: limits.max_active_sessions,
-            max_participants_per_session: limits.max_participants_per_session,
+            max_participants_per_session: limits.max_participants,
             max_bitrate_kbps: limits.max_bitrate_kbps,
-        })
+        }
     }
 
     async fn is_suspended(&self, tenant: TenantId) -> bool {
@@ -49,37 +68,9 @@ impl TenantLimitsSource for PlatformLimits {
     }
 }
 
-fn limits_of(config: TenantLimitsConfig) -> TenantLimits {
-    TenantLimits {
-        max_active_sessions: config.max_active_sessions,
-        max_participants_per_session: config.max_participants,
-        max_bitrate_kbps: config.max_bitrate_kbps,
-    }
-}
-
-/// How many camera streams tenants may have, from the same sources.
-pub(super) fn stream_limits(base: &Base, services: &Services) -> Arc<dyn StreamLimits> {
-    Arc::new(PlatformStreamLimits {
-        tenants: base.config.tenants.clone(),
-        tenancy: services.tenancy.clone(),
-    })
-}
-
-struct PlatformStreamLimits {
-    tenants: TenantsConfig,
-    tenancy: Option<TenancyClient>,
-}
-
 #[async_trait]
-impl StreamLimits for PlatformStreamLimits {
+impl StreamLimits for PlatformLimits {
     async fn max_concurrent_streams(&self, tenant: TenantId) -> u32 {
-        let configured = self.tenants.of(tenant).max_concurrent_streams;
-        if self.tenants.overrides.contains_key(&tenant) {
-            return configured;
-        }
-        let Some(tenancy) = &self.tenancy else { return configured };
-        tenancy.limits(tenant).await.known().map_or(configured, |limits| {
-            if limits.streaming_entitled { limits.max_concurrent_streams } else { 0 }
-        })
+        self.known(tenant).await.max_concurrent_streams
     }
 }

@@ -35,6 +35,12 @@ impl Reader {
         self.problems.iter().any(|problem| problem.key.starts_with(start))
     }
 
+    /// Whether a key has a value. It counts as requested.
+    pub(super) fn is_given(&mut self, key: &str) -> bool {
+        self.asked.insert(key.to_owned());
+        self.values.contains_key(key)
+    }
+
     /// Every key that was requested.
     #[cfg(test)]
     pub(super) fn asked(&self) -> impl Iterator<Item = &str> {

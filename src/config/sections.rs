@@ -118,20 +118,50 @@ pub struct TenantLimitsConfig {
     pub max_concurrent_streams: u32,
 }
 
+/// The limits of a single tenant: those that are given win over all others.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(clippy::struct_field_names, reason = "they are named as the keys are")]
+pub struct TenantLimitsOverride {
+    /// Active sessions.
+    pub max_active_sessions: Option<u32>,
+    /// People in one session.
+    pub max_participants: Option<u32>,
+    /// Bitrate received for all its sessions together, in kbit/s.
+    pub max_bitrate_kbps: Option<u32>,
+    /// Viewers of its cameras by playback token.
+    pub max_concurrent_streams: Option<u32>,
+}
+
+impl TenantLimitsOverride {
+    /// These limits, and the `others` where none is given.
+    #[must_use]
+    pub fn over(self, others: TenantLimitsConfig) -> TenantLimitsConfig {
+        TenantLimitsConfig {
+            max_active_sessions: self.max_active_sessions.unwrap_or(others.max_active_sessions),
+            max_participants: self.max_participants.unwrap_or(others.max_participants),
+            max_bitrate_kbps: self.max_bitrate_kbps.unwrap_or(others.max_bitrate_kbps),
+            max_concurrent_streams: self
+                .max_concurrent_streams
+                .unwrap_or(others.max_concurrent_streams),
+        }
+    }
+}
+
 /// The limits of tenants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TenantsConfig {
-    /// For tenants without limits of their own.
+    /// For tenants of which nothing else is known.
     pub default: TenantLimitsConfig,
     /// For single tenants.
-    pub overrides: BTreeMap<TenantId, TenantLimitsConfig>,
+    pub overrides: BTreeMap<TenantId, TenantLimitsOverride>,
 }
 
 impl TenantsConfig {
-    /// The limits of one tenant.
+    /// The limits of one tenant, of which the tenancy service says `stated`, if it says any.
     #[must_use]
-    pub fn of(&self, tenant: TenantId) -> TenantLimitsConfig {
-        self.overrides.get(&tenant).copied().unwrap_or(self.default)
+    pub fn of(&self, tenant: TenantId, stated: Option<TenantLimitsConfig>) -> TenantLimitsConfig {
+        let own = self.overrides.get(&tenant).copied().unwrap_or_default();
+        own.over(stated.unwrap_or(self.default))
     }
 }
 
@@ -421,11 +451,11 @@ fn read_tenants(reader: &mut Reader) -> TenantsConfig {
         max_bitrate_kbps: 500_000,
         max_concurrent_streams: 50,
     };
-    let default = read_tenant_limits(reader, "tenants.default", built_in);
+    let default = read_tenant_limits(reader, "tenants.default").over(built_in);
     let mut overrides = BTreeMap::new();
     for name in reader.names_below("tenants.overrides") {
         let prefix = format!("tenants.overrides.{name}");
-        let limits = read_tenant_limits(reader, &prefix, default);
+        let limits = read_tenant_limits(reader, &prefix);
         match name.parse() {
             Ok(tenant) => {
                 overrides.insert(tenant, limits);
@@ -436,23 +466,17 @@ fn read_tenants(reader: &mut Reader) -> TenantsConfig {
     TenantsConfig { default, overrides }
 }
 
-fn read_tenant_limits(
-    reader: &mut Reader,
-    prefix: &str,
-    default: TenantLimitsConfig,
-) -> TenantLimitsConfig {
-    let streams = format!("{prefix}.max_concurrent_streams");
-    // None at all says that the tenant has not paid for it.
-    let max_concurrent_streams =
-        reader.number_u32(&streams, default.max_concurrent_streams, 0..=100_000);
-    let mut number = |name: &str, default, most| {
-        reader.number_u32(&format!("{prefix}.{name}"), default, 1..=most)
+fn read_tenant_limits(reader: &mut Reader, prefix: &str) -> TenantLimitsOverride {
+    let mut number = |name: &str, range| {
+        let key = format!("{prefix}.{name}");
+        reader.is_given(&key).then(|| reader.number_u32(&key, 0, range))
     };
-    TenantLimitsConfig {
-        max_active_sessions: number("max_active_sessions", default.max_active_sessions, 100_000),
-        max_participants: number("max_participants", default.max_participants, 100_000),
-        max_bitrate_kbps: number("max_bitrate_kbps", default.max_bitrate_kbps, u32::MAX),
-        max_concurrent_streams,
+    TenantLimitsOverride {
+        max_active_sessions: number("max_active_sessions", 1..=100_000),
+        max_participants: number("max_participants", 1..=100_000),
+        max_bitrate_kbps: number("max_bitrate_kbps", 1..=u32::MAX),
+        // None at all says that the tenant has not paid for it.
+        max_concurrent_streams: number("max_concurrent_streams", 0..=100_000),
     }
 }
 

@@ -1,6 +1,6 @@
 //! A whole server beside the stand-in for the platform's other services.
 
-use cabildo::domain::id::SessionKey;
+use cabildo::domain::id::{SessionKey, TenantId};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -81,6 +81,39 @@ async fn a_tenant_has_the_limits_that_tenancy_says() {
     platform.set_mood("tenancy", Mood::Lying);
     pass_minutes(&server);
     assert_eq!(start(&server, &second).await.code(), "SESSION_LIMIT_REACHED");
+    server.app.stop().await;
+}
+
+#[tokio::test]
+async fn a_limit_that_is_configured_for_a_tenant_leaves_the_others_to_tenancy() {
+    let (platform, url) = platform().await;
+    let tenant = TenantId::generate();
+    let key = format!("tenants.overrides.{tenant}.max_participants");
+    let keys = [("services.tenancy.url", url.as_str()), (key.as_str(), "60")];
+    let mut server = Server::start_with(&keys).await;
+    server.tenant = tenant;
+    let stated = json!({
+        "max_active_sessions": 1, "max_participants_per_session": 40, "streaming_entitled": false,
+    });
+    let tenant = tenant.to_string();
+    platform.set_tenant(&tenant, stated);
+    for (people, status) in [(41, 201), (60, 201), (61, 422)] {
+        let mut body = server.new_session();
+        body["max_participants"] = json!(people);
+        let answer = send(server.govern(Method::POST, SESSIONS).json(&body)).await;
+        assert_eq!(answer.status, status, "{people}: {answer:?}");
+    }
+    let (first, second) = (server.create().await, server.create().await);
+    assert_eq!(start(&server, &first).await.status, 200);
+    let refused = start(&server, &second).await;
+    assert_eq!((refused.status, refused.code().as_str()), (409, "SESSION_LIMIT_REACHED"));
+    let camera =
+        json!({ "tenantId": tenant, "cameraId": "hall", "rtspUrl": "rtsp://127.0.0.1:9/live" });
+    let provisioned = send(server.govern(Method::POST, "/gateway/provision").json(&camera)).await;
+    assert_eq!(provisioned.status, 201, "{provisioned:?}");
+    let stream = json!({ "tenantId": tenant, "cameraId": "hall" });
+    let refused = send(server.govern(Method::POST, "/gateway/sessions").json(&stream)).await;
+    assert_eq!((refused.status, refused.code().as_str()), (403, "STREAM_NOT_ENTITLED"));
     server.app.stop().await;
 }
 
