@@ -196,12 +196,22 @@ impl Load {
     }
 
     async fn enter(&self, room: &Room, name: &str, number: u64) -> Result<Participant, LoadError> {
+        self.enter_as(room, name, number, "participant").await
+    }
+
+    async fn enter_as(
+        &self,
+        room: &Room,
+        name: &str,
+        number: u64,
+        role: &str,
+    ) -> Result<Participant, LoadError> {
         let who = Who {
             tenant_id: room.tenant_id.clone(),
             session_id: room.session_id.clone(),
             user_id: format!("load-{name}-{number}"),
             name: format!("Load {name} {number}"),
-            roles: vec!["participant".to_owned()],
+            roles: vec![role.to_owned()],
         };
         Participant::join(&self.server, &self.driver, &who, self.options(number)).await
     }

@@ -52,6 +52,14 @@ pub struct SpeechReport {
     pub latency_ms_p95: Option<f64>,
     /// The 99th percentile of that time.
     pub latency_ms_p99: Option<f64>,
+    /// Texts that came of what whoever has the floor was still saying.
+    pub so_far_texts: u64,
+    /// Median time from the newest sample in such a text to it at the listener.
+    pub so_far_latency_ms_p50: Option<f64>,
+    /// The 95th percentile of that time.
+    pub so_far_latency_ms_p95: Option<f64>,
+    /// The 99th percentile of that time.
+    pub so_far_latency_ms_p99: Option<f64>,
     /// Seconds that workers took for each second of speech, pauses not counted.
     pub real_time_factor: Option<f64>,
     /// The half without transcription.
@@ -78,6 +86,8 @@ impl fmt::Display for SpeechReport {
             format!("{} / {}", known(of(&self.without), digits), known(of(&self.with), digits))
         };
         let latency = [self.latency_ms_p50, self.latency_ms_p95, self.latency_ms_p99];
+        let so_far =
+            [self.so_far_latency_ms_p50, self.so_far_latency_ms_p95, self.so_far_latency_ms_p99];
         let rows = [
             (
                 "rooms × (speakers, publishers → subscribers)",
@@ -100,6 +110,11 @@ impl fmt::Display for SpeechReport {
             (
                 "last sample to text p50 / p95 / p99",
                 format!("{} ms", latency.map(|value| known(value, 0)).join(" / ")),
+            ),
+            ("texts of what was still being said", self.so_far_texts.to_string()),
+            (
+                "newest sample to such a text p50 / p95 / p99",
+                format!("{} ms", so_far.map(|value| known(value, 0)).join(" / ")),
             ),
             ("real-time factor", known(self.real_time_factor, 3)),
             (

@@ -137,6 +137,7 @@ fn transcription_is_measured_beside_the_media() {
     assert_eq!(report["errors"], serde_json::json!({}), "{report}");
     let count = |name: &str| report[name].as_u64().expect("a number");
     assert!(count("phrases_with_text") > 0, "{report}");
+    assert_eq!(count("so_far_texts") > 0, report["so_far_latency_ms_p99"].is_number(), "{report}");
     assert_eq!(count("phrases_lost"), 0, "each has text, or the server says that it has none");
     for field in ["latency_ms_p50", "latency_ms_p95", "latency_ms_p99", "real_time_factor"] {
         assert!(report[field].as_f64().is_some_and(|value| value > 0.0), "{field}: {report}");

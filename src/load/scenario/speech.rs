@@ -5,7 +5,7 @@
 mod outcomes;
 mod recordings;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -49,6 +49,9 @@ pub struct SpeechPlan {
 struct Notes {
     spoken: Mutex<Vec<(Spoken, f64)>>,
     told: Mutex<Vec<Told>>,
+    /// When texts came of what was still being said, and how long after the newest sample in them,
+    /// in microseconds.
+    so_far: Mutex<Vec<(i64, u64)>>,
     /// Something was told.
     heard: Notify,
 }
@@ -57,6 +60,21 @@ impl Notes {
     fn hear(&self, told: Told) {
         self.told.lock().unwrap_or_else(PoisonError::into_inner).push(told);
         self.heard.notify_one();
+    }
+
+    fn hear_so_far(&self, came_us: i64, until_us: i64) {
+        let late_us = u64::try_from(came_us.saturating_sub(until_us)).unwrap_or(0);
+        let mut so_far = self.so_far.lock().unwrap_or_else(PoisonError::into_inner);
+        so_far.push((came_us, late_us.max(1)));
+    }
+
+    /// How late texts were that came within a time, of what was still being said.
+    fn so_far(&self, from_us: i64, to_us: i64) -> Histogram<u64> {
+        let mut late = histogram();
+        let so_far = self.so_far.lock().unwrap_or_else(PoisonError::into_inner);
+        let counted = so_far.iter().filter(|(came_us, _)| (from_us..to_us).contains(came_us));
+        counted.for_each(|(_, late_us)| late.saturating_record(*late_us));
+        late
     }
 
     fn say(&self, spoken: Spoken, seconds: f64) {
@@ -79,6 +97,7 @@ impl Notes {
 struct Half {
     cost: Cost,
     outcomes: Option<Outcomes>,
+    so_far_us: Histogram<u64>,
     speech_s: f64,
     recognition_s: Option<f64>,
 }
@@ -133,7 +152,8 @@ impl Talk {
         errors: &mut Errors,
     ) -> Result<Half, LoadError> {
         let policy = json!({"enabled": transcribed, "language": self.speech.language});
-        self.load.make_rooms(rooms, &json!({"transcription": policy})).await?;
+        let with = json!({"transcription": policy, "speaking": {"auto_start": true}});
+        self.load.make_rooms(rooms, &with).await?;
         let half = self.listen(rooms, transcribed, errors).await?;
         self.load.end_rooms(rooms, errors).await;
         rooms.clear();
@@ -150,15 +170,23 @@ impl Talk {
         let notes = Arc::new(Notes::default());
         let mut tasks = JoinSet::new();
         for (room, number) in numbered(rooms, 1, 3_000_001) {
-            let listener = load.enter(room, "listener", number).await?;
+            let listener = load.enter_as(room, "listener", number, "moderator").await?;
             if transcribed && listener.welcome["transcription"]["state"] != "on" {
                 return Err(LoadError::Unsuitable("it does not transcribe"));
             }
             tasks.spawn(note_texts(listener, Arc::clone(&notes), self.clocks()));
         }
+        let mut has_floor = BTreeSet::new();
         for (room, number) in numbered(rooms, self.speech.speakers, 2_000_001) {
             match self.start_speaker(room, number).await {
                 Ok((speaker, lengths)) => {
+                    // Of whoever has the floor there is text while they speak.
+                    if has_floor.insert(room.session_id.clone()) {
+                        let asked = speaker.request("request_speech", json!({"kind": "normal"}));
+                        if let Err(error) = asked.await {
+                            errors.note("asking for the floor", &error);
+                        }
+                    }
                     tasks.spawn(note_phrases(speaker, lengths, Arc::clone(&notes), self.clocks()));
                 }
                 Err(error) => errors.note("speaking", &error),
@@ -173,12 +201,14 @@ impl Talk {
         let after = load.look(&publishers, &subscribers, errors).await;
         let delays = load.driver.take_delays_us();
         let clocks = self.clocks();
-        let (spoken, speech_s) = notes.spoken(clocks.unix_us(before.at), clocks.unix_us(after.at));
+        let (from_us, to_us) = (clocks.unix_us(before.at), clocks.unix_us(after.at));
+        let (spoken, speech_s) = notes.spoken(from_us, to_us);
         let outcomes = if transcribed { Some(last_texts(&notes, &spoken).await) } else { None };
         tasks.abort_all();
         Ok(Half {
             cost: cost(&before, &after, &delays),
             outcomes,
+            so_far_us: notes.so_far(from_us, to_us),
             speech_s,
             recognition_s: after.server.since(&before.server).recognition_s,
         })
@@ -225,6 +255,10 @@ impl Talk {
             latency_ms_p50: latency(0.5),
             latency_ms_p95: latency(0.95),
             latency_ms_p99: latency(0.99),
+            so_far_texts: with.so_far_us.len(),
+            so_far_latency_ms_p50: quantile_ms(&with.so_far_us, 0.5),
+            so_far_latency_ms_p95: quantile_ms(&with.so_far_us, 0.95),
+            so_far_latency_ms_p99: quantile_ms(&with.so_far_us, 0.99),
             real_time_factor: with
                 .recognition_s
                 .filter(|_| with.speech_s > 0.0)
@@ -277,19 +311,29 @@ async fn note_phrases(
     }
 }
 
-/// Notes every text and gap that a room tells.
+/// Notes every text and gap that a room tells, and gives the floor to whoever asks for it.
 async fn note_texts(mut listener: Participant, notes: Arc<Notes>, clocks: Clocks) {
     let ahead_us = server_ahead_us(&listener.welcome);
     while let Some(event) = listener.next_event().await {
         let came_us = clocks.unix_us(Instant::now());
-        let gap = match event["type"].as_str() {
-            Some("transcript_chunk") if event["final"] == true => None,
-            Some("transcript_gap") => Some(event["cause"].as_str().unwrap_or_default().to_owned()),
+        let kind = event["type"].as_str().unwrap_or_default();
+        if kind == "speech_request_received" {
+            let wanted = json!({"request_id": event["request_id"]});
+            // A speaker without the floor is heard all the same.
+            listener.request("approve_speech", wanted).await.ok();
+        }
+        let gap = match kind {
+            "transcript_chunk" => None,
+            "transcript_gap" => Some(event["cause"].as_str().unwrap_or_default().to_owned()),
             _ => continue,
         };
         let until = event["to"].as_str().and_then(Timestamp::parse_rfc3339);
         let (Some(until), Some(speaker)) = (until, event["participant"].as_str()) else { continue };
         let until_us = until.unix_us().saturating_sub(ahead_us);
+        if event["final"] == false {
+            notes.hear_so_far(came_us, until_us);
+            continue;
+        }
         notes.hear(Told { speaker: speaker.to_owned(), until_us, came_us, gap });
     }
 }
