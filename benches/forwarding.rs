@@ -309,7 +309,7 @@ fn over_loopback(runtime: &tokio::runtime::Runtime) -> (Measured, u64) {
         socket_buffer_bytes: 4 << 20,
         clock: cabildo::clock::Clock::system(),
     };
-    let workers = start_workers(&options, &Arc::default()).expect("started");
+    let workers = start_workers(&options, &Arc::default(), &Arc::default()).expect("started");
     let worker = &workers.handles[0];
     let sockets: Vec<UdpSocket> = (0..=SUBSCRIBERS)
         .map(|_| {

@@ -29,8 +29,9 @@ use cabildo::formats::rtp::{self, Header};
 use cabildo::moderation::parse;
 use cabildo::sfu::rtcp::{self, Message};
 use cabildo::sfu::sdp::{self, ANSWER_LIMITS, OFFER_LIMITS};
-use cabildo::sfu::tcp::Frames;
+use cabildo::sfu::tcp::StreamReader;
 use cabildo::sfu::transport::{Credentials, Identity, Transport, peek_ufrag};
+use cabildo::sfu::turn::{AccessKey, Quotas, RelayTable, ServerOptions, TurnServer};
 use cabildo::verify::checkpoint::Checkpoint;
 use cabildo::verify::cose::{Head, Receipt};
 use cabildo::verify::disclosure::Disclosures;
@@ -460,12 +461,12 @@ pub(crate) fn rtsp_publishing(data: &[u8]) {
     }
 }
 
-/// A stream of media over TCP (RFC 4571), cut where its first byte says. What comes out is the
+/// A stream at the media port, of ICE (RFC 4571) or of TURN, cut where its first byte says. What comes out is the
 /// same as from the whole.
 pub(crate) fn framed_stream(data: &[u8]) {
     let Some((cut, stream)) = data.split_first() else { return };
     let read = |parts: &[&[u8]]| {
-        let (mut frames, mut taken) = (Frames::default(), Vec::new());
+        let (mut frames, mut taken) = (StreamReader::default(), Vec::new());
         let ended = parts
             .iter()
             .try_for_each(|part| frames.handle_bytes(part, |it| taken.push(it.to_vec())));
@@ -473,6 +474,34 @@ pub(crate) fn framed_stream(data: &[u8]) {
     };
     let (before, after) = stream.split_at(usize::from(*cut).min(stream.len()));
     assert_eq!(read(&[before, after]), read(&[stream]));
+}
+
+/// Messages of TURN from a stranger, each with its length before it: requests, indications and
+/// channel data. Nobody without credentials gets an allocation, or has a packet relayed.
+pub(crate) fn turn_messages(data: &[u8]) {
+    let table = Arc::new(RelayTable::default());
+    table.announce(&[SocketAddr::from(([203, 0, 113, 7], 3478))]);
+    let quotas = Quotas { per_person: 4, per_network: 4, total: 4 };
+    let key = AccessKey::new(Secret::new(vec![7; 32]));
+    let options = ServerOptions { key, quotas, lifetime_max: Duration::from_secs(600) };
+    let now = Instant::now();
+    let wall = (Timestamp::from_unix_us(1_700_000_000_000_000), now);
+    let Ok(mut server) = TurnServer::new(options, Arc::clone(&table), [9; 32], wall) else {
+        return;
+    };
+    let client = SocketAddr::from(([198, 51, 100, 7], 4_000));
+    let mut rest = data;
+    while let Some(([high, low], after)) = rest.split_first_chunk::<2>() {
+        let length = usize::from(u16::from_be_bytes([*high, *low])).min(after.len());
+        let (message, later) = after.split_at(length);
+        rest = later;
+        assert_eq!(table.unwrap(client, message), None);
+        let handled = server.handle_request(client, message, |_, _| true, now);
+        assert!(!handled.is_authentic);
+        let reply = handled.reply.map_or(0, |reply| reply.len());
+        assert!(reply <= 3 * message.len() + 24, "{reply} bytes to {length}");
+    }
+    assert_eq!(server.stats().allocations, 0);
 }
 
 /// The query of a camera's playlist, and on a second line the name of a file of it.

@@ -12,7 +12,6 @@ pub mod dev_certificates;
 pub mod dev_issuer;
 mod dpop;
 mod error;
-pub mod internal_tls;
 pub mod json;
 mod jwks;
 mod jws;
@@ -22,6 +21,7 @@ mod key_source;
 mod media_token;
 mod nonce;
 mod replay;
+pub mod served_tls;
 
 use std::sync::Arc;
 use std::time::Duration;

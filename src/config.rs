@@ -11,6 +11,7 @@ mod sections;
 mod services;
 mod source;
 mod transcription;
+mod turn;
 
 use std::path::PathBuf;
 
@@ -31,6 +32,7 @@ pub use source::Source;
 pub use transcription::{
     GoogleSpeechConfig, RemoteSpeechConfig, SpeechServiceConfig, TranscriptionConfig, WHISPER,
 };
+pub use turn::{TurnConfig, TurnTlsConfig};
 
 /// Where defaults come from.
 #[derive(Debug, Clone, PartialEq, Eq)]

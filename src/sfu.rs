@@ -15,6 +15,7 @@ pub mod srtp;
 pub mod tap;
 pub mod tcp;
 pub mod transport;
+pub mod turn;
 pub mod worker;
 
 pub use handle::{Feed, FeedError, Sfu};

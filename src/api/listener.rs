@@ -35,7 +35,7 @@ use self::activity::{Activity, RequestInProgress, WatchedBody, WatchedStream};
 use self::table::{Place, Table};
 use crate::api::CallerIdentities;
 use crate::auth::client_cert::{ServiceIdentity, identities_of};
-use crate::auth::internal_tls::InternalTls;
+use crate::auth::served_tls::ServedTls;
 
 pub use self::descriptors::{Shares, raise_limit};
 pub use self::table::Limits;
@@ -115,7 +115,7 @@ pub fn serve_tls(
     listener: TcpListener,
     routes: Router,
     limits: Limits,
-    tls: Arc<InternalTls>,
+    tls: Arc<ServedTls>,
 ) -> io::Result<Serving> {
     let serving = serve(Shared::new(name, routes, limits, Some(Arc::clone(&tls))), listener)?;
     tokio::spawn(renew_certificates(tls, serving.ending.drain.clone()));
@@ -130,7 +130,7 @@ fn serve(shared: Shared, listener: TcpListener) -> io::Result<Serving> {
 }
 
 /// Checks the files for changes regularly, until the listener ends.
-async fn renew_certificates(tls: Arc<InternalTls>, ending: CancellationToken) {
+async fn renew_certificates(tls: Arc<ServedTls>, ending: CancellationToken) {
     let mut ticks = tokio::time::interval(CERTIFICATES_INTERVAL);
     while ending.run_until_cancelled(ticks.tick()).await.is_some() {
         let tls = Arc::clone(&tls);
@@ -144,7 +144,7 @@ async fn renew_certificates(tls: Arc<InternalTls>, ending: CancellationToken) {
 struct Shared {
     name: &'static str,
     routes: Router,
-    tls: Option<Arc<InternalTls>>,
+    tls: Option<Arc<ServedTls>>,
     http: Builder<TokioExecutor>,
     table: Arc<Table>,
     ending: Ending,
@@ -155,7 +155,7 @@ impl Shared {
         name: &'static str,
         routes: Router,
         limits: Limits,
-        tls: Option<Arc<InternalTls>>,
+        tls: Option<Arc<ServedTls>>,
     ) -> Self {
         metrics::describe_gauge!(OPEN, "Open TCP connections, by listener.");
         metrics::describe_counter!(

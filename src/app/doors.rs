@@ -28,7 +28,7 @@ use crate::api::{
     RateLimitOptions, Readiness, SignIn, router,
 };
 use crate::auth::MediaTokens;
-use crate::auth::internal_tls::InternalTls;
+use crate::auth::served_tls::ServedTls;
 use crate::cameras::Playback;
 use crate::config::Config;
 use crate::evidence::Evidence;
@@ -112,7 +112,7 @@ pub(super) struct Doors {
 
 impl Doors {
     pub(super) fn start(base: &Base, sockets: Sockets, behind: Behind<'_>) -> anyhow::Result<Self> {
-        let tls = InternalTls::read(behind.identity.tls.clone()).context("internal")?;
+        let tls = ServedTls::read(behind.identity.tls.clone()).context("internal")?;
         let channel = channel(base, &behind);
         let api = api(base, behind);
         let shares = listener::raise_limit();

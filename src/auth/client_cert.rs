@@ -192,6 +192,23 @@ pub fn internal_server_config(files: &TlsFiles) -> Result<ServerConfig, TlsFiles
     Ok(config)
 }
 
+/// Makes the TLS configuration of a listener whose clients have no certificates. Reads files and
+/// blocks.
+pub(super) fn public_server_config(
+    certificate: &Path,
+    key: &Path,
+) -> Result<ServerConfig, TlsFilesInvalid> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mismatch = |source| TlsFilesInvalid::KeyMismatch {
+        certificate: certificate.to_owned(),
+        key: key.to_owned(),
+        source,
+    };
+    let (chain, read_key) = (read_certificates(certificate)?, read_key(key)?);
+    let builder = server_builder(provider).map_err(mismatch)?.with_no_client_auth();
+    builder.with_single_cert(chain, read_key).map_err(mismatch)
+}
+
 fn server_builder(
     provider: Arc<CryptoProvider>,
 ) -> Result<rustls::ConfigBuilder<ServerConfig, rustls::WantsVerifier>, rustls::Error> {

@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::reader::Reader;
+use super::turn::TurnConfig;
 use super::{Config, Profile};
 use crate::domain::id::TenantId;
 use crate::domain::secret::Secret;
@@ -52,6 +53,8 @@ pub struct MediaConfig {
     pub candidates: Vec<SocketAddr>,
     /// Whether media may come over TCP as well, at the same address and port.
     pub tcp: bool,
+    /// TURN; `None` when it is switched off.
+    pub turn: Option<TurnConfig>,
     /// Number of threads that forward media.
     pub workers: usize,
 }
@@ -330,6 +333,7 @@ fn read_media(reader: &mut Reader, profile: &Profile) -> MediaConfig {
         bind: bind(reader, "media.bind", 3478, profile),
         candidates: candidates(reader),
         tcp: reader.parsed("media.tcp", "true or false").unwrap_or(true),
+        turn: super::turn::read(reader),
         workers: usize::try_from(workers).unwrap_or(1),
     }
 }

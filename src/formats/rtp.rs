@@ -13,6 +13,8 @@ pub const TWO_BYTE_PROFILE: u16 = 0x1000;
 pub enum DatagramKind {
     /// STUN or DTLS, not media.
     Handshake,
+    /// A packet in a message of TURN: channel data or a Send indication (RFC 8656 §§11, 12).
+    Relay,
     /// SRTP.
     Rtp,
     /// SRTCP.
@@ -25,6 +27,7 @@ pub enum DatagramKind {
 #[must_use]
 pub fn classify(datagram: &[u8]) -> DatagramKind {
     match (datagram.first(), datagram.get(1)) {
+        (Some(0), Some(0x16)) | (Some(64..=79), _) => DatagramKind::Relay,
         (Some(0..=3 | 20..=63), _) => DatagramKind::Handshake,
         (Some(128..=191), Some(192..=223)) => DatagramKind::Rtcp,
         (Some(128..=191), Some(_)) => DatagramKind::Rtp,

@@ -7,6 +7,7 @@ mod budget;
 mod feed;
 mod limits;
 mod publish;
+mod relay;
 mod rooms;
 mod subscribe;
 #[cfg(test)]
@@ -30,6 +31,7 @@ use crate::sfu::sdp::{LocalSide, Setup, TransportParameters};
 use crate::sfu::transport::{
     Credentials, DatagramClass, Identity, RemoteParameters, Transport, TransportEvent, peek_ufrag,
 };
+use crate::sfu::turn::{TurnServer, seen_at};
 use budget::Budgets;
 use limits::HandshakeLimits;
 use publish::{Publisher, Track};
@@ -60,6 +62,9 @@ pub(crate) enum Output {
     HandOver { worker: usize, from: SocketAddr, bytes: Vec<u8> },
     /// Send an event to a room.
     Event { room: SessionId, event: RoomMediaEvent },
+    /// A client's allocation of TURN has ended, and with it the connection by which it came, if it
+    /// came by one.
+    Close { client: SocketAddr },
     /// Report the bitrate that the rooms of a tenant receive to the metrics.
     TenantBitrate { tenant: TenantId, kbps: u32 },
 }
@@ -157,6 +162,9 @@ pub(crate) struct Control {
     offered_last: (SessionId, ConnectionId),
     workers: Vec<WorkerLoad>,
     limits: HandshakeLimits,
+    /// Of answers to requests of TURN without valid credentials.
+    challenges: HandshakeLimits,
+    turn: Option<TurnServer>,
     budgets: Budgets,
     next_transport: u64,
     next_subscription: u64,
@@ -193,6 +201,8 @@ impl Control {
             offered_last: (SessionId::from_uuid(Uuid::nil()), ConnectionId::from_uuid(Uuid::nil())),
             workers: std::iter::repeat_with(load).take(workers).collect(),
             limits: HandshakeLimits::new(now),
+            challenges: HandshakeLimits::new(now),
+            turn: None,
             budgets: Budgets::default(),
             next_transport: 1,
             next_subscription: 1,
@@ -208,7 +218,8 @@ impl Control {
 
     /// When [`Self::handle_timeout`] must be called next.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.first().map(|(at, _)| *at)
+        let turn = self.turn.as_ref().and_then(TurnServer::poll_timeout);
+        self.timers.first().map(|(at, _)| *at).into_iter().chain(turn).min()
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
@@ -222,6 +233,10 @@ impl Control {
             }
             self.poll_transport(id, now);
         }
+        if let Some(turn) = &mut self.turn {
+            turn.handle_timeout(now);
+            self.poll_turn();
+        }
     }
 
     /// Takes a datagram that a worker can't handle: STUN, DTLS, or media from an address that
@@ -234,7 +249,7 @@ impl Control {
         now: Instant,
     ) {
         match DatagramClass::of(&bytes) {
-            DatagramClass::Stun => self.handle_check(from, &bytes, now),
+            DatagramClass::Stun => self.handle_check(worker, from, &bytes, now),
             DatagramClass::Dtls => self.handle_record(from, &bytes, now),
             DatagramClass::Media => {
                 let owner = self.by_address.get(&from).and_then(|id| self.associations.get(id));
@@ -253,18 +268,22 @@ impl Control {
 
     /// The user fragment decides, not the address: when a peer rejoins from the same address, its
     /// checks belong to another transport.
-    fn handle_check(&mut self, from: SocketAddr, bytes: &[u8], now: Instant) {
-        let id = peek_ufrag(bytes).and_then(|ufrag| self.by_ufrag.get(ufrag)).copied();
+    fn handle_check(&mut self, worker: usize, from: SocketAddr, bytes: &[u8], now: Instant) {
+        let ufrag = peek_ufrag(bytes);
+        let id = ufrag.and_then(|ufrag| self.by_ufrag.get(ufrag)).copied();
         let Some((id, association)) = id.and_then(|id| Some((id, self.associations.get_mut(&id)?)))
         else {
-            self.stats.datagrams_unroutable += 1;
+            if ufrag.is_some() || !self.handle_turn_request(worker, from, bytes, now) {
+                self.stats.datagrams_unroutable += 1;
+            }
             return;
         };
         if !association.transport.knows(from) && !self.limits.admits_check(from.ip(), now) {
             self.stats.datagrams_limited += 1;
             return;
         }
-        if association.transport.handle_check(from, bytes, now) {
+        let seen_at = seen_at(from, &self.candidates);
+        if association.transport.handle_check_from(from, seen_at, bytes, now) {
             if association.transport.knows(from) {
                 self.by_address.insert(from, id);
             }

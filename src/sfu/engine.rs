@@ -60,6 +60,8 @@ pub enum Handled {
     Media,
     /// It is STUN or DTLS; the control half must handle it.
     Handshake,
+    /// It is a packet in a message of TURN.
+    Relay,
     /// It looks like media, but no transport has its address.
     UnknownAddress,
     /// It is neither media nor a handshake.
@@ -202,6 +204,7 @@ impl Forwarder {
         let kind = classify(datagram);
         match kind {
             DatagramKind::Handshake => return Handled::Handshake,
+            DatagramKind::Relay => return Handled::Relay,
             DatagramKind::Other => {
                 self.totals.dropped_other += 1;
                 return Handled::Dropped;

@@ -15,6 +15,7 @@ use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::clock::Clock;
 use crate::domain::id::{ConnectionId, SessionId, TrackId};
 use crate::domain::media::{MediaKind, TrackSource};
 use crate::sfu::control::Control;
@@ -25,8 +26,9 @@ use crate::sfu::interface::{
 };
 use crate::sfu::plane::{Demand, Gate, Gates};
 use crate::sfu::tap::TapSink;
-use crate::sfu::tcp::{self, Inbound, Listener, TcpConnections, TcpStats};
+use crate::sfu::tcp::{self, Door, Inbound, Listener, TcpConnections, TcpStats};
 use crate::sfu::transport::Identity;
+use crate::sfu::turn::{RelayTable, TurnAccess, TurnOptions, TurnServer};
 use crate::sfu::worker::{WorkerHandle, WorkerOptions, WorkerStats, start_workers};
 use announce::announced;
 use driver::{Driver, Inputs, Workers};
@@ -46,11 +48,12 @@ fn open(
     options: &WorkerOptions,
     with_tcp: bool,
     connections: &Arc<TcpConnections>,
+    relay: &Arc<RelayTable>,
 ) -> io::Result<(crate::sfu::worker::Workers, Option<TcpListener>)> {
     let mut tries = FREE_PORT_TRIES;
     loop {
         tries -= 1;
-        let started = start_workers(options, connections)?;
+        let started = start_workers(options, connections, relay)?;
         if !with_tcp {
             return Ok((started, None));
         }
@@ -67,6 +70,14 @@ fn open(
     }
 }
 
+/// Opens the socket of TURN over TLS, if there is to be one; returns its address as well.
+fn open_tls(turn: Option<&TurnOptions>) -> Result<Option<(Door, SocketAddr)>, SfuError> {
+    let Some(tls) = turn.and_then(|turn| turn.tls.as_ref()) else { return Ok(None) };
+    let socket = tcp::bind(tls.bind).map_err(SfuError::BindTurn)?;
+    let address = socket.local_addr().map_err(SfuError::BindTurn)?;
+    Ok(Some((Door { socket, tls: Some(Arc::clone(&tls.config)) }, address)))
+}
+
 /// A handle of a running media plane. Clones refer to the same media plane, which ends with
 /// [`Sfu::shutdown`] or when the last handle is dropped.
 #[derive(Debug, Clone)]
@@ -76,6 +87,40 @@ pub struct Sfu {
     candidates: Arc<[SocketAddr]>,
     workers: Arc<[WorkerHandle]>,
     tcp: Arc<TcpConnections>,
+    turn: Option<TurnAccess>,
+}
+
+/// What the control thread is started with.
+struct Foundation {
+    candidates: Arc<[SocketAddr]>,
+    tcp: bool,
+    turn: Option<TurnOptions>,
+    /// Where TURN over TLS listens, if it does.
+    turn_tls: Option<SocketAddr>,
+    relay: Arc<RelayTable>,
+    clock: Clock,
+}
+
+impl Foundation {
+    /// Makes the engine of the control half.
+    fn control(&self, workers: usize, now: Instant) -> Result<Control, SfuError> {
+        let start = |error: &dyn std::fmt::Display| SfuError::Start(error.to_string());
+        let identity = Arc::new(Identity::generate().map_err(|error| start(&error))?);
+        let reached_at = (Arc::clone(&self.candidates), self.tcp);
+        let control = Control::new(identity, reached_at, workers, rand::random(), now);
+        let Some(turn) = &self.turn else { return Ok(control) };
+        let relay = Arc::clone(&self.relay);
+        let wall = (self.clock.now(), now);
+        let server = TurnServer::new(turn.server(), relay, rand::random(), wall);
+        Ok(control.with_turn(server.map_err(|error| start(&error))?))
+    }
+
+    /// What makes credentials of TURN.
+    fn access(&self) -> Option<TurnAccess> {
+        let options = self.turn.as_ref()?;
+        let reached_at = (&*self.candidates, self.tcp);
+        TurnAccess::new(options, self.clock.clone(), reached_at, self.turn_tls)
+    }
 }
 
 impl Sfu {
@@ -91,21 +136,37 @@ impl Sfu {
             bind: options.bind,
             count,
             socket_buffer_bytes: SOCKET_BUFFER_BYTES,
-            clock: options.clock,
+            clock: options.clock.clone(),
         };
-        let tcp = Arc::new(TcpConnections::default());
-        let (started, socket) = open(&worker_options, options.tcp, &tcp).map_err(SfuError::Bind)?;
+        let (tcp, relay) = (Arc::new(TcpConnections::default()), Arc::new(RelayTable::default()));
+        let (started, socket) =
+            open(&worker_options, options.tcp, &tcp, &relay).map_err(SfuError::Bind)?;
+        let candidates: Arc<[SocketAddr]> =
+            announced(started.local_address, options.candidates)?.into();
+        relay.announce(&candidates);
         let workers: Arc<[WorkerHandle]> = Arc::from(started.handles.clone());
-        let inbound = Inbound { datagrams: started.datagrams_in, workers: started.handles.clone() };
-        let listener = socket
-            .map(|socket| Listener::start(socket, Arc::clone(&tcp), inbound))
+        let inbound = Inbound {
+            datagrams: started.datagrams_in,
+            workers: started.handles.clone(),
+            relay: Arc::clone(&relay),
+        };
+        let by_tls = open_tls(options.turn.as_ref())?;
+        let turn_tls = by_tls.as_ref().map(|(_, address)| *address);
+        let doors: Vec<Door> = socket
+            .map(|socket| Door { socket, tls: None })
+            .into_iter()
+            .chain(by_tls.map(|(door, _)| door))
+            .collect();
+        let listener = (!doors.is_empty())
+            .then(|| Listener::start(doors, Arc::clone(&tcp), inbound))
             .transpose()
             .map_err(|error| SfuError::Start(error.to_string()))?;
         let (local_addr, strays, media) =
             (started.local_address, started.datagrams, started.events);
-        let pool = Pool::new(started.handles, Arc::clone(&tcp), listener);
-        let announced = (options.candidates, options.tcp);
-        let sfu = Self::launch(pool, local_addr, announced, |requests| Inputs {
+        let pool = Pool::new(started.handles, Arc::clone(&tcp), Arc::clone(&relay), listener);
+        let (turn, clock) = (options.turn, options.clock);
+        let foundation = Foundation { candidates, tcp: options.tcp, turn, turn_tls, relay, clock };
+        let sfu = Self::launch(pool, local_addr, foundation, |requests| Inputs {
             requests,
             strays,
             media,
@@ -117,15 +178,13 @@ impl Sfu {
     fn launch<W: Workers>(
         workers: W,
         local_addr: SocketAddr,
-        (candidates, tcp): (Vec<SocketAddr>, bool),
+        foundation: Foundation,
         inputs: impl FnOnce(mpsc::Receiver<Request>) -> Inputs,
     ) -> Result<Self, SfuError> {
         let start = |error: &dyn std::fmt::Display| SfuError::Start(error.to_string());
-        let identity = Arc::new(Identity::generate().map_err(|error| start(&error))?);
-        let candidates: Arc<[SocketAddr]> = announced(local_addr, candidates)?.into();
-        let seed = rand::random();
-        let reached_at = (Arc::clone(&candidates), tcp);
-        let control = Control::new(identity, reached_at, workers.count(), seed, Instant::now());
+        let control = foundation.control(workers.count(), Instant::now())?;
+        let turn = foundation.access();
+        let Foundation { candidates, clock, .. } = foundation;
         let (requests, receiver) = mpsc::channel(REQUESTS_MAX);
         let inputs = inputs(receiver);
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -134,10 +193,17 @@ impl Sfu {
             .map_err(|error| start(&error))?;
         std::thread::Builder::new()
             .name("sfu-control".to_owned())
-            .spawn(move || runtime.block_on(Driver::new(control, workers).run(inputs)))
+            .spawn(move || runtime.block_on(Driver::new(control, workers, clock).run(inputs)))
             .map_err(|error| start(&error))?;
         let (workers, tcp) = Default::default();
-        Ok(Self { requests, local_addr, candidates, workers, tcp })
+        Ok(Self { requests, local_addr, candidates, workers, tcp, turn })
+    }
+
+    /// What makes credentials of TURN; `None` when it is not served, or at no address that clients
+    /// could be told.
+    #[must_use]
+    pub const fn turn(&self) -> Option<&TurnAccess> {
+        self.turn.as_ref()
     }
 
     /// The counters of media over TCP.

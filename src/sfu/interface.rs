@@ -8,6 +8,7 @@ use crate::domain::error_code::ErrorCode;
 use crate::domain::id::{ConnectionId, TenantId, TrackId};
 use crate::domain::media::{Codec, MediaKind, TrackSource};
 use crate::sfu::sdp::CodecConfig;
+use crate::sfu::turn::{TurnOptions, TurnStats};
 
 /// Options with which a media plane is started.
 #[derive(Debug, Clone)]
@@ -19,6 +20,8 @@ pub struct SfuOptions {
     pub candidates: Vec<SocketAddr>,
     /// Whether media may come over TCP as well, at the same address and port.
     pub tcp: bool,
+    /// How TURN is served; not at all when `None`.
+    pub turn: Option<TurnOptions>,
     /// Number of threads that forward; 0 means one per processor.
     pub workers: usize,
     /// The clock from which what is recorded gets its times.
@@ -32,6 +35,7 @@ impl Default for SfuOptions {
             bind: SocketAddr::from(([127, 0, 0, 1], 0)),
             candidates: Vec::new(),
             tcp: true,
+            turn: None,
             workers: 0,
             clock: Clock::system(),
         }
@@ -193,6 +197,8 @@ pub struct SfuStats {
     pub datagrams_unroutable: u64,
     /// Room events dropped because the room's channel was full.
     pub events_dropped: u64,
+    /// The counters of TURN.
+    pub turn: TurnStats,
 }
 
 /// Why the media plane refused or failed to do something.
@@ -201,6 +207,9 @@ pub enum SfuError {
     /// The UDP address can't be used.
     #[error("the media address can't be bound: {0}")]
     Bind(#[source] std::io::Error),
+    /// The address of TURN over TLS can't be used.
+    #[error("media.turn.tls_bind: it can't be listened to: {0}")]
+    BindTurn(#[source] std::io::Error),
     /// No address was found that another machine could reach.
     #[error(
         "media.candidates: no address but loopback can be announced to clients; name one that \
@@ -259,9 +268,11 @@ impl SfuError {
     #[must_use]
     pub const fn code(&self) -> ErrorCode {
         match self {
-            Self::Bind(_) | Self::Start(_) | Self::Unreachable | Self::FeedInvalid(_) => {
-                ErrorCode::Internal
-            }
+            Self::Bind(_)
+            | Self::BindTurn(_)
+            | Self::Start(_)
+            | Self::Unreachable
+            | Self::FeedInvalid(_) => ErrorCode::Internal,
             Self::Stopped | Self::RoomLimit => ErrorCode::DependencyUnavailable,
             Self::RoomNotFound => ErrorCode::SessionNotFound,
             Self::PeerLimit => ErrorCode::ParticipantLimitReached,

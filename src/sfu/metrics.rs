@@ -4,6 +4,7 @@
 use crate::domain::id::TenantId;
 use crate::sfu::engine::Totals;
 use crate::sfu::tcp::TcpStats;
+use crate::sfu::turn::TurnStats;
 use crate::sfu::worker::WorkerStats;
 use crate::sfu::{Sfu, SfuStats};
 use crate::telemetry::metrics::{number, tenant_label, tenants_are_named};
@@ -26,6 +27,11 @@ const WORKER_CPU: &str = "cabildo_sfu_worker_cpu_seconds_total";
 const TCP_CONNECTIONS: &str = "cabildo_sfu_tcp_connections";
 const TCP_REFUSED: &str = "cabildo_sfu_tcp_connections_refused_total";
 const TCP_DROPPED: &str = "cabildo_sfu_tcp_runs_dropped_total";
+
+const TURN_ALLOCATIONS: &str = "cabildo_turn_allocations";
+const TURN_ALLOCATED: &str = "cabildo_turn_allocations_total";
+const TURN_REFUSED: &str = "cabildo_turn_requests_refused_total";
+const TURN_PACKETS: &str = "cabildo_turn_packets_total";
 
 type Count = fn(&Totals) -> u64;
 
@@ -102,6 +108,16 @@ pub fn describe_metrics() {
         TCP_DROPPED,
         "Runs of packets that were dropped because a peer connected by TCP read too slowly."
     );
+    metrics::describe_gauge!(TURN_ALLOCATIONS, "Allocations of TURN that exist.");
+    metrics::describe_counter!(TURN_ALLOCATED, "Allocations of TURN made.");
+    metrics::describe_counter!(
+        TURN_REFUSED,
+        "Requests of TURN refused: no or wrong credentials, a quota, or another peer than media."
+    );
+    metrics::describe_counter!(
+        TURN_PACKETS,
+        "Packets through allocations of TURN, from clients, to clients, and dropped."
+    );
     metrics::describe_gauge!(WORKER_CPU, "Processor time of each worker since it started.");
     for (name, description, _) in WORKER_COUNTERS {
         metrics::describe_counter!(*name, *description);
@@ -148,7 +164,9 @@ fn report_control(stats: &SfuStats) {
         datagrams_limited,
         datagrams_unroutable,
         events_dropped,
+        turn,
     } = *stats;
+    report_turn(&turn);
     metrics::gauge!(ROOMS).set(number(rooms));
     metrics::gauge!(PEERS).set(number(peers));
     metrics::gauge!(TRANSPORTS).set(number(transports));
@@ -159,6 +177,27 @@ fn report_control(stats: &SfuStats) {
     metrics::counter!(DATAGRAMS_LIMITED).absolute(datagrams_limited);
     metrics::counter!(DATAGRAMS_UNROUTABLE).absolute(datagrams_unroutable);
     metrics::counter!(EVENTS_DROPPED).absolute(events_dropped);
+}
+
+fn report_turn(stats: &TurnStats) {
+    metrics::gauge!(TURN_ALLOCATIONS).set(number(stats.allocations));
+    metrics::counter!(TURN_ALLOCATED).absolute(stats.allocated);
+    let refused = [
+        ("quota", stats.quota_refused),
+        ("credentials", stats.unauthenticated),
+        ("peer", stats.peers_refused),
+    ];
+    for (reason, count) in refused {
+        metrics::counter!(TURN_REFUSED, "reason" => reason).absolute(count);
+    }
+    let packets = [
+        ("in", stats.packets_from_clients),
+        ("out", stats.packets_to_clients),
+        ("dropped", stats.packets_refused),
+    ];
+    for (direction, count) in packets {
+        metrics::counter!(TURN_PACKETS, "direction" => direction).absolute(count);
+    }
 }
 
 fn report_workers(workers: &[(usize, WorkerStats)]) {

@@ -1,7 +1,9 @@
 //! Media over TCP, for peers whose network carries no UDP: ICE with passive TCP candidates (RFC
 //! 6544) and datagrams framed as RFC 4571 says. A connection is one more path of a transport: what
 //! arrives is given to the control half and to the workers as if it were datagrams, and what they
-//! send to its address is written to it. So only this module knows that it is TCP.
+//! send to its address is written to it. So only this module knows that it is TCP. Clients of TURN
+//! come by the same port, and by TLS at a port of their own; what they send through their
+//! allocations is unwrapped here.
 //!
 //! A connection has an address of its own (`address_of`), made of the peer's address and the
 //! number of the connection, so that it is never confused with UDP from the same address and port.
@@ -9,12 +11,13 @@
 mod connections;
 mod frames;
 mod listener;
+mod streams;
 
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 
 pub(super) use connections::{TcpConnections, TcpStats};
-pub use frames::Frames;
-pub(super) use listener::{Inbound, Listener, bind};
+pub(super) use listener::{Door, Inbound, Listener, bind};
+pub use streams::{FramingInvalid, StreamReader};
 
 /// Marks addresses of connections. Addresses of UDP have 0 here, since the sockets do not ask for
 /// flow labels.

@@ -219,11 +219,23 @@ impl Transport {
 
     /// Takes a connectivity check; returns whether it was authentic.
     pub fn handle_check(&mut self, from: SocketAddr, bytes: &[u8], now: Instant) -> bool {
+        self.handle_check_from(from, from, bytes, now)
+    }
+
+    /// Takes a connectivity check of a peer that is told that it was seen at another address than
+    /// the one by which it is known here; returns whether it was authentic.
+    pub(super) fn handle_check_from(
+        &mut self,
+        from: SocketAddr,
+        seen_at: SocketAddr,
+        bytes: &[u8],
+        now: Instant,
+    ) -> bool {
         if self.phase == Phase::Over {
             return false;
         }
         let crypto = self.identity.provider().crypto();
-        let checked = self.ice.handle_check(from, bytes, now, crypto);
+        let checked = self.ice.handle_check((from, seen_at), bytes, now, crypto);
         self.transmits.extend(checked.reply.map(|bytes| Transmit { to: from, bytes }));
         self.events.extend(checked.forgotten.map(TransportEvent::PathForgotten));
         self.events.extend(checked.retired.map(TransportEvent::UfragRetired));

@@ -21,6 +21,7 @@ use super::engine::Stats;
 use super::feed::FeedBatch;
 use super::plane::{Command, Gate, MediaEvent};
 use super::tcp::TcpConnections;
+use super::turn::RelayTable;
 use crate::domain::id::TrackId;
 use thread::{Order, Worker};
 
@@ -207,8 +208,12 @@ impl WorkerHandle {
 }
 
 /// Starts worker threads on one port. Port 0 takes any free port. What they send to addresses of
-/// `tcp` goes there.
-pub fn start_workers(options: &WorkerOptions, tcp: &Arc<TcpConnections>) -> io::Result<Workers> {
+/// `tcp` goes there, and to clients of `relay` it goes in messages of TURN.
+pub fn start_workers(
+    options: &WorkerOptions,
+    tcp: &Arc<TcpConnections>,
+    relay: &Arc<RelayTable>,
+) -> io::Result<Workers> {
     let (datagrams_out, datagrams) = mpsc::channel(DATAGRAMS_MAX);
     let (events_out, events) = mpsc::channel(EVENTS_MAX);
     let count = options.count.clamp(1, WORKERS_MAX);
@@ -229,6 +234,7 @@ pub fn start_workers(options: &WorkerOptions, tcp: &Arc<TcpConnections>) -> io::
                 feeds: feeds_in,
                 streamed: streamed_in,
                 tcp: Arc::clone(tcp),
+                relay: Arc::clone(relay),
                 datagrams: datagrams_out.clone(),
                 events: events_out.clone(),
             },

@@ -24,5 +24,7 @@ mod small_disk;
 #[path = "../support/speech.rs"]
 mod speech;
 mod store;
+#[path = "../support/turn_client.rs"]
+mod turn_client;
 mod vault;
 mod worker;

@@ -1,6 +1,8 @@
 //! The whole media plane on real sockets, from the descriptions to what
 //! receivers count: several workers, sections that are used again, floods.
 
+mod turn;
+
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant, SystemTime};

@@ -24,7 +24,8 @@ fn started(count: usize) -> Workers {
     let bind = SocketAddr::from(([127, 0, 0, 1], 0));
     let clock = Clock::system();
     let options = WorkerOptions { bind, count, socket_buffer_bytes: 1 << 20, clock };
-    start_workers(&options, &std::sync::Arc::default()).expect("started")
+    start_workers(&options, &std::sync::Arc::default(), &std::sync::Arc::default())
+        .expect("started")
 }
 
 fn socket() -> UdpSocket {

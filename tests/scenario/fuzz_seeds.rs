@@ -154,5 +154,6 @@ fuzz_tests! {
     rtsp_messages: 100_000,
     rtsp_publishing: 50_000,
     framed_stream: 200_000,
+    turn_messages: 100_000,
     attendance_list: 20_000,
 }

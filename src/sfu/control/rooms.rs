@@ -84,6 +84,10 @@ impl Control {
         if let Some(opened) = self.rooms.get_mut(&room) {
             opened.peers.remove(&peer);
         }
+        if let Some(turn) = &mut self.turn {
+            turn.handle_left(room, peer);
+            self.poll_turn();
+        }
         Ok(())
     }
 

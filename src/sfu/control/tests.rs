@@ -16,6 +16,7 @@ mod feed;
 #[path = "../../../tests/support/media_peer.rs"]
 mod media_peer;
 mod refused;
+mod turn;
 
 static SERVER: LazyLock<Arc<Identity>> =
     LazyLock::new(|| Arc::new(Identity::generate().expect("identity")));
@@ -81,6 +82,7 @@ impl Scene {
                 Output::Transmit { bytes, .. } => sent.push(bytes),
                 Output::Event { event, .. } => self.events.push(event),
                 Output::TenantBitrate { kbps, .. } => self.bitrates.push(kbps),
+                Output::Close { .. } => {}
                 Output::HandOver { .. } => panic!("there is one worker"),
             }
         }

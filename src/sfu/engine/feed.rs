@@ -30,7 +30,7 @@ impl Forwarder {
         match classify(packet) {
             DatagramKind::Rtp => self.handle_fed_rtp(at, packet, now_us),
             DatagramKind::Rtcp => self.handle_fed_rtcp(at, packet, now_us),
-            DatagramKind::Handshake | DatagramKind::Other => {
+            DatagramKind::Handshake | DatagramKind::Relay | DatagramKind::Other => {
                 self.totals.dropped_other += 1;
                 return Handled::Dropped;
             }

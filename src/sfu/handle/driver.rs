@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
+use crate::clock::Clock;
 use crate::domain::id::{SessionId, TrackId};
 use crate::sfu::control::{Control, Output};
 use crate::sfu::handle::request::{Reply, Request};
@@ -24,6 +25,8 @@ const BATCH: usize = 64;
 /// Events that wait for rooms whose channel is full; beyond this number events are dropped and
 /// counted.
 const PENDING_EVENTS_MAX: usize = 16_384;
+/// How often the time of day is read.
+const CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 /// Time after which a full channel is tried again.
 const RETRY_AFTER: Duration = Duration::from_millis(20);
 
@@ -43,6 +46,8 @@ pub(crate) trait Workers: Send + 'static {
     /// Sends from the media port; when the socket buffer is full the datagram is dropped.
     fn transmit(&self, worker: usize, to: SocketAddr, bytes: &[u8]);
     fn hand_over(&self, worker: usize, from: SocketAddr, bytes: Vec<u8>);
+    /// Closes the connection by which a client of TURN came, if it came by one.
+    fn close(&self, client: SocketAddr);
     /// Stops the threads; the future completes when they have ended.
     fn shutdown(self) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }
@@ -64,6 +69,8 @@ pub(crate) struct Driver<W> {
     workers: W,
     rooms: BTreeMap<SessionId, Room>,
     events_dropped: u64,
+    clock: Clock,
+    clock_read: Option<Instant>,
 }
 
 enum Wake {
@@ -74,8 +81,17 @@ enum Wake {
 }
 
 impl<W: Workers> Driver<W> {
-    pub(crate) const fn new(control: Control, workers: W) -> Self {
-        Self { control, workers, rooms: BTreeMap::new(), events_dropped: 0 }
+    pub(crate) fn new(control: Control, workers: W, clock: Clock) -> Self {
+        let (rooms, clock_read) = (BTreeMap::new(), None);
+        Self { control, workers, rooms, events_dropped: 0, clock, clock_read }
+    }
+
+    /// Tells the engine the time of day, which may have been set.
+    fn read_clock(&mut self, now: Instant) {
+        if self.clock_read.is_none_or(|at| now.saturating_duration_since(at) >= CLOCK_INTERVAL) {
+            self.clock_read = Some(now);
+            self.control.handle_wall_clock(self.clock.now(), now);
+        }
     }
 
     /// Runs until it is told to stop or its last handle is dropped.
@@ -96,6 +112,7 @@ impl<W: Workers> Driver<W> {
                 () = self.timer() => Wake::Timer,
             };
             let now = Instant::now();
+            self.read_clock(now);
             match wake {
                 Wake::Requests(0) => break,
                 Wake::Requests(_) => {
@@ -226,6 +243,7 @@ impl<W: Workers> Driver<W> {
             Request::Stats { reply } => {
                 let mut stats = self.control.stats();
                 stats.events_dropped = self.events_dropped;
+                stats.turn = self.control.turn_stats();
                 answer(reply, Ok(stats));
             }
             Request::Shutdown { reply } => answer(reply, Err(SfuError::Stopped)),
@@ -277,6 +295,7 @@ impl<W: Workers> Driver<W> {
                 Output::HandOver { worker, from, bytes } => {
                     self.workers.hand_over(worker, from, bytes);
                 }
+                Output::Close { client } => self.workers.close(client),
                 Output::Event { room, event } => self.tell(room, event),
                 Output::TenantBitrate { tenant, kbps } => metrics::media_bitrate(tenant, kbps),
             }

@@ -10,12 +10,14 @@ use crate::domain::id::TrackId;
 use crate::sfu::handle::driver::{Applied, Gone, Workers};
 use crate::sfu::plane::{Command, Gate};
 use crate::sfu::tcp::TcpConnections;
+use crate::sfu::turn::{RelayTable, is_relayed};
 use crate::sfu::worker::{ReplySocket, WorkerHandle};
 
 pub(super) struct Pool {
     handles: Vec<WorkerHandle>,
     sockets: Vec<ReplySocket>,
     tcp: Arc<TcpConnections>,
+    relay: Arc<RelayTable>,
     /// Ends the listener of TCP, if there is one.
     _listener: Option<DropGuard>,
 }
@@ -24,10 +26,11 @@ impl Pool {
     pub(super) fn new(
         handles: Vec<WorkerHandle>,
         tcp: Arc<TcpConnections>,
+        relay: Arc<RelayTable>,
         listener: Option<DropGuard>,
     ) -> Self {
         let sockets = handles.iter().map(WorkerHandle::reply_socket).collect();
-        Self { handles, sockets, tcp, _listener: listener }
+        Self { handles, sockets, tcp, relay, _listener: listener }
     }
 }
 
@@ -48,6 +51,12 @@ impl Workers for Pool {
     }
 
     fn transmit(&self, worker: usize, to: SocketAddr, bytes: &[u8]) {
+        if is_relayed(to) {
+            if let Some(wrapped) = self.relay.wrap(to, bytes, bytes.len()) {
+                self.transmit(worker, wrapped.to, &wrapped.contents);
+            }
+            return;
+        }
         if self.tcp.send(to, bytes, bytes.len()) {
             return;
         }
@@ -62,6 +71,10 @@ impl Workers for Pool {
             // A worker that has ended is noticed at the next command to it.
             handle.hand_over(from, bytes).ok();
         }
+    }
+
+    fn close(&self, client: SocketAddr) {
+        self.tcp.close(client);
     }
 
     fn shutdown(self) -> Pin<Box<dyn Future<Output = ()> + Send>> {

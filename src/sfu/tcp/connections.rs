@@ -3,17 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{address_of, connection_of, frames};
+use super::streams::Framing;
+use super::{address_of, connection_of};
 use crate::domain::network::ClientNetwork;
 
 /// Connections at most; at the limit new ones are closed at once, unless one that has shown no
-/// credentials gives way. Each takes a file descriptor.
-const CONNECTIONS_MAX: usize = 1_024;
+/// credentials gives way. Each takes a file descriptor. Browsers that are told of TURN over TCP hold one
+/// for each transport and network, whether or not they use it.
+const CONNECTIONS_MAX: usize = 4_096;
 /// Connections at most that have shown no credentials yet: at the limit the oldest gives way to the
 /// new one, so that silent ones keep nobody out.
 const UNPROVEN_MAX: usize = 256;
@@ -25,6 +27,8 @@ const UNPROVEN_PER_NETWORK_MAX: usize = 32;
 const QUEUED_BYTES_MAX: usize = 512 * 1024;
 /// Messages that may wait for one peer.
 const QUEUED_MESSAGES_MAX: usize = 1_024;
+/// How the answer begins that gives a client of TURN its allocation.
+const ALLOCATED: [u8; 2] = [0x01, 0x03];
 /// No worker sends to the connection yet.
 const NO_WORKER: usize = usize::MAX;
 
@@ -46,18 +50,34 @@ pub(super) struct Connection {
     network: ClientNetwork,
     outgoing: mpsc::Sender<Vec<u8>>,
     queued_bytes: AtomicUsize,
-    /// Whether anything was sent to it: the control half answers only who has credentials.
+    /// Known once the peer has sent the first bytes.
+    framing: OnceLock<Framing>,
+    /// Whether it has shown credentials: the control half answers only checks of those who have, and
+    /// those clients of TURN get an allocation.
     is_proven: AtomicBool,
     /// How often something was sent to it.
     sent: AtomicU64,
     worker: AtomicUsize,
+    /// Another connection was given its place.
     pub(super) closed: CancellationToken,
+    /// Its allocation of TURN has ended: what is queued is still written.
+    pub(super) ended: CancellationToken,
 }
 
 impl Connection {
     /// The worker that has the transport of this connection.
     pub(super) fn worker(&self) -> Option<usize> {
         Some(self.worker.load(Ordering::Relaxed)).filter(|worker| *worker != NO_WORKER)
+    }
+
+    /// Sets the framing, which does not change any more.
+    pub(super) fn set_framing(&self, framing: Framing) {
+        self.framing.get_or_init(|| framing);
+    }
+
+    /// Whether the peer is a client of TURN.
+    pub(super) fn is_turn(&self) -> bool {
+        self.framing.get() == Some(&Framing::Turn)
     }
 
     pub(super) fn is_proven(&self) -> bool {
@@ -97,11 +117,15 @@ impl TcpConnections {
         let connection = self.read().connections.get(&number).cloned();
         // One that has ended is noticed when the peer sends no checks any more.
         let Some(connection) = connection else { return true };
-        connection.is_proven.store(true, Ordering::Relaxed);
+        let framing = *connection.framing.get().unwrap_or(&Framing::Ice);
+        // Anybody is told that credentials are missing, so that proves nothing.
+        if framing == Framing::Ice || run.starts_with(&ALLOCATED) {
+            connection.is_proven.store(true, Ordering::Relaxed);
+        }
         connection.sent.fetch_add(1, Ordering::Relaxed);
         let mut stream = Vec::with_capacity(run.len() + 64);
         for datagram in run.chunks(segment_bytes.max(1)) {
-            frames::append(datagram, &mut stream);
+            framing.append(datagram, &mut stream);
         }
         let bytes = stream.len();
         let queued = connection.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -110,6 +134,16 @@ impl TcpConnections {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
         true
+    }
+
+    /// Ends a connection, if this is the address of one.
+    pub(in crate::sfu) fn close(&self, address: SocketAddr) {
+        let connection = connection_of(address);
+        if let Some(connection) =
+            connection.and_then(|it| self.read().connections.get(&it).cloned())
+        {
+            connection.ended.cancel();
+        }
     }
 
     /// Tells which worker has the transport that sends to this address, if it is the address of a
@@ -170,11 +204,13 @@ impl TcpConnections {
             address: address_of(peer, number),
             network,
             outgoing,
+            framing: OnceLock::new(),
             queued_bytes: AtomicUsize::new(0),
             is_proven: AtomicBool::new(false),
             sent: AtomicU64::new(0),
             worker: AtomicUsize::new(NO_WORKER),
             closed: CancellationToken::new(),
+            ended: CancellationToken::new(),
         });
         table.connections.insert(number, Arc::clone(&connection));
         Some((connection, queued))

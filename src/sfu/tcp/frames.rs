@@ -8,11 +8,11 @@ const LENGTH_BYTES: usize = 2;
 /// The stream is not framed as it should be, so the connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a datagram of {0} bytes, more than are taken")]
-pub struct FrameTooLong(usize);
+pub(super) struct FrameTooLong(usize);
 
 /// Takes datagrams out of a stream.
 #[derive(Debug, Default)]
-pub struct Frames {
+pub(super) struct Frames {
     /// The beginning of a datagram of which more is to come, with its length before it.
     partial: Vec<u8>,
 }
@@ -21,9 +21,8 @@ impl Frames {
     /// Takes the next bytes of the stream and gives each datagram that is complete to `take`. Empty
     /// datagrams are left out.
     ///
-    /// # Errors
-    /// A datagram that is too long; those before it were given.
-    pub fn handle_bytes(
+    /// Fails at a datagram that is too long; those before it were given.
+    pub(super) fn handle_bytes(
         &mut self,
         mut bytes: &[u8],
         mut take: impl FnMut(&[u8]),
@@ -53,8 +52,7 @@ impl Frames {
     }
 
     /// Whether more of a datagram must come.
-    #[must_use]
-    pub const fn is_partial(&self) -> bool {
+    pub(super) const fn is_partial(&self) -> bool {
         !self.partial.is_empty()
     }
 }

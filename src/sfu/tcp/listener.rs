@@ -6,16 +6,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::connections::{Connection, TcpConnections};
-use super::frames::Frames;
+use super::streams::StreamReader;
 use crate::domain::token_bucket::TokenBucket;
+use crate::formats::rtp::{DatagramKind, classify};
+use crate::sfu::turn::{RelayTable, TlsSource};
 use crate::sfu::worker::{DatagramClass, FromWorker, WorkerHandle};
 
 /// Connections that the kernel has accepted and this thread has not taken.
@@ -25,6 +27,9 @@ const PROOF_TIME: Duration = Duration::from_secs(10);
 /// A connection to which nothing was sent for this long is closed: its peer sends no checks any
 /// more, or its transport has ended. Longer than consent lasts.
 const IDLE_MAX: Duration = Duration::from_secs(35);
+/// The same for a client of TURN: longer than the longest lifetime of an allocation, within which it
+/// has to be refreshed, and that is answered.
+const TURN_IDLE_MAX: Duration = Duration::from_secs(3_700);
 /// How long the rest of a datagram may take.
 const PARTIAL_MAX: Duration = Duration::from_secs(10);
 /// How long a peer may take to read what one write gives it.
@@ -45,6 +50,15 @@ pub(in crate::sfu) struct Inbound {
     pub(in crate::sfu) datagrams: mpsc::Sender<FromWorker>,
     /// The workers, by their numbers.
     pub(in crate::sfu) workers: Vec<WorkerHandle>,
+    /// The allocations of clients of TURN.
+    pub(in crate::sfu) relay: Arc<RelayTable>,
+}
+
+/// A socket that connections come to.
+pub(in crate::sfu) struct Door {
+    pub(in crate::sfu) socket: TcpListener,
+    /// Where its connections are of TLS: their configuration.
+    pub(in crate::sfu) tls: Option<TlsSource>,
 }
 
 /// A listening socket. Without `SO_REUSEPORT`, so that two servers never share one.
@@ -69,7 +83,7 @@ pub(in crate::sfu) struct Listener {
 impl Listener {
     /// Starts the thread. It ends, and all connections with it, when the guard is dropped.
     pub(in crate::sfu) fn start(
-        socket: TcpListener,
+        doors: Vec<Door>,
         connections: Arc<TcpConnections>,
         inbound: Inbound,
     ) -> io::Result<DropGuard> {
@@ -80,14 +94,17 @@ impl Listener {
         let listener = Arc::new(Self { connections, inbound });
         std::thread::Builder::new().name("media-tcp".to_owned()).spawn(move || {
             runtime.block_on(async move {
-                ended.run_until_cancelled(listener.accept(socket)).await;
+                for door in doors {
+                    tokio::spawn(Arc::clone(&listener).accept(door));
+                }
+                ended.cancelled().await;
             });
         })?;
         Ok(guard)
     }
 
-    async fn accept(self: Arc<Self>, socket: TcpListener) {
-        let socket = match tokio::net::TcpListener::from_std(socket) {
+    async fn accept(self: Arc<Self>, door: Door) {
+        let socket = match tokio::net::TcpListener::from_std(door.socket) {
             Ok(socket) => socket,
             Err(error) => {
                 tracing::error!(%error, "media over TCP can't be listened to");
@@ -98,7 +115,8 @@ impl Listener {
             match socket.accept().await {
                 Ok((stream, peer)) => {
                     if let Some((connection, queued)) = self.connections.admit(peer) {
-                        tokio::spawn(Arc::clone(&self).serve(stream, connection, queued));
+                        let tls = door.tls.clone();
+                        tokio::spawn(Arc::clone(&self).serve(stream, tls, connection, queued));
                     }
                 }
                 Err(error) => {
@@ -109,10 +127,11 @@ impl Listener {
         }
     }
 
-    /// Reads and writes a connection until it ends.
+    /// Serves a connection until it ends.
     async fn serve(
         self: Arc<Self>,
         stream: TcpStream,
+        tls: Option<TlsSource>,
         connection: Arc<Connection>,
         queued: mpsc::Receiver<Vec<u8>>,
     ) {
@@ -120,10 +139,36 @@ impl Listener {
         stream.set_nodelay(true).ok();
         let keepalive = TcpKeepalive::new().with_time(IDLE_MAX);
         socket2::SockRef::from(&stream).set_tcp_keepalive(&keepalive).ok();
-        let (reader, writer) = stream.into_split();
+        let Some(tls) = tls else {
+            let (reader, writer) = stream.into_split();
+            return self.carry(reader, writer, StreamReader::default(), connection, queued).await;
+        };
+        let handshake = Box::pin(timeout(PROOF_TIME, TlsAcceptor::from(tls()).accept(stream)));
+        let accepted = tokio::select! {
+            () = connection.closed.cancelled() => None,
+            accepted = handshake => accepted.ok().and_then(Result::ok),
+        };
+        let Some(stream) = accepted else {
+            self.connections.remove(&connection);
+            tracing::debug!("a connection for media did not complete its TLS handshake");
+            return;
+        };
+        let (reader, writer) = tokio::io::split(stream);
+        self.carry(reader, writer, StreamReader::of_turn(), connection, queued).await;
+    }
+
+    /// Reads and writes a connection until it ends.
+    async fn carry(
+        &self,
+        reader: impl AsyncRead + Unpin,
+        writer: impl AsyncWrite + Unpin,
+        frames: StreamReader,
+        connection: Arc<Connection>,
+        queued: mpsc::Receiver<Vec<u8>>,
+    ) {
         let why = tokio::select! {
             () = connection.closed.cancelled() => "another one was given its place",
-            why = self.read(reader, &connection) => why,
+            why = self.read(reader, frames, &connection) => why,
             why = write(writer, &connection, queued) => why,
             why = watch(&connection) => why,
         };
@@ -131,8 +176,12 @@ impl Listener {
         tracing::debug!(why, proven = connection.is_proven(), "a connection for media has ended");
     }
 
-    async fn read(&self, mut reader: OwnedReadHalf, connection: &Connection) -> &'static str {
-        let mut frames = Frames::default();
+    async fn read(
+        &self,
+        mut reader: impl AsyncRead + Unpin,
+        mut frames: StreamReader,
+        connection: &Connection,
+    ) -> &'static str {
         let mut buffer = vec![0; READ_BYTES];
         let mut handshakes = TokenBucket::new(HANDSHAKES_PER_S, HANDSHAKES_BURST, Instant::now());
         let mut arrived = Vec::new();
@@ -153,6 +202,9 @@ impl Listener {
             };
             let filled = buffer.get(..bytes).unwrap_or_default();
             let framed = frames.handle_bytes(filled, |datagram| arrived.push(datagram.to_vec()));
+            if let Some(framing) = frames.framing() {
+                connection.set_framing(framing);
+            }
             for datagram in arrived.drain(..) {
                 self.deliver(connection, datagram, &mut handshakes).await;
             }
@@ -164,14 +216,25 @@ impl Listener {
 
     /// Gives a datagram to where it belongs. Waits while its worker is busy, so that the peer is
     /// slowed down instead of the worker.
-    async fn deliver(&self, connection: &Connection, bytes: Vec<u8>, handshakes: &mut TokenBucket) {
-        // RFC 7983: media begins with 128 to 191.
-        let is_media = bytes.first().is_some_and(|first| (128..192).contains(first));
-        let kind = if is_media {
-            let worker = connection.worker().and_then(|worker| self.inbound.workers.get(worker));
+    async fn deliver(
+        &self,
+        connection: &Connection,
+        mut bytes: Vec<u8>,
+        handshakes: &mut TokenBucket,
+    ) {
+        let (mut from, mut worker) = (connection.address, connection.worker());
+        if let Some(routed) = self.inbound.relay.unwrap(from, &bytes) {
+            bytes.truncate(routed.packet.end);
+            bytes.drain(..routed.packet.start);
+            (from, worker) = (routed.from, routed.worker);
+        } else if classify(&bytes) == DatagramKind::Relay {
+            return;
+        }
+        let kind = if matches!(classify(&bytes), DatagramKind::Rtp | DatagramKind::Rtcp) {
+            let worker = worker.and_then(|worker| self.inbound.workers.get(worker));
             if let Some(worker) = worker {
                 // A worker that has ended is noticed by the control half.
-                worker.stream(connection.address, bytes).await.ok();
+                worker.stream(from, bytes).await.ok();
                 return;
             }
             DatagramClass::StrayMedia
@@ -179,7 +242,7 @@ impl Listener {
             DatagramClass::Handshake
         };
         if handshakes.try_take(Instant::now()) {
-            let datagram = FromWorker { worker: 0, kind, from: connection.address, bytes };
+            let datagram = FromWorker { worker: 0, kind, from, bytes };
             // When the control half is busy it is lost, as a datagram might be.
             self.inbound.datagrams.try_send(datagram).ok();
         }
@@ -187,18 +250,27 @@ impl Listener {
 }
 
 async fn write(
-    mut writer: OwnedWriteHalf,
+    mut writer: impl AsyncWrite + Unpin,
     connection: &Connection,
     mut queued: mpsc::Receiver<Vec<u8>>,
 ) -> &'static str {
-    while let Some(bytes) = queued.recv().await {
-        match timeout(WRITE_MAX, writer.write_all(&bytes)).await {
+    loop {
+        let bytes = tokio::select! {
+            biased;
+            bytes = queued.recv() => bytes,
+            () = connection.ended.cancelled() => return "its allocation has ended",
+        };
+        let Some(bytes) = bytes else { return "nothing more is sent to it" };
+        let write = async {
+            writer.write_all(&bytes).await?;
+            writer.flush().await
+        };
+        match timeout(WRITE_MAX, write).await {
             Ok(Ok(())) => connection.written(bytes.len()),
             Ok(Err(_)) => return "it broke",
             Err(_) => return "the peer does not read",
         }
     }
-    "nothing more is sent to it"
 }
 
 /// Ends a connection that nothing is sent to.
@@ -208,8 +280,10 @@ async fn watch(connection: &Connection) -> &'static str {
         return "it showed no credentials in time";
     }
     let mut sent = connection.sent();
+    // A client of TURN may keep an allocation that it does not use, and ends with that.
+    let idle_max = if connection.is_turn() { TURN_IDLE_MAX } else { IDLE_MAX };
     loop {
-        tokio::time::sleep(IDLE_MAX).await;
+        tokio::time::sleep(idle_max).await;
         if connection.sent() == sent {
             return "nothing is sent to it any more";
         }

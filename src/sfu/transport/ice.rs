@@ -253,7 +253,7 @@ impl IceLite {
 
     pub(super) fn handle_check(
         &mut self,
-        from: SocketAddr,
+        (from, seen_at): (SocketAddr, SocketAddr),
         bytes: &[u8],
         now: Instant,
         crypto: &dyn RTCCrypto,
@@ -272,7 +272,7 @@ impl IceLite {
         if current && self.remote_ufrag.as_ref().is_some_and(|known| *known != remote) {
             return Checked::default();
         }
-        let reply = answer(&message, from, pwd, crypto);
+        let reply = answer(&message, seen_at, pwd, crypto);
         if message.contains(ATTR_ICE_CONTROLLED) {
             return Checked { reply, authentic: true, ..Checked::default() };
         }

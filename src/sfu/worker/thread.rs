@@ -2,6 +2,7 @@
 
 use std::io::{self, IoSliceMut};
 use std::net::{SocketAddr, UdpSocket};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
@@ -13,10 +14,11 @@ use tokio::sync::{mpsc, oneshot};
 use super::{DatagramClass, FromWorker, WorkerStats};
 use crate::clock::Clock;
 use crate::domain::id::TrackId;
-use crate::sfu::engine::{Forwarder, Handled};
+use crate::sfu::engine::{Forwarder, Handled, Transmit};
 use crate::sfu::feed::FeedBatch;
 use crate::sfu::plane::{Command, Gate, MediaEvent};
 use crate::sfu::tcp::TcpConnections;
+use crate::sfu::turn::{RelayTable, is_relayed};
 
 const SOCKET: Token = Token(0);
 const WAKER: Token = Token(1);
@@ -66,6 +68,7 @@ pub(super) struct Queues {
     pub(super) feeds: Receiver<FeedBatch>,
     pub(super) streamed: mpsc::Receiver<(SocketAddr, Vec<u8>)>,
     pub(super) tcp: Arc<TcpConnections>,
+    pub(super) relay: Arc<RelayTable>,
     pub(super) datagrams: mpsc::Sender<FromWorker>,
     pub(super) events: mpsc::Sender<MediaEvent>,
 }
@@ -183,6 +186,7 @@ impl Worker {
                     | Command::MoveTransport { remote, .. } = &command
                     {
                         self.queues.tcp.belongs_to(*remote, self.number);
+                        self.queues.relay.belongs_to(*remote, self.number);
                     }
                     self.forwarder.handle_command(command, Instant::now());
                 }
@@ -279,6 +283,7 @@ impl Worker {
         let Some(datagram) = self.buffers.get_mut(start..end) else { return };
         let kind = match self.forwarder.handle_datagram(from, datagram, now) {
             Handled::Media | Handled::Dropped => return,
+            Handled::Relay => return self.take_relayed(from, start, end, now),
             Handled::Handshake => DatagramClass::Handshake,
             Handled::UnknownAddress => DatagramClass::StrayMedia,
         };
@@ -288,6 +293,15 @@ impl Worker {
         }
         let bytes = self.buffers.get(start..end).unwrap_or_default().to_vec();
         self.hand_to_control(kind, from, bytes);
+    }
+
+    /// Takes what a client sends through its allocation of TURN.
+    fn take_relayed(&mut self, from: SocketAddr, start: usize, end: usize, now: Instant) {
+        let message = self.buffers.get(start..end).unwrap_or_default();
+        if let Some(routed) = self.queues.relay.unwrap(from, message) {
+            let Range { start: first, end: last } = routed.packet;
+            self.take_datagram(routed.from, start + first, start + last, now);
+        }
     }
 
     fn may_hand_stray(&mut self, now: Instant) -> bool {
@@ -314,15 +328,27 @@ impl Worker {
         self.gathering_since = None;
         let segments_max = self.udp.max_gso_segments();
         while let Some(run) = self.forwarder.poll_transmit(segments_max, RUN_BYTES_MAX) {
-            if self.queues.tcp.send(run.destination, run.contents, run.segment_bytes) {
+            let Transmit { destination, contents, segment_bytes, datagrams } = run;
+            let wrapped;
+            let (destination, contents, segment_bytes) = if is_relayed(destination) {
+                let Some(found) = self.queues.relay.wrap(destination, contents, segment_bytes)
+                else {
+                    continue;
+                };
+                wrapped = found;
+                (wrapped.to, wrapped.contents.as_slice(), wrapped.segment_bytes)
+            } else {
+                (destination, contents, segment_bytes)
+            };
+            if self.queues.tcp.send(destination, contents, segment_bytes) {
                 self.counted.runs_sent += 1;
                 continue;
             }
             let transmit = quinn_udp::Transmit {
-                destination: run.destination,
+                destination,
                 ecn: None,
-                contents: run.contents,
-                segment_size: (run.datagrams > 1).then_some(run.segment_bytes),
+                contents,
+                segment_size: (datagrams > 1).then_some(segment_bytes),
                 src_ip: None,
             };
             match self.udp.try_send(UdpSockRef::from(&*self.socket), &transmit) {

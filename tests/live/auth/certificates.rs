@@ -11,7 +11,7 @@ use cabildo::auth::client_cert::{
 };
 use cabildo::auth::dev_certificates::{self, DevCertificates, GOVERNANCE_IDENTITY};
 use cabildo::auth::dev_issuer::{DevIssuer, DevIssuerError, TokenRequest};
-use cabildo::auth::internal_tls::{InternalTls, Refreshed};
+use cabildo::auth::served_tls::{Refreshed, ServedTls};
 use cabildo::auth::{AuthError, Authenticator, InMemoryReplayCache};
 use cabildo::domain::id::{SessionId, TenantId};
 use cabildo::domain::participant::ServiceName;
@@ -147,7 +147,7 @@ async fn new_certificates_are_used_without_a_restart() {
     install(&before.authority, &files.client_authorities);
     install(&before.server, &files.certificate);
     install(&before.server_key, &files.key);
-    let tls = InternalTls::read(files.clone()).expect("usable");
+    let tls = ServedTls::read(files.clone()).expect("usable");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
     let port = listener.local_addr().expect("bound").port();
     let holder = |set: &DevCertificates| (set.governance.clone(), set.governance_key.clone());
