@@ -82,6 +82,7 @@ use crate::meetings::ZoomWebhook;
 use crate::playable::Library;
 use crate::room::{Desk, Rooms};
 use crate::sessions::{IdempotencyStore, SessionDirectory, SessionService};
+use crate::sfu::turn::TurnAccess;
 
 /// The options of the interface.
 #[derive(Debug, Clone)]
@@ -128,6 +129,8 @@ pub struct ApiParts {
     pub authenticator: Arc<Authenticator>,
     /// The media tokens, by which encoders and players without a key are known.
     pub media_tokens: MediaTokens,
+    /// What makes credentials of TURN, if TURN is served.
+    pub turn: Option<TurnAccess>,
     /// Which services may call which routes.
     pub services: ServiceAllowList,
     /// The rooms, for WHIP and WHEP clients.

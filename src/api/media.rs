@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::http::header::{
-    ACCEPT, ACCESS_CONTROL_ALLOW_METHODS, ALLOW, CONTENT_TYPE, ETAG, LOCATION,
+    ACCEPT, ACCESS_CONTROL_ALLOW_METHODS, ALLOW, CONTENT_TYPE, ETAG, LINK, LOCATION,
 };
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -38,6 +38,7 @@ use crate::domain::session::{Provider, Session, SessionStatus};
 use crate::room::MemberHandle;
 use crate::room::error::RoomError;
 use crate::sfu::TransportSide;
+use crate::sfu::turn::RelayServer;
 
 const SDP: &str = "application/sdp";
 const SDP_FRAGMENT: &str = "application/trickle-ice-sdpfrag";
@@ -121,7 +122,8 @@ refusals!(WhipRefusals: OPEN);
     request_body(content = String, content_type = "application/sdp", description = "the offer"),
     responses(
         (status = 201, description = "The answer", body = String, content_type = "application/sdp",
-            headers(("Location" = String, description = "the resource"), ("ETag" = String, description = "the ICE session"))),
+            headers(("Location" = String, description = "the resource"), ("ETag" = String, description = "the ICE session"),
+                ("Link" = String, description = "a TURN server with credentials, once for each of its addresses"))),
         WhipRefusals,
     )
 )]
@@ -143,7 +145,8 @@ refusals!(WhepRefusals: OPEN);
     request_body(content = String, content_type = "application/sdp", description = "the offer"),
     responses(
         (status = 201, description = "The answer", body = String, content_type = "application/sdp",
-            headers(("Location" = String, description = "the resource"), ("ETag" = String, description = "the ICE session"))),
+            headers(("Location" = String, description = "the resource"), ("ETag" = String, description = "the ICE session"),
+                ("Link" = String, description = "a TURN server with credentials, once for each of its addresses"))),
         WhepRefusals,
     )
 )]
@@ -188,6 +191,10 @@ async fn open(
         let entity_tag = resource.entity_tag.clone();
         api.media.insert(resource).map(|name| (answer, name, entity_tag))
     });
+    let turn = api.turn.as_ref().filter(|_| member.has_media());
+    let relay = turn.map(|turn| {
+        turn.issue(member.session, member.connection, person.tenant_id, &person.user_id)
+    });
     let (answer, name, entity_tag) = match opened {
         Ok(opened) => opened,
         Err(refusal) => {
@@ -203,7 +210,26 @@ async fn open(
         (ETAG, entity_tag),
         (ACCEPT_PATCH, SDP_FRAGMENT.to_owned()),
     ];
-    Ok((StatusCode::CREATED, headers, answer).into_response())
+    let mut response = (StatusCode::CREATED, headers, answer).into_response();
+    for link in relay.iter().flat_map(links) {
+        response.headers_mut().append(LINK, link);
+    }
+    Ok(response)
+}
+
+/// The `Link` headers of a TURN server (RFC 9725 §4.6). Usernames and passwords are base64 and a
+/// colon, so nothing in them has to be quoted.
+fn links(relay: &RelayServer) -> Vec<HeaderValue> {
+    let RelayServer { urls, username, credential } = relay;
+    let credential = credential.expose();
+    let of_url = |url: &String| {
+        let link = format!(
+            "<{url}>; rel=\"ice-server\"; username=\"{username}\"; \
+             credential=\"{credential}\"; credential-type=\"password\""
+        );
+        HeaderValue::from_str(&link).ok()
+    };
+    urls.iter().filter_map(of_url).collect()
 }
 
 /// Who publishes or plays, and by what right.

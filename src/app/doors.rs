@@ -169,7 +169,7 @@ fn channel(base: &Base, behind: &Behind<'_>) -> axum::Router {
         clock: base.clock.clone(),
         wall: base.wall.clone(),
         urls: behind.identity.origins.iter().map(|origin| format!("{origin}/moderation")).collect(),
-        ice_servers: Vec::new(),
+        turn: behind.media.turn(),
         limits: ChannelLimits::default(),
     })
 }
@@ -221,6 +221,7 @@ fn api(base: &Base, behind: Behind<'_>) -> Api {
         wall: base.wall.clone(),
         authenticator: identity.authenticator,
         media_tokens: MediaTokens::new(store),
+        turn: media.turn(),
         services: identity.services,
         rooms: rooms.rooms.clone(),
         desk: rooms.desk.clone(),

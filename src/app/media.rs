@@ -12,7 +12,7 @@ use crate::api::MetricsSource;
 use crate::auth::served_tls::ServedTls;
 use crate::config::{TurnConfig, TurnTlsConfig};
 use crate::domain::secret::Secret;
-use crate::sfu::turn::{Quotas, TlsSource, TurnOptions, TurnTls};
+use crate::sfu::turn::{Quotas, TlsSource, TurnAccess, TurnOptions, TurnTls};
 use crate::sfu::{Sfu, SfuOptions};
 
 /// How often the files of certificates are looked at.
@@ -41,6 +41,11 @@ impl Media {
         };
         let sfu = Sfu::start(options).context("media.bind")?;
         Ok(Self { sfu, _renewing: renewing })
+    }
+
+    /// What makes credentials of TURN.
+    pub(super) fn turn(&self) -> Option<TurnAccess> {
+        self.sfu.turn().cloned()
     }
 
     pub(super) fn readings(&self) -> Arc<dyn MetricsSource> {

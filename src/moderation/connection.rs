@@ -323,7 +323,7 @@ impl Connection {
     ) -> Result<Welcomed, Close> {
         let Entered { member, user, expires_at, view, evidence, transcription, .. } = entered;
         let Entered { missed, media_gone, .. } = entered;
-        let ice_servers = self.channel.options.ice_servers.clone();
+        let ice_servers = self.channel.ice_servers(&member, tenant, &user);
         let resumed = missed.is_some();
         let head = evidence.as_deref();
         let greeting =

@@ -13,12 +13,13 @@ use serde::Deserialize;
 
 use crate::auth::Authenticator;
 use crate::clock::Clock;
-use crate::domain::id::SessionId;
+use crate::domain::id::{SessionId, TenantId, UserId};
 use crate::domain::network::ClientNetwork;
 use crate::moderation::connection::Connection;
 use crate::moderation::places::{PlaceLimits, Places};
 use crate::moderation::wire::IceServer;
-use crate::room::Rooms;
+use crate::room::{MemberHandle, Rooms};
+use crate::sfu::turn::{RelayServer, TurnAccess};
 
 /// The name of the channel and its version, as a WebSocket subprotocol.
 pub const SUBPROTOCOL: &str = "cabildo.v1";
@@ -93,8 +94,8 @@ pub struct ChannelOptions {
     /// The http and https URLs of the channel that proofs may name, without a query (RFC 9449 §4.2,
     /// `htu`).
     pub urls: Vec<String>,
-    /// STUN and TURN servers for the transports of clients.
-    pub ice_servers: Vec<IceServer>,
+    /// What makes credentials of TURN for the transports of clients, if TURN is served.
+    pub turn: Option<TurnAccess>,
     /// Limits of each connection.
     pub limits: ChannelLimits,
 }
@@ -102,6 +103,25 @@ pub struct ChannelOptions {
 pub(super) struct Channel {
     pub(super) options: ChannelOptions,
     pub(super) places: Places,
+}
+
+impl Channel {
+    /// The servers for the transports of a member, with new credentials.
+    pub(super) fn ice_servers(
+        &self,
+        member: &MemberHandle,
+        tenant: TenantId,
+        user: &UserId,
+    ) -> Vec<IceServer> {
+        let turn = self.options.turn.iter().filter(|_| member.has_media());
+        turn.map(|turn| {
+            let RelayServer { urls, username, credential } =
+                turn.issue(member.session, member.connection, tenant, user);
+            let credential = Some(credential.expose().clone());
+            IceServer { urls, username: Some(username), credential }
+        })
+        .collect()
+    }
 }
 
 #[derive(Deserialize)]

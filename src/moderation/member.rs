@@ -249,7 +249,9 @@ impl Member {
         renewed.map_err(|error| Refusal::from(&error))?;
         self.set_expiry(expires_at);
         let resume_token = secret.token(self.tenant, self.handle.connection);
-        Ok(ServerMessage::TokenRenewed { expires_at: expires_at.to_string(), resume_token })
+        let ice_servers = self.channel.ice_servers(&self.handle, self.tenant, &self.user);
+        let expires_at = expires_at.to_string();
+        Ok(ServerMessage::TokenRenewed { expires_at, resume_token, ice_servers })
     }
 
     /// The message for what has no `seq`: messages of the media plane, signed heads and text so far; `None` for

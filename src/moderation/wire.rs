@@ -384,6 +384,9 @@ pub enum ServerMessage {
         expires_at: String,
         /// The new resume token, which replaces the earlier one.
         resume_token: String,
+        /// The servers for the client's transports with new credentials, which replace those of
+        /// `welcome` for new transports and ICE restarts.
+        ice_servers: Vec<IceServer>,
     },
     /// A request was carried out.
     Ack {

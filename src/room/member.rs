@@ -281,6 +281,12 @@ impl RoomHandle {
 }
 
 impl MemberHandle {
+    /// Whether this server carries the media of the room.
+    #[must_use]
+    pub const fn has_media(&self) -> bool {
+        !self.room.is_without_media
+    }
+
     /// Makes a request. The result is waited for briefly; in a room that stores slowly the request
     /// is then pending.
     pub async fn begin(&self, request: Request) -> Acted {

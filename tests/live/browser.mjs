@@ -22,9 +22,10 @@ const open = new Set();
 
 /**
  * A browser whose microphones all sound at `hertz`, or as the file `sound` does when they are
- * opened, and whose cameras show `film`, a file of uncompressed video (Y4M), over and over.
+ * opened, and whose cameras show `film`, a file of uncompressed video (Y4M), over and over. `args`
+ * are more arguments.
  */
-export async function launch({ hertz = 440, gestures = true, sound, film } = {}) {
+export async function launch({ hertz = 440, gestures = true, sound, film, args = [] } = {}) {
   const tone =
     sound ?? writeTone(join(tmpdir(), `cabildo-tone-${process.pid}-${hertz}.wav`), hertz);
   const browser = await chromium.launch({
@@ -43,6 +44,7 @@ export async function launch({ hertz = 440, gestures = true, sound, film } = {})
       `--use-file-for-fake-audio-capture=${tone}`,
       ...(film === undefined ? [] : [`--use-file-for-fake-video-capture=${film}`]),
       ...(gestures ? [] : ['--autoplay-policy=no-user-gesture-required']),
+      ...args,
     ],
   });
   return kept(browser);

@@ -26,6 +26,7 @@
       this.sections = [];
       this.subscribing = null;
       this.publishing = null;
+      this.iceServers = [];
       this.offers = Promise.resolve();
     }
 
@@ -98,6 +99,7 @@
 
     handle(message) {
       this.messages.push(message);
+      if (message.type === 'welcome') this.iceServers = message.ice_servers;
       for (const track of message.type === 'welcome' ? message.tracks : []) {
         this.tracks.set(track.track, track);
       }
@@ -116,10 +118,14 @@
       });
     }
 
+    configuration() {
+      return { bundlePolicy: 'max-bundle', iceServers: this.iceServers };
+    }
+
     /** Takes the server's offer; sound and pictures play, so that they are decoded. */
     async answer({ sdp, tracks }) {
       if (this.subscribing === null) {
-        this.subscribing = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
+        this.subscribing = new RTCPeerConnection(this.configuration());
         this.subscribing.addEventListener('track', ({ track }) => {
           const element = document.createElement(track.kind);
           element.autoplay = true;
@@ -148,7 +154,7 @@
      */
     async publish({ audio = true, video = true, codec = 'VP8', layers = 1 } = {}) {
       const stream = await navigator.mediaDevices.getUserMedia({ audio, video });
-      const peer = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
+      const peer = new RTCPeerConnection(this.configuration());
       this.publishing = peer;
       for (const track of stream.getTracks()) {
         const init = { direction: 'sendonly', streams: [stream] };
@@ -180,6 +186,22 @@
       if (done.type === 'error') return done;
       await peer.setRemoteDescription({ type: 'answer', sdp: this.answerSdp });
       return done;
+    }
+
+    /** Restarts ICE of what it sends; its keys and sections stay. */
+    async restartPublishing() {
+      const peer = this.publishing;
+      peer.restartIce();
+      await peer.setLocalDescription();
+      const sdp = peer.localDescription.sdp;
+      const done = await this.request({ type: 'offer', transport: 'publish', sdp });
+      await peer.setRemoteDescription({ type: 'answer', sdp: this.answerSdp });
+      return done;
+    }
+
+    /** Has the server offer an ICE restart of what it receives. */
+    restartSubscribing() {
+      return this.request({ type: 'restart_ice', transport: 'subscribe' });
     }
 
     leave() {

@@ -1404,7 +1404,12 @@ expires_at: string,
 /**
  * The new resume token, which replaces the earlier one.
  */
-resume_token: string, } | { "type": "ack", 
+resume_token: string, 
+/**
+ * The servers for the client's transports with new credentials, which replace those of
+ * `welcome` for new transports and ICE restarts.
+ */
+ice_servers: Array<IceServer>, } | { "type": "ack", 
 /**
  * The request's `id`.
  */

@@ -100,6 +100,23 @@ describe('publishing', () => {
     expect(peer?.remoteSdp).toContain('usedtx=1');
   });
 
+  it('takes relay servers from the welcome, and their new credentials afterwards', async () => {
+    const { room, socket, enter, answer, offers } = setUp();
+    const server = (credential: string) => ({ urls: ['turn:h'], username: 'u', credential });
+    room.media?.setTrack('microphone', mediaTrack('audio'));
+    room.join();
+    await enter({ ice_servers: [server('old')] });
+    await answer();
+    await offers([{ mid: '0', track: 't1' }]);
+    const servers = () => FakePeer.made.map(({ configuration }) => configuration.iceServers);
+    expect(servers()).toEqual([[server('old')], [server('old')]]);
+    const ice_servers = [server('new')];
+    const expires_at = new Date().toISOString();
+    socket().says({ type: 'token_renewed', expires_at, resume_token: 'r', ice_servers });
+    expect(servers()).toEqual([ice_servers, ice_servers]);
+    expect(FakePeer.made[0]?.configuration.bundlePolicy).toBe('max-bundle');
+  });
+
   it('keeps the section of a microphone that was unplugged for the next one', async () => {
     const { room, socket, enter, answer } = setUp();
     const microphone = new FakeTrack('audio');

@@ -198,6 +198,12 @@ export class MediaSession {
     this.pathTimer ??= setInterval(() => void this.watchPath(), PATH_EVERY_MS);
   }
 
+  /** Relay servers with new credentials, for what is connected or restarted from now on. */
+  handleIceServers(servers: RTCIceServer[]): void {
+    this.publisher.setIceServers(servers);
+    this.subscriber.setIceServers(servers);
+  }
+
   handleState(state: RoomState): void {
     this.state = state;
     this.tracks = state.tracks;

@@ -286,7 +286,12 @@ describe('tokens', () => {
     await vi.advanceTimersByTimeAsync(0);
     expect(socket().last('renew_token')).toMatchObject({ token: 'token-1' });
     expect(proofs.at(-1)).toMatchObject({ nonce: 'n9', accessToken: 'token-1' });
-    socket().says({ type: 'token_renewed', expires_at: at(900_000), resume_token: 'resume-9' });
+    socket().says({
+      type: 'token_renewed',
+      expires_at: at(900_000),
+      resume_token: 'resume-9',
+      ice_servers: [],
+    });
     expect(storage?.getItem('cabildo.resume.s1')).toContain('resume-9');
   });
 

@@ -1,4 +1,11 @@
-import type { ClientMessage, EvidenceView, ServerMessage, Told, Welcome } from '../generated/wire';
+import type {
+  ClientMessage,
+  EvidenceView,
+  IceServer,
+  ServerMessage,
+  Told,
+  Welcome,
+} from '../generated/wire';
 import type { SpokenSoFar } from './captions';
 import type { ChannelStatus, ClosedReason, Renewal } from './channel_status';
 import type { DpopKey } from './dpop_key';
@@ -57,6 +64,8 @@ export interface ChannelHandlers {
   onWelcome?(welcome: Welcome): void;
   onEvent?(event: Told): void;
   onSignal?(message: SignalMessage): void;
+  /** Relay servers with new credentials. */
+  onIceServers?(servers: IceServer[]): void;
   /** What whoever has the floor is still saying. */
   onSpokenSoFar?(message: SpokenSoFar): void;
   /** A signed head of the session's record. */
@@ -252,6 +261,7 @@ export class ModerationChannel {
         return;
       case 'token_renewed':
         this.setResume({ resume_token: message.resume_token, last_seq: this.lastSeq });
+        this.options.handlers.onIceServers?.(message.ice_servers);
         return;
       case 'ack':
         this.requests.settle(message.ref)?.resolve(message);

@@ -96,9 +96,15 @@ export class Publisher {
     this.negotiate();
   }
 
+  /** Servers for the next transport and the next ICE restart. */
+  setIceServers(iceServers: RTCIceServer[]): void {
+    this.iceServers = iceServers;
+    this.peer?.connection.setConfiguration(this.configuration());
+  }
+
   /** The room is (still or again) there. */
   handleWelcome(iceServers: RTCIceServer[], resumed: boolean): void {
-    this.iceServers = iceServers;
+    this.setIceServers(iceServers);
     this.ready = true;
     if (!resumed) this.close();
     if (this.peer === null) this.replaces = resumed;
@@ -186,10 +192,7 @@ export class Publisher {
   }
 
   private make(): Peer {
-    const connection = this.options.createPeer({
-      bundlePolicy: 'max-bundle',
-      iceServers: this.iceServers,
-    });
+    const connection = this.options.createPeer(this.configuration());
     this.watch.watch(connection);
     return {
       connection,
@@ -198,6 +201,10 @@ export class Publisher {
       restartIce: false,
       replaces: this.replaces,
     };
+  }
+
+  private configuration(): RTCConfiguration {
+    return { bundlePolicy: 'max-bundle', iceServers: this.iceServers };
   }
 
   /** Adds what is wanted and not yet there. */

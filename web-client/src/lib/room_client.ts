@@ -112,6 +112,7 @@ export class RoomClient {
         onEvent: (event) => this.handleEvent(event),
         onEvidence: (head) => this.options.onEvidence?.(head),
         onSignal: (message) => this.media?.handleSignal(message),
+        onIceServers: (servers) => this.media?.handleIceServers(servers),
         onSpokenSoFar: (message) => {
           const { state } = this.current;
           if (state !== null) this.change({ state: saying(state, message) });

@@ -81,9 +81,15 @@ export class Subscriber {
     this.tell();
   }
 
+  /** Servers for the next transport and the next ICE restart. */
+  setIceServers(iceServers: RTCIceServer[]): void {
+    this.iceServers = iceServers;
+    this.peer?.setConfiguration(this.configuration());
+  }
+
   /** The room is (still or again) there; `setWanted` follows. */
   handleWelcome(iceServers: RTCIceServer[], resumed: boolean): void {
-    this.iceServers = iceServers;
+    this.setIceServers(iceServers);
     this.refused.clear();
     if (!resumed) {
       this.close();
@@ -212,13 +218,14 @@ export class Subscriber {
   }
 
   private make(): RTCPeerConnection {
-    const peer = this.options.createPeer({
-      bundlePolicy: 'max-bundle',
-      iceServers: this.iceServers,
-    });
+    const peer = this.options.createPeer(this.configuration());
     this.watch.watch(peer);
     this.closing = new Closing();
     return peer;
+  }
+
+  private configuration(): RTCConfiguration {
+    return { bundlePolicy: 'max-bundle', iceServers: this.iceServers };
   }
 
   private closePeer(): void {

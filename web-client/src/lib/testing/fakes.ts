@@ -278,12 +278,17 @@ export class FakePeer {
   rollbacks = 0;
   readonly transceivers: FakeTransceiver[] = [];
 
-  constructor(readonly configuration: RTCConfiguration) {
+  constructor(public configuration: RTCConfiguration) {
     FakePeer.made.push(this);
   }
 
   static create(configuration: RTCConfiguration): RTCPeerConnection {
     return new FakePeer(configuration) as unknown as RTCPeerConnection;
+  }
+
+  setConfiguration(configuration: RTCConfiguration): void {
+    if (this.closed) throw new DOMException('closed', 'InvalidStateError');
+    this.configuration = configuration;
   }
 
   addTransceiver(
