@@ -5,6 +5,7 @@
 
 #![expect(clippy::print_stdout, reason = "a bench reports on its output")]
 
+use std::collections::VecDeque;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,12 +18,14 @@ use cabildo::domain::secret::Secret;
 use cabildo::recorder::RoomTrack;
 use cabildo::recorder::engine::{Engine, Randomness};
 use cabildo::sealing::{SALT_BYTES, TrackKey, random_key, random_salt};
+use cabildo::sfu::congestion::Limits;
 use cabildo::sfu::engine::Forwarder;
 use cabildo::sfu::feed::KeyFrameSignal;
 use cabildo::sfu::plane::{
     Command, Demand, EncodingSpec, ExtensionIds, Format, Gate, MasterKey, PublicationOrigin,
     PublicationSpec, SrtpKeys, SrtpProfile, SubscriptionId, SubscriptionSpec, TransportId,
 };
+use cabildo::sfu::rtcp::ArrivalRecorder;
 use cabildo::sfu::tap::TapSink;
 use cabildo::sfu::worker::{WorkerOptions, WorkerStats, start_workers};
 use rtc_srtp::context::Context;
@@ -33,6 +36,8 @@ const PACKET_BYTES: usize = 1200;
 /// Packets that come together, like those of one picture.
 const BURST: usize = 8;
 const BURST_INTERVAL: Duration = Duration::from_millis(4);
+/// Bursts between two rounds of feedback: 60 ms.
+const BURSTS_PER_FEEDBACK: usize = 15;
 const LOOPBACK_FOR: Duration = Duration::from_secs(5);
 const WARM_UP_PACKETS: usize = 2_000;
 const MEASURED_PACKETS: usize = 20_000;
@@ -191,6 +196,56 @@ fn recorder(track: TrackId) -> Engine {
     engine
 }
 
+/// What subscribers tell of what they get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    /// When each packet has arrived, every 60 ms.
+    Arrivals,
+}
+
+/// The feedback of all subscribers, one round after the other, as datagrams with the place they come
+/// from. Their packets are numbered from zero, and each packet takes ten milliseconds.
+fn feedback(told: Told, packets: usize) -> VecDeque<Vec<(SocketAddr, Vec<u8>)>> {
+    let provider = rtc_crypto::default_provider().expect("ring is built in");
+    let mut rounds = VecDeque::new();
+    if told == Told::Nothing {
+        return rounds;
+    }
+    let profile = ProtectionProfile::AeadAes128Gcm;
+    let mut peers: Vec<(SocketAddr, Context, ArrivalRecorder)> = (1..=SUBSCRIBERS)
+        .map(|peer| {
+            let master = keys(peer).remote;
+            let (key, salt) = (master.key.expose(), master.salt.expose());
+            let context = Context::new(key, salt, profile, None, None, provider.crypto());
+            let context = context.expect("keys fit");
+            (subscriber_address(peer), context, ArrivalRecorder::default())
+        })
+        .collect();
+    let burst_us = u64::try_from(BURST_INTERVAL.as_micros()).expect("short");
+    for round in 0..packets / BURST / BURSTS_PER_FEEDBACK {
+        let bursts = round * BURSTS_PER_FEEDBACK..(round + 1) * BURSTS_PER_FEEDBACK;
+        let told = peers.iter_mut().map(|(from, context, recorder)| {
+            for burst in bursts.clone() {
+                let at_us = (burst as u64 + 1) * burst_us + 10_000;
+                for packet in 0..BURST {
+                    let number = (burst * BURST + packet) % (1 << 16);
+                    recorder.record(u16::try_from(number).expect("it wraps"), at_us);
+                }
+            }
+            let mut compound = Vec::new();
+            recorder.write_feedback(&mut compound, SSRC);
+            (*from, context.encrypt_rtcp(&compound).expect("sealed").to_vec())
+        });
+        rounds.push_back(told.collect());
+    }
+    rounds
+}
+
+fn subscriber_address(peer: u64) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, 1], 1000 + u16::try_from(peer).expect("few")))
+}
+
 /// Where the packets come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Origin {
@@ -201,11 +256,8 @@ enum Origin {
 }
 
 #[expect(clippy::too_many_lines, reason = "one measurement, read from top to bottom")]
-fn in_process(from: Origin, tap: Tap) -> Measured {
-    let addresses: Vec<SocketAddr> = (0..=SUBSCRIBERS)
-        .map(|peer| ([10, 0, 0, 1], 1000 + u16::try_from(peer).expect("few")))
-        .map(SocketAddr::from)
-        .collect();
+fn in_process(from: Origin, tap: Tap, told: Told) -> Measured {
+    let addresses: Vec<SocketAddr> = (0..=SUBSCRIBERS).map(subscriber_address).collect();
     let mut publisher = Publisher::new();
     let packets: Vec<Vec<u8>> = (0..WARM_UP_PACKETS + MEASURED_PACKETS)
         .map(|_| match from {
@@ -235,14 +287,26 @@ fn in_process(from: Origin, tap: Tap) -> Measured {
     let published = published.expect("the scene has a track");
     let mut buffer = [0; 1500];
     let (mut sent_bytes, mut runs) = (0, 0);
+    let (mut now, mut bursts) = (start, 0_usize);
+    let mut feedback = feedback(told, packets.len());
     let mut forward = |packets: &[Vec<u8>]| {
         for burst in packets.chunks(BURST) {
+            if told == Told::Arrivals {
+                now += BURST_INTERVAL;
+                bursts += 1;
+                forwarder.handle_timeout(now);
+                let due = bursts.is_multiple_of(BURSTS_PER_FEEDBACK);
+                let round = if due { feedback.pop_front() } else { None };
+                for (from, mut datagram) in round.into_iter().flatten() {
+                    forwarder.handle_datagram(from, &mut datagram, now);
+                }
+            }
             for packet in burst {
                 let datagram = &mut buffer[..packet.len()];
                 datagram.copy_from_slice(packet);
                 match from {
-                    Origin::Peer => forwarder.handle_datagram(addresses[0], datagram, start),
-                    Origin::Feed => forwarder.handle_fed_packet(published, datagram, start),
+                    Origin::Peer => forwarder.handle_datagram(addresses[0], datagram, now),
+                    Origin::Feed => forwarder.handle_fed_packet(published, datagram, now),
                 };
             }
             while let Some(run) = forwarder.poll_transmit(64, 60_000) {
@@ -304,6 +368,7 @@ fn forwarded(stats: &WorkerStats) -> u64 {
 
 fn over_loopback(runtime: &tokio::runtime::Runtime) -> (Measured, u64) {
     let options = WorkerOptions {
+        bitrate: Limits::default(),
         bind: SocketAddr::from(([127, 0, 0, 1], 0)),
         count: 1,
         socket_buffer_bytes: 4 << 20,
@@ -364,10 +429,11 @@ fn over_loopback(runtime: &tokio::runtime::Runtime) -> (Measured, u64) {
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("built");
-    let engine = in_process(Origin::Peer, Tap::Absent);
-    let fed = in_process(Origin::Feed, Tap::Absent);
-    let copied = in_process(Origin::Peer, Tap::Copied);
-    let recorded = in_process(Origin::Peer, Tap::Recorded);
+    let engine = in_process(Origin::Peer, Tap::Absent, Told::Nothing);
+    let told = in_process(Origin::Peer, Tap::Absent, Told::Arrivals);
+    let fed = in_process(Origin::Feed, Tap::Absent, Told::Nothing);
+    let copied = in_process(Origin::Peer, Tap::Copied, Told::Nothing);
+    let recorded = in_process(Origin::Peer, Tap::Recorded, Told::Nothing);
     let (loopback, received) = over_loopback(&runtime);
     println!("1 publisher, {SUBSCRIBERS} subscribers, {PACKET_BYTES} bytes, AES-GCM");
     println!(
@@ -376,6 +442,7 @@ fn main() {
     );
     let rows = [
         ("forwarder alone", &engine),
+        ("with feedback", &told),
         ("from a feed", &fed),
         ("with a tap", &copied),
         ("with a recorder", &recorded),
@@ -405,7 +472,9 @@ fn main() {
         fed.allocations_per_packet.unwrap_or_default(),
     );
     println!(
-        "{{\"tap_share_of_forwarding\":{:.4},\"recorder_share_of_forwarding\":{:.4}}}",
+        "{{\"feedback_share_of_forwarding\":{:.4},\"tap_share_of_forwarding\":{:.4},\
+         \"recorder_share_of_forwarding\":{:.4}}}",
+        told.us_per_packet / engine.us_per_packet - 1.0,
         copied.us_per_packet / engine.us_per_packet - 1.0,
         recorded.us_per_packet / engine.us_per_packet - 1.0,
     );

@@ -76,7 +76,16 @@ pub(crate) fn rtcp_compound(data: &[u8]) {
     rtcp::read(data, |message| {
         named += match message {
             Message::Nack { lost, .. } => lost.count(),
-            Message::SenderReport(_) | Message::KeyFrameRequest { .. } => 1,
+            Message::Arrivals(arrivals) => {
+                let covered = arrivals.packets().count();
+                assert!(covered <= 4096, "{covered} packets in one feedback");
+                1
+            }
+            Message::SenderReport(_)
+            | Message::KeyFrameRequest { .. }
+            | Message::Report(_)
+            | Message::ArrivalsUnreadable
+            | Message::ReceiverEstimate { .. } => 1,
         };
     });
     // Seventeen packets for every four bytes of a NACK.

@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn every_problem_is_listed_at_once_with_its_key() {
         let error = production(
-            "http: {bind: nowhere, public_url: 'ftp://x', colour: red}\nmedia: {workers: 9999}\n",
+            "http: {bind: nowhere, public_url: 'ftp://x', colour: red}\nmedia: {workers: 9999, bitrate: {start_kbps: 60, max_kbps: 50}}\n",
             &[("CABILDO_STORE__MAX_CONNECTIONS", "many"), ("CABILDO_NOTHING__AT_ALL", "1")],
         )
         .expect_err("nothing of this is right");
@@ -197,6 +197,7 @@ mod tests {
             "internal.ca",
             "internal.cert",
             "internal.key",
+            "media.bitrate.start_kbps",
             "media.workers",
             "nothing.at_all",
             "store.max_connections",

@@ -2,6 +2,7 @@
 //! drops the packets of tracks whose gate is closed. It has a control half (signalling, ICE, DTLS)
 //! and worker threads that forward packets; `plane` holds the messages between the two.
 
+pub mod congestion;
 mod control;
 pub mod engine;
 pub mod feed;

@@ -170,7 +170,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const ABOVE_ALL: &[&str] = &["app", "cli", "lib", "main"];
 
 /// Parts that are engines and are named otherwise, by their path under `src`.
-const ENGINES: &[&str] = &["formats", "sfu/control", "sfu/transport"];
+const ENGINES: &[&str] = &["formats", "sfu/congestion", "sfu/control", "sfu/transport"];
 
 /// What an engine may not contain: it is handed bytes and time.
 const NOT_IN_AN_ENGINE: &[&str] = &["tokio", "async fn", "async move", "std::fs", "rand::random"];

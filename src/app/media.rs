@@ -12,6 +12,7 @@ use crate::api::MetricsSource;
 use crate::auth::served_tls::ServedTls;
 use crate::config::{TurnConfig, TurnTlsConfig};
 use crate::domain::secret::Secret;
+use crate::sfu::congestion::Limits;
 use crate::sfu::turn::{Quotas, TlsSource, TurnAccess, TurnOptions, TurnTls};
 use crate::sfu::{Sfu, SfuOptions};
 
@@ -31,12 +32,18 @@ impl Media {
         let tls = media.turn.as_ref().and_then(|turn| turn.tls.as_ref());
         let tls = tls.map(serve_tls).transpose().context("media.turn")?;
         let (tls, renewing) = tls.unzip();
+        let bps = |kbps: u32| u64::from(kbps) * 1_000;
         let options = SfuOptions {
             bind: media.bind,
             candidates: media.candidates.clone(),
             tcp: media.tcp,
             turn: media.turn.as_ref().map(|config| turn(config, tls)),
             workers: media.workers,
+            bitrate: Limits {
+                start_bps: bps(media.bitrate.start_kbps),
+                floor_bps: bps(media.bitrate.min_kbps),
+                ceiling_bps: bps(media.bitrate.max_kbps),
+            },
             clock: base.clock.clone(),
         };
         let sfu = Sfu::start(options).context("media.bind")?;

@@ -57,6 +57,19 @@ pub struct MediaConfig {
     pub turn: Option<TurnConfig>,
     /// Number of threads that forward media.
     pub workers: usize,
+    /// How much is sent to one receiver.
+    pub bitrate: BitrateConfig,
+}
+
+/// How much media is sent to one receiver, in kilobits per second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BitrateConfig {
+    /// What its path is first taken to carry.
+    pub start_kbps: u32,
+    /// What it is always taken to carry.
+    pub min_kbps: u32,
+    /// What it is never taken to carry more than.
+    pub max_kbps: u32,
 }
 
 /// The database.
@@ -335,7 +348,20 @@ fn read_media(reader: &mut Reader, profile: &Profile) -> MediaConfig {
         tcp: reader.parsed("media.tcp", "true or false").unwrap_or(true),
         turn: super::turn::read(reader),
         workers: usize::try_from(workers).unwrap_or(1),
+        bitrate: read_bitrate(reader),
     }
+}
+
+fn read_bitrate(reader: &mut Reader) -> BitrateConfig {
+    let bitrate = BitrateConfig {
+        start_kbps: reader.number_u32("media.bitrate.start_kbps", 1_000, 50..=100_000),
+        min_kbps: reader.number_u32("media.bitrate.min_kbps", 64, 30..=10_000),
+        max_kbps: reader.number_u32("media.bitrate.max_kbps", 20_000, 50..=1_000_000),
+    };
+    if !(bitrate.min_kbps..=bitrate.max_kbps).contains(&bitrate.start_kbps) {
+        reader.problem("media.bitrate.start_kbps", "must lie between min_kbps and max_kbps");
+    }
+    bitrate
 }
 
 /// The addresses to announce, each once. None of them may be one that no client can reach.

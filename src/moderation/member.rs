@@ -274,6 +274,9 @@ impl Member {
                 track: track.to_string(),
                 codec: codec.as_str().to_owned(),
             },
+            Outbound::LeftOut(tracks) => ServerMessage::VideoPaused {
+                tracks: tracks.iter().map(ToString::to_string).collect(),
+            },
             Outbound::TransportConnected(which) => ServerMessage::TransportState {
                 transport: side(which),
                 state: "connected".to_owned(),

@@ -454,6 +454,14 @@ pub enum ServerMessage {
         /// In what it is sent, as in `track_published`.
         codec: String,
     },
+    /// The network of the client does not carry all that it subscribed to, although everything is sent in its
+    /// lowest layer: of these tracks nothing is sent now. Sound goes on, and so do the pictures
+    /// of whoever has the floor for as long as possible. The message replaces the one before; it is empty when
+    /// everything is sent again. Nothing has to be done: the server goes on as soon as there is room.
+    VideoPaused {
+        /// The tracks.
+        tracks: Vec<String>,
+    },
     /// A transport is connected or was lost.
     TransportState {
         /// The transport.

@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use crate::attendance::Attendance;
 use crate::clock::Clock;
 use crate::domain::arrival::Arrival;
-use crate::domain::id::{ConnectionId, SessionKey};
+use crate::domain::id::{ConnectionId, SessionKey, TrackId};
 use crate::domain::recording::RecordingState;
 use crate::domain::session::Session;
 use crate::domain::store_error::StoreError;
@@ -63,6 +63,8 @@ pub(super) struct RoomActor {
     /// Offers that have not been answered: a socket that is lost may have taken
     /// one with it, so whoever comes back is given it again.
     unanswered: BTreeMap<ConnectionId, Outbound>,
+    /// Tracks that the network of a connection does not carry now; told again to whoever comes back.
+    left_out: BTreeMap<ConnectionId, Vec<TrackId>>,
     /// What was done lately, by the names that clients gave it.
     requests: Requests,
     sockets: u64,
@@ -97,6 +99,7 @@ impl RoomActor {
             sinks: BTreeMap::new(),
             joined: BTreeSet::new(),
             unanswered: BTreeMap::new(),
+            left_out: BTreeMap::new(),
             requests: Requests::default(),
             sockets: 0,
             head: None,
@@ -379,6 +382,7 @@ impl RoomActor {
             self.sinks.remove(&connection);
             self.requests.forget(connection);
             self.unanswered.remove(&connection);
+            self.left_out.remove(&connection);
             self.leave_media(connection).await;
         }
         self.change_tracks(outputs.tracks).await;

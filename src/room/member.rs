@@ -43,6 +43,8 @@ pub enum Outbound {
     },
     /// The client refused to receive a track, as it was offered in this codec.
     TrackRefused(TrackId, Codec),
+    /// The network does not carry the pictures of these tracks; of none when it carries all.
+    LeftOut(Vec<TrackId>),
     /// A transport was connected.
     TransportConnected(TransportSide),
     /// A transport was lost.

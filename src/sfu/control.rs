@@ -6,6 +6,7 @@
 mod budget;
 mod feed;
 mod limits;
+mod priorities;
 mod publish;
 mod relay;
 mod rooms;
@@ -34,6 +35,7 @@ use crate::sfu::transport::{
 use crate::sfu::turn::{TurnServer, seen_at};
 use budget::Budgets;
 use limits::HandshakeLimits;
+use priorities::Importance;
 use publish::{Publisher, Track};
 use subscribe::Subscriber;
 use whep::WhepReceiver;
@@ -75,6 +77,7 @@ struct Room {
     peers: BTreeMap<ConnectionId, Peer>,
     featured_audio: Option<TrackId>,
     featured_video: Option<TrackId>,
+    importance: Importance,
 }
 
 struct Peer {

@@ -4,9 +4,12 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod allocation;
+mod bandwidth;
 mod encoding;
 mod feed;
 mod feedback;
+mod flow;
 mod forward;
 mod incoming;
 mod loudness;
@@ -29,6 +32,7 @@ use rtc_crypto::RTCCryptoProvider;
 
 pub use stats::{PublicationStats, Sizes, Stats, SubscriptionStats, Totals, TransportStats};
 
+use super::congestion::Limits;
 use super::plane::{Command, MediaEvent, SubscriptionId, TransportId};
 use crate::domain::id::{SessionId, TrackId};
 use crate::formats::rtp::{DatagramKind, classify};
@@ -103,6 +107,10 @@ pub struct Forwarder {
     layers_max: BTreeMap<SessionId, u8>,
     taps: Taps,
     totals: Totals,
+    /// What the estimates of receivers begin with and stay between.
+    limits: Limits,
+    /// When more padding of the probes that are being sent is due.
+    probes_due_us: Option<u64>,
     /// Buffers in which control packets are written, kept to be reused.
     scratch: Scratch,
 }
@@ -110,6 +118,7 @@ pub struct Forwarder {
 #[derive(Debug, Default)]
 struct Scratch {
     compound: Vec<u8>,
+    claims: Vec<allocation::Claim>,
     sequences: Vec<u16>,
 }
 
@@ -152,6 +161,8 @@ impl Forwarder {
             layers_max: BTreeMap::new(),
             taps: Taps::new(),
             totals: Totals::default(),
+            limits: Limits::default(),
+            probes_due_us: None,
             scratch: Scratch::default(),
         }
     }
@@ -176,6 +187,12 @@ impl Forwarder {
             Command::SetGate { track, gate } => self.set_gate(track, gate, now_us),
             Command::SetLayerMax { room, layer_max } => {
                 self.set_layer_max(room, layer_max, now_us);
+            }
+            Command::SetPriority { track, priority } => {
+                let at = self.publication_slots.get(&track).copied();
+                if let Some(publication) = at.and_then(|at| self.publications.at_mut(at)) {
+                    publication.priority = priority;
+                }
             }
             Command::AddSubscription(spec) => self.add_subscription(&spec, now_us),
             Command::SetDemand { subscription, demand } => {
@@ -227,7 +244,7 @@ impl Forwarder {
     /// When `handle_timeout` must be called next; `None` while there is nothing to do.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let due_us = self.schedule.due_us()?;
+        let due_us = self.schedule.due_us().into_iter().chain(self.probes_due_us).min()?;
         Some(self.epoch + Duration::from_micros(due_us.saturating_sub(EPOCH_US)))
     }
 
@@ -235,6 +252,9 @@ impl Forwarder {
     /// for packets and key frames, and active speakers.
     pub fn handle_timeout(&mut self, now: Instant) {
         let now_us = self.elapsed_us(now);
+        if self.probes_due_us.is_some_and(|due_us| due_us <= now_us) {
+            self.send_probes(now_us);
+        }
         if self.schedule.due_us().is_some_and(|due_us| due_us <= now_us) {
             self.tick(now_us);
             self.schedule.start(now_us, self.is_busy());

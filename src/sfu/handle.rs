@@ -136,6 +136,7 @@ impl Sfu {
             bind: options.bind,
             count,
             socket_buffer_bytes: SOCKET_BUFFER_BYTES,
+            bitrate: options.bitrate,
             clock: options.clock.clone(),
         };
         let (tcp, relay) = (Arc::new(TcpConnections::default()), Arc::new(RelayTable::default()));

@@ -7,6 +7,7 @@ use crate::clock::Clock;
 use crate::domain::error_code::ErrorCode;
 use crate::domain::id::{ConnectionId, TenantId, TrackId};
 use crate::domain::media::{Codec, MediaKind, TrackSource};
+use crate::sfu::congestion::Limits;
 use crate::sfu::sdp::CodecConfig;
 use crate::sfu::turn::{TurnOptions, TurnStats};
 
@@ -24,6 +25,8 @@ pub struct SfuOptions {
     pub turn: Option<TurnOptions>,
     /// Number of threads that forward; 0 means one per processor.
     pub workers: usize,
+    /// What the path to a receiver is first taken to carry, and at least and at most.
+    pub bitrate: Limits,
     /// The clock from which what is recorded gets its times.
     pub clock: Clock,
 }
@@ -37,6 +40,7 @@ impl Default for SfuOptions {
             tcp: true,
             turn: None,
             workers: 0,
+            bitrate: Limits::default(),
             clock: Clock::system(),
         }
     }
@@ -141,6 +145,14 @@ pub enum RoomMediaEvent {
         track: TrackId,
         /// The codec in which it was offered.
         codec: Codec,
+    },
+    /// The tracks of which a receiver gets no pictures have changed: its network does not carry
+    /// them. Sound goes on.
+    LeftOut {
+        /// The receiver.
+        peer: ConnectionId,
+        /// All such tracks; empty when it gets everything again.
+        tracks: Vec<TrackId>,
     },
     /// A transport has completed its handshake.
     TransportConnected {

@@ -20,6 +20,7 @@ const DATAGRAMS_LIMITED: &str = "cabildo_sfu_datagrams_limited_total";
 const DATAGRAMS_UNROUTABLE: &str = "cabildo_sfu_datagrams_unroutable_total";
 const EVENTS_DROPPED: &str = "cabildo_sfu_events_dropped_total";
 const DROPPED_PACKETS: &str = "cabildo_sfu_dropped_packets_total";
+const FEEDBACK_IGNORED: &str = "cabildo_sfu_feedback_ignored_total";
 const MEDIA_BITRATE: &str = "cabildo_media_bitrate_kbps";
 const PUBLICATIONS_REFUSED: &str = "cabildo_media_publications_refused_total";
 const WORKER_CPU: &str = "cabildo_sfu_worker_cpu_seconds_total";
@@ -63,6 +64,30 @@ const WORKER_COUNTERS: &[(&str, &str, Count)] = &[
     ("cabildo_sfu_plis_received_total", "Key frames that subscribers asked for.", |it| {
         it.key_frame_requests_received
     }),
+    ("cabildo_sfu_arrivals_told_total", "Packets that receivers told to have arrived.", |it| {
+        it.arrivals_told
+    }),
+    ("cabildo_sfu_losses_told_total", "Packets that receivers told to be missing.", |it| {
+        it.losses_told
+    }),
+    ("cabildo_sfu_overuses_total", "Times that growing delay lowered an estimate.", |it| {
+        it.overuses
+    }),
+    ("cabildo_sfu_probes_met_total", "Probes that showed room for more.", |it| it.probes_met),
+    ("cabildo_sfu_padding_packets_total", "Packets of padding sent for probes.", |it| {
+        it.padding_sent
+    }),
+    ("cabildo_sfu_probes_failed_total", "Probes that showed no room for more.", |it| {
+        it.probes_failed
+    }),
+];
+
+/// Why what receivers tell of arrivals counts for nothing: value of the label `reason`, and how to
+/// read the count.
+const FEEDBACK_REASONS: &[(&str, Count)] = &[
+    ("implausible", |it| it.feedback_implausible),
+    ("unreadable", |it| it.feedback_unreadable),
+    ("flooded", |it| it.feedback_flooded),
 ];
 
 /// Why packets are dropped: value of the label `reason`, and how to read the count.
@@ -94,6 +119,10 @@ pub fn describe_metrics() {
     metrics::describe_counter!(DATAGRAMS_UNROUTABLE, "Datagrams that belong to no transport.");
     metrics::describe_counter!(EVENTS_DROPPED, "Room events dropped because a room was slow.");
     metrics::describe_counter!(DROPPED_PACKETS, "Packets that were not forwarded, by reason.");
+    metrics::describe_counter!(
+        FEEDBACK_IGNORED,
+        "Feedback of receivers that counts for nothing, by reason."
+    );
     metrics::describe_gauge!(MEDIA_BITRATE, "Media received for a tenant, in kbit/s.");
     metrics::describe_counter!(
         PUBLICATIONS_REFUSED,
@@ -212,5 +241,9 @@ fn report_workers(workers: &[(usize, WorkerStats)]) {
     for (reason, count) in DROP_REASONS {
         let dropped = workers.iter().map(|(_, stats)| count(&stats.forwarder.totals)).sum();
         metrics::counter!(DROPPED_PACKETS, "reason" => *reason).absolute(dropped);
+    }
+    for (reason, count) in FEEDBACK_REASONS {
+        let ignored = workers.iter().map(|(_, stats)| count(&stats.forwarder.totals)).sum();
+        metrics::counter!(FEEDBACK_IGNORED, "reason" => *reason).absolute(ignored);
     }
 }

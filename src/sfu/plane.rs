@@ -186,6 +186,20 @@ impl Default for Demand {
     }
 }
 
+/// How important the pictures of a track are where a path can't carry all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Priority {
+    /// None of the others.
+    #[default]
+    Rest,
+    /// Of somebody who speaks.
+    Speaker,
+    /// A shared screen.
+    Screen,
+    /// Of whoever has the floor.
+    Floor,
+}
+
 /// A stream to one receiver. Its source may change while it exists (a slot that shows the featured
 /// track); sequence numbers and timestamps stay continuous across changes of source and of layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -253,6 +267,13 @@ pub enum Command {
         track: TrackId,
         /// Whether its packets are forwarded from now on.
         gate: Gate,
+    },
+    /// Says how important the pictures of a track are.
+    SetPriority {
+        /// The track.
+        track: TrackId,
+        /// Its importance.
+        priority: Priority,
     },
     /// Limits the encodings that leave a room; [`u8::MAX`] removes the limit.
     SetLayerMax {
@@ -324,6 +345,13 @@ pub enum MediaEvent {
     Heard {
         /// The transports.
         transports: Vec<TransportId>,
+    },
+    /// The tracks of which a receiver gets no pictures, for want of room on its path, have changed.
+    LeftOut {
+        /// The receiver's transport.
+        transport: TransportId,
+        /// All such tracks.
+        tracks: Vec<TrackId>,
     },
     /// The bitrate of payload that each room with a track received, measured about once a second.
     Incoming {

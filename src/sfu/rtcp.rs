@@ -3,8 +3,10 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod arrivals;
 mod twcc;
 
+pub use arrivals::{Arrival, Arrivals};
 pub use twcc::ArrivalRecorder;
 
 /// Packets read from one compound; one datagram with more is an attack.
@@ -20,6 +22,10 @@ const SENDER_REPORT: u8 = 200;
 const RECEIVER_REPORT: u8 = 201;
 const TRANSPORT_FEEDBACK: u8 = 205;
 const PAYLOAD_FEEDBACK: u8 = 206;
+/// Format of transport-wide feedback.
+const ARRIVALS: u8 = 15;
+/// Format of feedback that applications define, such as REMB.
+const APPLICATION: u8 = 15;
 
 /// A part of a compound packet that this server handles.
 #[derive(Debug, Clone)]
@@ -37,6 +43,18 @@ pub enum Message<'packet> {
     KeyFrameRequest {
         /// SSRC that should send the key frame.
         ssrc: u32,
+    },
+    /// What a receiver says of one source (RFC 3550 §6.4.2).
+    Report(ReportBlock),
+    /// When the numbered packets of a transport have arrived.
+    Arrivals(Arrivals<'packet>),
+    /// Feedback on arrivals that contradicts itself.
+    ArrivalsUnreadable,
+    /// The bitrate that a receiver believes it can receive
+    /// (draft-alvestrand-rmcat-remb-03 §2.2).
+    ReceiverEstimate {
+        /// Bits per second, over all streams.
+        bps: u64,
     },
 }
 
@@ -111,6 +129,10 @@ fn read_one<'packet>(
                     payload_bytes: payload_bytes.unwrap_or(0),
                 }));
             }
+            read_report_blocks(body.get(24..).unwrap_or_default(), format, act);
+        }
+        (RECEIVER_REPORT, _) => {
+            read_report_blocks(body.get(4..).unwrap_or_default(), format, act);
         }
         (TRANSPORT_FEEDBACK, 1) => {
             if let (Some(ssrc), Some(pairs)) = (word(body, 4), body.get(8..)) {
@@ -118,6 +140,15 @@ fn read_one<'packet>(
                 let pairs = &pairs[..pairs.len().min(NACK_PAIRS_MAX)];
                 let lost = LostSequences { pairs, first: 0, mask: 0, pending: false };
                 act(Message::Nack { ssrc, lost });
+            }
+        }
+        (TRANSPORT_FEEDBACK, ARRIVALS) => {
+            let arrivals = body.get(8..).and_then(Arrivals::parse);
+            act(arrivals.map_or(Message::ArrivalsUnreadable, Message::Arrivals));
+        }
+        (PAYLOAD_FEEDBACK, APPLICATION) => {
+            if let Some(bps) = body.get(8..).and_then(read_receiver_estimate) {
+                act(Message::ReceiverEstimate { bps });
             }
         }
         (PAYLOAD_FEEDBACK, 1) => {
@@ -134,6 +165,33 @@ fn read_one<'packet>(
         }
         _ => {}
     }
+}
+
+/// Reads the blocks of a report; `count` says how many there are.
+fn read_report_blocks<'packet>(blocks: &[u8], count: u8, act: &mut impl FnMut(Message<'packet>)) {
+    let (blocks, _) = blocks.as_chunks::<24>();
+    for block in blocks.iter().take(usize::from(count)) {
+        let field = |at| word(block, at).unwrap_or(0);
+        act(Message::Report(ReportBlock {
+            ssrc: field(0),
+            fraction_lost: block[4],
+            lost_total: field(4) & 0x00FF_FFFF,
+            highest_sequence: field(8),
+            jitter: field(12),
+            last_report: field(16),
+            since_last_report: field(20),
+        }));
+    }
+}
+
+/// Reads the bitrate of a message that begins with `REMB`; one beyond all measure is the highest
+/// that there is.
+fn read_receiver_estimate(body: &[u8]) -> Option<u64> {
+    let rest = body.strip_prefix(b"REMB")?;
+    let [_, first, second, third] = *rest.first_chunk()?;
+    let mantissa = u64::from(u32::from_be_bytes([0, first & 3, second, third]));
+    let exponent = u32::from(first >> 2);
+    Some(if exponent > mantissa.leading_zeros() { u64::MAX } else { mantissa << exponent })
 }
 
 fn write_header(out: &mut Vec<u8>, format: u8, packet_type: u8, words_after: u16) {
@@ -258,6 +316,7 @@ pub fn write_sender_report(out: &mut Vec<u8>, report: &SenderReport) {
 mod tests {
     use proptest::prelude::*;
     use rtc_rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+    use rtc_rtcp::payload_feedbacks::receiver_estimated_maximum_bitrate::ReceiverEstimatedMaximumBitrate;
     use rtc_rtcp::receiver_report::ReceiverReport;
     use rtc_rtcp::sender_report::SenderReport as TheirSenderReport;
     use rtc_rtcp::transport_feedbacks::transport_layer_nack::TransportLayerNack;
@@ -276,6 +335,10 @@ mod tests {
                     format!("nack {ssrc} {:?}", lost.collect::<Vec<_>>())
                 }
                 Message::KeyFrameRequest { ssrc } => format!("key {ssrc}"),
+                Message::Report(block) => format!("lost {} {}", block.ssrc, block.fraction_lost),
+                Message::Arrivals(arrivals) => format!("arrivals {}", arrivals.packets().count()),
+                Message::ArrivalsUnreadable => "unreadable".to_owned(),
+                Message::ReceiverEstimate { bps } => format!("estimate {bps}"),
             });
         });
         seen
@@ -334,6 +397,31 @@ mod tests {
     }
 
     #[test]
+    fn estimates_of_receivers_are_read_and_absurd_ones_are_bounded() {
+        let told = ReceiverEstimatedMaximumBitrate {
+            sender_ssrc: 1,
+            bitrate: 1_500_000.0,
+            ssrcs: vec![2, 3],
+        };
+        assert_eq!(described(&told.marshal().expect("fits")), ["estimate 1500000"]);
+        let mut absurd = vec![0x8F, 206, 0, 4, 0, 0, 0, 1, 0, 0, 0, 0];
+        absurd.extend_from_slice(b"REMB");
+        absurd.extend_from_slice(&[0, 0xFF, 0xFF, 0xFF]);
+        assert_eq!(described(&absurd), [format!("estimate {}", u64::MAX)]);
+    }
+
+    #[test]
+    fn reports_of_receivers_are_read_as_many_as_there_are() {
+        let mut bytes = Vec::new();
+        let block = |ssrc| ReportBlock { ssrc, fraction_lost: 20, ..ReportBlock::default() };
+        write_receiver_report(&mut bytes, &[block(5), block(6)]);
+        assert_eq!(described(&bytes), ["lost 5 20", "lost 6 20"]);
+        // It says that there are more than it holds.
+        bytes[0] = 0x80 | 31;
+        assert_eq!(described(&bytes), ["lost 5 20", "lost 6 20"]);
+    }
+
+    #[test]
     fn a_full_intra_request_names_its_sources() {
         let mut fir = vec![0x84, 206, 0, 4, 0, 0, 0, 1, 0, 0, 0, 0];
         fir.extend_from_slice(&[0, 0, 0, 42, 1, 0, 0, 0]);
@@ -356,10 +444,11 @@ mod tests {
             read(&bytes, |message| {
                 work += match message {
                     Message::Nack { lost, .. } => lost.count(),
+                    Message::Arrivals(arrivals) => arrivals.packets().count(),
                     _ => 1,
                 }
             });
-            prop_assert!(work <= PACKETS_MAX * NACK_PAIRS_MAX * 17);
+            prop_assert!(work <= PACKETS_MAX * 4096);
         }
 
         #[test]

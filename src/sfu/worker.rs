@@ -239,7 +239,7 @@ pub fn start_workers(
                 events: events_out.clone(),
             },
             count,
-            options.clock.clone(),
+            options,
         )?;
         std::thread::Builder::new()
             .name(format!("media-{worker}"))

@@ -9,6 +9,7 @@ use cabildo::domain::id::{SessionId, TrackId};
 use cabildo::domain::media::{Codec, MediaKind};
 use cabildo::domain::secret::Secret;
 use cabildo::formats::rtp::Header;
+use cabildo::sfu::congestion::Limits;
 use cabildo::sfu::plane::{
     Command, Demand, EncodingSpec, ExtensionIds, Format, Gate, MasterKey, MediaEvent,
     PublicationOrigin, PublicationSpec, SrtpKeys, SrtpProfile, SubscriptionId, SubscriptionSpec,
@@ -23,7 +24,13 @@ const PATIENCE: Duration = Duration::from_secs(20);
 fn started(count: usize) -> Workers {
     let bind = SocketAddr::from(([127, 0, 0, 1], 0));
     let clock = Clock::system();
-    let options = WorkerOptions { bind, count, socket_buffer_bytes: 1 << 20, clock };
+    let options = WorkerOptions {
+        bind,
+        count,
+        socket_buffer_bytes: 1 << 20,
+        bitrate: Limits::default(),
+        clock,
+    };
     start_workers(&options, &std::sync::Arc::default(), &std::sync::Arc::default())
         .expect("started")
 }

@@ -1,6 +1,7 @@
 //! Stories of the forwarder in virtual time: what passes, what does not, and
 //! what a receiver sees of it.
 
+mod bandwidth;
 mod feeds;
 mod incoming;
 mod peers;

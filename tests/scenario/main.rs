@@ -10,6 +10,7 @@ mod brokers;
 mod cameras;
 #[path = "../support/claims.rs"]
 mod claims;
+mod congestion;
 mod custody;
 mod delivery;
 mod documents;

@@ -182,6 +182,7 @@ impl RoomActor {
             }
             if before.media == MediaAfterLoss::Dropped {
                 self.unanswered.remove(&connection);
+                self.left_out.remove(&connection);
                 self.leave_media(connection).await;
             }
             media_gone = self.parts.media.is_some()
@@ -194,6 +195,9 @@ impl RoomActor {
         if let Some(offer) = self.unanswered.get(&connection).filter(|_| before.is_some()).cloned()
         {
             self.offer(connection, offer);
+        }
+        if let Some(tracks) = self.left_out.get(&connection).cloned() {
+            self.offer(connection, Outbound::LeftOut(tracks));
         }
         let missed = match before {
             Some(before) => missed(before.last_seq, self.engine.seq(), recent.as_ref())?,

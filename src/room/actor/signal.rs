@@ -110,6 +110,14 @@ impl RoomActor {
             RoomMediaEvent::TrackRefused { peer, track, codec } => {
                 self.offer(peer, Outbound::TrackRefused(track, codec));
             }
+            RoomMediaEvent::LeftOut { peer, tracks } => {
+                if tracks.is_empty() {
+                    self.left_out.remove(&peer);
+                } else {
+                    self.left_out.insert(peer, tracks.clone());
+                }
+                self.offer(peer, Outbound::LeftOut(tracks));
+            }
             RoomMediaEvent::TransportConnected { peer, side } => {
                 self.engine.handle_transport_connected(peer);
                 self.engine.accept();
@@ -119,6 +127,7 @@ impl RoomActor {
                 tracing::info!(connection = %peer, ?side, ?reason, "a transport is gone");
                 if side == TransportSide::Subscribe {
                     self.unanswered.remove(&peer);
+                    self.left_out.remove(&peer);
                 }
                 self.offer(peer, Outbound::TransportLost(side));
                 self.connection_lost(peer, side.into(), reason.into());

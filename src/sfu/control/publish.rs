@@ -223,6 +223,7 @@ impl Control {
         publisher.tracks.push(track);
         self.publishers.insert(id, (room, peer));
         self.command(room, Command::AddPublication(spec));
+        self.prioritise(room);
         Ok(())
     }
 

@@ -1,11 +1,13 @@
 //! Rooms, the peers in them, and the events that workers report.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use crate::domain::id::{ConnectionId, SessionId, TrackId};
 use crate::domain::media::{Codec, MediaKind};
-use crate::sfu::control::{Control, Output, PEERS_PER_ROOM_MAX, Peer, ROOMS_MAX, Receiver, Room};
+use crate::sfu::control::{
+    Control, Importance, Output, PEERS_PER_ROOM_MAX, Peer, ROOMS_MAX, Receiver, Room,
+};
 use crate::sfu::interface::{BitrateBudget, RoomMediaEvent, SfuError, TransportSide};
 use crate::sfu::plane::{Command, Gate, Gates, MediaEvent};
 use crate::sfu::tap::TapSink;
@@ -30,7 +32,8 @@ impl Control {
         self.workers[worker].rooms += 1;
         let (featured_audio, featured_video) = (None, None);
         let (tenant, peers) = (budget.tenant, BTreeMap::new());
-        let opened = Room { tenant, worker, peers, featured_audio, featured_video };
+        let importance = Importance::default();
+        let opened = Room { tenant, worker, peers, featured_audio, featured_video, importance };
         self.rooms.insert(room, opened);
         self.open_budget(room, budget);
         Ok(())
@@ -184,14 +187,17 @@ impl Control {
                 }
             }
             MediaEvent::Incoming { rooms } => self.handle_incoming(&rooms),
+            MediaEvent::LeftOut { transport, tracks } => self.handle_left_out(transport, tracks),
             MediaEvent::ActiveSpeakers { room, speakers } => {
-                let speakers = speakers
+                let speakers: Vec<_> = speakers
                     .into_iter()
                     .filter_map(|loudness| {
                         let (_, peer) = self.publishers.get(&loudness.track)?;
                         Some((*peer, loudness.track, loudness.level_dbov))
                     })
                     .collect();
+                let speaking: BTreeSet<_> = speakers.iter().map(|(peer, ..)| *peer).collect();
+                self.note_speaking(room, speaking);
                 let event = RoomMediaEvent::ActiveSpeakers { speakers };
                 self.outputs.push_back(Output::Event { room, event });
             }

@@ -15,6 +15,7 @@ mod feed;
 #[expect(dead_code, reason = "each test uses a part of the client")]
 #[path = "../../../tests/support/media_peer.rs"]
 mod media_peer;
+mod priorities;
 mod refused;
 mod turn;
 

@@ -162,5 +162,6 @@ impl Control {
         for command in commands {
             self.command(room, command);
         }
+        self.prioritise(room);
     }
 }

@@ -5,6 +5,7 @@ use crate::formats::rtp::extend_sequence;
 use crate::sfu::plane::{EncodingSpec, Gate};
 use crate::sfu::rtcp::ReportBlock;
 
+use super::flow::Flow;
 use super::ring::Ring;
 
 /// Missing packets that are tracked at once; beyond it the oldest are given up.
@@ -139,6 +140,8 @@ pub(super) struct Encoding {
     /// Width times height of its pictures, once a key frame has told.
     pub(super) pixels: Option<u64>,
     pub(super) rate: Rate,
+    /// How much is sent of it.
+    pub(super) flow: Flow,
     /// Whether a packet was given up since this was last read.
     pub(super) given_up: bool,
     key_frame_asked_us: Option<u64>,
@@ -164,6 +167,7 @@ impl Encoding {
             key_frame_wanted: false,
             pixels: None,
             rate: Rate::default(),
+            flow: Flow::default(),
             given_up: false,
             key_frame_asked_us: None,
             highest: None,
@@ -185,6 +189,7 @@ impl Encoding {
         self.highest = None;
         self.floor = 0;
         self.receipt = Receipt::default();
+        self.flow.restart();
     }
 
     /// Whether its source sends now. A section has one source at a time: another SSRC is taken only
@@ -340,6 +345,9 @@ impl Encoding {
     /// Updates whether packets are coming; returns `true` when that has changed.
     pub(super) fn update_alive(&mut self, now_us: u64) -> bool {
         let alive = self.is_heard(now_us);
+        if !alive {
+            self.flow.restart();
+        }
         std::mem::replace(&mut self.alive, alive) != alive
     }
 

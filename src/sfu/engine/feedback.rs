@@ -6,7 +6,7 @@ use crate::domain::media::MediaKind;
 use crate::sfu::plane::{Gate, MediaEvent};
 use crate::sfu::rtcp::{self, REPORT_BLOCKS_MAX, SenderReport};
 
-use super::{Forwarder, TICK_US, loudness};
+use super::{Forwarder, TICK_US, allocation, flow, loudness};
 
 /// Time between two feedbacks on arrivals; the interval that Chromium's bandwidth
 /// estimator expects.
@@ -22,6 +22,8 @@ pub(super) struct Schedule {
     arrivals: u64,
     reports: u64,
     levels: u64,
+    flows: u64,
+    allocations: u64,
     /// Number of ticks so far.
     pub(super) count: u64,
 }
@@ -58,6 +60,9 @@ impl Forwarder {
         if passed(&mut self.schedule.levels, now_us, loudness::INTERVAL_US) {
             self.look_at_levels(now_us);
         }
+        if passed(&mut self.schedule.flows, now_us, flow::INTERVAL_US) {
+            self.measure_flows();
+        }
         for at in 0..self.publications.reach() {
             self.look_after_publication(at, now_us);
             if reports && self.publications.at_mut(at).is_some_and(|it| it.measure_rates(now_us)) {
@@ -70,6 +75,7 @@ impl Forwarder {
             self.tell_heard();
         }
         for slot in 0..self.transports.reach() {
+            self.look_after_path(slot, now_us);
             if arrivals {
                 self.send_arrivals(slot);
             }
@@ -77,6 +83,17 @@ impl Forwarder {
                 self.send_receiver_report(slot, now_us);
                 self.send_sender_reports(slot, now_us);
             }
+        }
+        if passed(&mut self.schedule.allocations, now_us, allocation::INTERVAL_US) {
+            self.allocate(now_us);
+        }
+        self.send_probes(now_us);
+    }
+
+    fn measure_flows(&mut self) {
+        for at in 0..self.publications.reach() {
+            let Some(publication) = self.publications.at_mut(at) else { continue };
+            publication.encodings.iter_mut().for_each(|encoding| encoding.flow.measure());
         }
     }
 

@@ -135,6 +135,7 @@ impl Forwarder {
             }
         };
         encoding.rate.bytes += payload.len() as u64;
+        encoding.flow.note(payload.len());
         if !meaning.repair {
             encoding.note_arrival(header.timestamp, now_us, meaning.codec.clock_rate_hz());
         }
@@ -244,8 +245,14 @@ impl Forwarder {
         transport.heard = true;
         rtcp::read(&compound, |message| match message {
             Message::SenderReport(report) => self.note_clock_of_peer(slot, &report, now_us),
-            Message::Nack { ssrc, lost } => self.resend(slot, ssrc, lost),
+            Message::Nack { ssrc, lost } => self.resend(slot, ssrc, lost, now_us),
             Message::KeyFrameRequest { ssrc } => self.request_key_frame_for(slot, ssrc, now_us),
+            Message::Arrivals(arrivals) => self.handle_arrivals(slot, &arrivals, now_us),
+            Message::ArrivalsUnreadable => self.totals.feedback_unreadable += 1,
+            Message::ReceiverEstimate { bps } => self.handle_receiver_estimate(slot, bps),
+            Message::Report(block) => {
+                self.handle_loss(slot, block.ssrc, block.fraction_lost, now_us);
+            }
         });
         let Self { transports, outbound, .. } = self;
         if let Some(transport) = transports.at_mut(slot) {
@@ -276,13 +283,13 @@ impl Forwarder {
         publication.tap_report(&mut self.taps, encoding, report, now_us);
     }
 
-    fn subscription_of(&self, slot: usize, ssrc: u32) -> Option<usize> {
+    pub(super) fn subscription_of(&self, slot: usize, ssrc: u32) -> Option<usize> {
         let transport = self.transports.at(slot)?;
         let of_source = |at: &usize| self.subscriptions.at(*at).is_some_and(|it| it.ssrc == ssrc);
         transport.subscriptions.iter().copied().find(of_source)
     }
 
-    fn resend(&mut self, slot: usize, ssrc: u32, lost: impl Iterator<Item = u16>) {
+    fn resend(&mut self, slot: usize, ssrc: u32, lost: impl Iterator<Item = u16>, now_us: u64) {
         let Some(at) = self.subscription_of(slot, ssrc) else { return };
         let Self { publications, subscriptions, transports, totals, schedule, .. } = self;
         let Some(subscription) = subscriptions.at_mut(at) else { return };
@@ -296,7 +303,7 @@ impl Forwarder {
             };
             let packet = kept_packet(publications, &segment, extended);
             if let Some(packet) = packet
-                && subscription.resend(transport, &segment, &packet, index)
+                && subscription.resend(transport, &segment, &packet, (index, now_us))
             {
                 totals.packets_resent += 1;
             }

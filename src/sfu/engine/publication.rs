@@ -4,7 +4,9 @@
 use crate::domain::id::{SessionId, TrackId};
 use crate::domain::media::{Codec, MediaKind};
 use crate::formats::rtp::Header;
-use crate::sfu::plane::{ExtensionIds, Gate, PublicationOrigin, PublicationSpec, TransportId};
+use crate::sfu::plane::{
+    ExtensionIds, Gate, Priority, PublicationOrigin, PublicationSpec, TransportId,
+};
 
 use super::encoding::{Encoding, Sizes};
 use super::loudness::LevelMeter;
@@ -50,6 +52,8 @@ pub(super) struct Publication {
     pub(super) mid: String,
     /// Highest encoding that any receiver gets.
     pub(super) layer_max: u8,
+    /// How important its pictures are where a path can't carry all.
+    pub(super) priority: Priority,
     /// Total bytes of payload at the last measurement.
     pub(super) measured_bytes: u64,
     meanings: Vec<(u8, PayloadMeaning)>,
@@ -91,6 +95,7 @@ impl Publication {
             stats: PublicationStats::default(),
             mid: spec.mid.clone(),
             layer_max: u8::MAX,
+            priority: Priority::Rest,
             measured_bytes: 0,
             meanings,
             repairable: spec.kind == MediaKind::Video || has_rtx,
@@ -157,6 +162,21 @@ impl Publication {
         let layer_max = layer_max.min(self.layer_max);
         let wanted = alive().filter(|(layer, _)| *layer <= layer_max).last();
         wanted.or_else(|| alive().next()).map_or(current, |(_, at)| *at)
+    }
+
+    /// The layers that have packets, up to the layer `layer_max`, from the lowest quality up; or else
+    /// the lowest one above.
+    pub(super) fn layers_up_to(&self, layer_max: u8) -> impl Iterator<Item = (u8, &Encoding)> {
+        let layer_max = layer_max.min(self.layer_max);
+        let alive = || {
+            let encodings = (0_u8..).zip(&self.ranking);
+            encodings
+                .filter_map(|(layer, at)| Some((layer, self.encodings.get(usize::from(*at))?)))
+                .filter(|(_, encoding)| encoding.alive)
+        };
+        let within = alive().filter(move |(layer, _)| *layer <= layer_max);
+        let above = alive().next().filter(move |(layer, _)| *layer > layer_max);
+        within.chain(above)
     }
 
     /// Stores the size of the pictures of an encoding; returns whether the ranking has changed.

@@ -28,6 +28,24 @@ pub struct Totals {
     pub key_frame_requests_received: u64,
     /// Times that a stream changed its encoding or source.
     pub switches: u64,
+    /// Packets that receivers told to have arrived.
+    pub arrivals_told: u64,
+    /// Packets that receivers told to be missing.
+    pub losses_told: u64,
+    /// Packets of which receivers told what can't be.
+    pub feedback_implausible: u64,
+    /// Feedbacks on arrivals that contradict themselves.
+    pub feedback_unreadable: u64,
+    /// Feedbacks on arrivals left out because too many came at once.
+    pub feedback_flooded: u64,
+    /// Probes of paths that showed what they were to show.
+    pub probes_met: u64,
+    /// Probes of paths that showed less, or nothing.
+    pub probes_failed: u64,
+    /// Packets of padding sent for probes.
+    pub padding_sent: u64,
+    /// Times that growing delay lowered an estimate.
+    pub overuses: u64,
     /// Datagrams that are neither media nor a handshake.
     pub dropped_other: u64,
     /// Media datagrams from an address that no transport has.

@@ -5,12 +5,13 @@ use crate::domain::id::TrackId;
 use crate::domain::media::{Codec, MediaKind};
 use crate::formats::rtp::{FIXED_HEADER_BYTES, extend_sequence, wire_sequence};
 use crate::sfu::plane::{Demand, SubscriptionId, SubscriptionSpec, TransportId};
+use crate::sfu::srtp::SEAL_BYTES_MAX;
 
 use super::encoding::ticks;
 use super::ring::Packet;
 use super::stats::SubscriptionStats;
 use super::template::Template;
-use super::transport::Transport;
+use super::transport::{DATAGRAM_BYTES, Transport};
 
 /// Segments of earlier sources that are remembered to resend lost packets.
 const PAST_SEGMENTS: usize = 6;
@@ -68,6 +69,12 @@ pub(super) struct Subscription {
     pub(super) kind: MediaKind,
     pub(super) ssrc: u32,
     pub(super) demand: Demand,
+    /// Whether nothing is sent because the path does not carry it.
+    pub(super) is_left_out: bool,
+    /// The highest layer that the path carries.
+    pub(super) layer_allowed: u8,
+    /// Whether it was ever given a share of what the path carries.
+    pub(super) is_placed: bool,
     /// The encoding to switch to at its next key frame.
     pub(super) target: u8,
     pub(super) segment: Option<Segment>,
@@ -114,6 +121,9 @@ impl Subscription {
             kind: spec.kind,
             ssrc: spec.ssrc,
             demand: spec.demand,
+            is_left_out: false,
+            layer_allowed: u8::MAX,
+            is_placed: false,
             target: 0,
             segment: None,
             stats: SubscriptionStats::default(),
@@ -138,8 +148,19 @@ impl Subscription {
     /// Whether it waits for a key frame of the encoding `target`.
     pub(super) fn awaits_key_frame(&self, generation_of_target: u64) -> bool {
         self.kind == MediaKind::Video
-            && !self.demand.paused
+            && !self.is_paused()
             && self.segment.is_none_or(|segment| segment.generation != generation_of_target)
+    }
+
+    /// Whether nothing is sent, by the wish of the receiver or for want of room.
+    const fn is_paused(&self) -> bool {
+        self.demand.paused || self.is_left_out
+    }
+
+    /// It takes no share for now; when it does again, it is as if it were new.
+    pub(super) const fn claim_nothing(&mut self) {
+        self.is_left_out = false;
+        self.is_placed = false;
     }
 
     /// The SSRCs that it sends from: packets and retransmissions.
@@ -169,7 +190,7 @@ impl Subscription {
         aligned: impl FnOnce(&Segment) -> Option<u32>,
         now_us: u64,
     ) -> Option<u64> {
-        if self.demand.paused {
+        if self.is_paused() {
             return None;
         }
         if let Some(segment) = &self.segment
@@ -264,7 +285,7 @@ impl Subscription {
             }
         }
         let stream = Stream { ssrc: self.ssrc, payload_type: outgoing.payload_type, index };
-        let sent = write(&self.template, transport, &stream, &segment, packet, None);
+        let sent = write(&self.template, transport, &stream, &segment, (packet, None), now_us);
         if sent {
             self.stats.packets_out += 1;
             self.stats.payload_bytes_out += packet.payload.len() as u64;
@@ -280,7 +301,7 @@ impl Subscription {
             self.resends_left = RESENDS_PER_TICK;
         }
         let index = extend_sequence(self.highest, sequence);
-        if index > self.highest || self.demand.paused || self.resends_left == 0 {
+        if index > self.highest || self.is_paused() || self.resends_left == 0 {
             return None;
         }
         let mut end = u64::MAX;
@@ -311,7 +332,7 @@ impl Subscription {
         transport: &mut Transport,
         segment: &Segment,
         packet: &Packet<'_>,
-        index: u64,
+        (index, now_us): (u64, u64),
     ) -> bool {
         let Some(outgoing) = self.outgoing[packet.codec as usize] else { return false };
         self.resends_left = self.resends_left.saturating_sub(1);
@@ -320,16 +341,55 @@ impl Subscription {
                 self.rtx_index += 1;
                 let stream = Stream { ssrc: self.rtx_ssrc, payload_type, index: self.rtx_index };
                 let original = Some(wire_sequence(index));
-                write(&self.template, transport, &stream, segment, packet, original)
+                write(&self.template, transport, &stream, segment, (packet, original), now_us)
             }
             None if self.template.repeats_exactly() => {
                 let payload_type = outgoing.payload_type;
                 let stream = Stream { ssrc: self.ssrc, payload_type, index };
-                write(&self.template, transport, &stream, segment, packet, None)
+                write(&self.template, transport, &stream, segment, (packet, None), now_us)
             }
             None => false,
         };
         self.stats.packets_resent += u64::from(sent);
+        sent
+    }
+
+    /// Whether it can carry padding: as retransmissions of nothing, which receivers count and drop
+    /// (RFC 4588 §4, RFC 3550 §5.1).
+    pub(super) fn may_pad(&self) -> bool {
+        self.kind == MediaKind::Video
+            && !self.template.repeats_exactly()
+            && self.outgoing.iter().flatten().any(|it| it.rtx_payload_type.is_some())
+    }
+
+    /// Sends about `bytes` as padding, in datagrams that are as long as padding can make them;
+    /// returns how many.
+    pub(super) fn pad(&mut self, transport: &mut Transport, bytes: usize, now_us: u64) -> u64 {
+        let rtx = self.outgoing.iter().flatten().find_map(|it| it.rtx_payload_type);
+        let Some(payload_type) = rtx else { return 0 };
+        let header_bytes = FIXED_HEADER_BYTES + self.template.len();
+        let around = header_bytes + SEAL_BYTES_MAX + DATAGRAM_BYTES;
+        let (mut left, mut sent) = (bytes, 0);
+        while left > 0 {
+            let padding = left.saturating_sub(around).clamp(1, usize::from(u8::MAX));
+            left = left.saturating_sub(around + padding);
+            self.rtx_index += 1;
+            let stream = Stream { ssrc: self.rtx_ssrc, payload_type, index: self.rtx_index };
+            let (timestamp, template) = (self.last_timestamp, &self.template);
+            let number = transport.next_transport_sequence;
+            let was_sent = transport.send_rtp(header_bytes + padding, |out| {
+                stream.write_header(out, template, timestamp, 0x20);
+                template.write(out, number, None);
+                out.resize(out.len() + padding - 1, 0);
+                out.push(u8::try_from(padding).unwrap_or(u8::MAX));
+                (header_bytes, stream.ssrc, stream.index)
+            });
+            if !was_sent {
+                break;
+            }
+            transport.note_numbered(now_us);
+            sent += 1;
+        }
         sent
     }
 
@@ -347,6 +407,19 @@ struct Stream {
     index: u64,
 }
 
+impl Stream {
+    /// Writes the fixed part of a header; `flags` are further bits of its first byte.
+    fn write_header(&self, out: &mut Vec<u8>, template: &Template, timestamp: u32, flags: u8) {
+        let mut header = [0; FIXED_HEADER_BYTES];
+        header[0] = 0x80 | flags | if template.len() > 0 { 0x10 } else { 0 };
+        header[1] = self.payload_type;
+        header[2..4].copy_from_slice(&wire_sequence(self.index).to_be_bytes());
+        header[4..8].copy_from_slice(&timestamp.to_be_bytes());
+        header[8..].copy_from_slice(&self.ssrc.to_be_bytes());
+        out.extend_from_slice(&header);
+    }
+}
+
 /// Writes a packet into the outbox of its receiver. `original` is the sequence number that a
 /// retransmission repairs (RFC 4588 §4).
 fn write(
@@ -354,21 +427,17 @@ fn write(
     transport: &mut Transport,
     stream: &Stream,
     segment: &Segment,
-    packet: &Packet<'_>,
-    original: Option<u16>,
+    (packet, original): (&Packet<'_>, Option<u16>),
+    now_us: u64,
 ) -> bool {
     let header_bytes = FIXED_HEADER_BYTES + template.len();
     let length = header_bytes + 2 + packet.payload.len();
     let transport_sequence = transport.next_transport_sequence;
     let timestamp = packet.timestamp.wrapping_add(segment.timestamp_offset);
     let sent = transport.send_rtp(length, |out| {
-        let mut header = [0; FIXED_HEADER_BYTES];
-        header[0] = 0x80 | if template.len() > 0 { 0x10 } else { 0 };
-        header[1] = stream.payload_type | if packet.marker { 0x80 } else { 0 };
-        header[2..4].copy_from_slice(&wire_sequence(stream.index).to_be_bytes());
-        header[4..8].copy_from_slice(&timestamp.to_be_bytes());
-        header[8..].copy_from_slice(&stream.ssrc.to_be_bytes());
-        out.extend_from_slice(&header);
+        let start = out.len();
+        stream.write_header(out, template, timestamp, 0);
+        out[start + 1] |= if packet.marker { 0x80 } else { 0 };
         template.write(out, transport_sequence, packet.level);
         if let Some(original) = original {
             out.extend_from_slice(&original.to_be_bytes());
@@ -381,7 +450,7 @@ fn write(
         (header_bytes, stream.ssrc, stream.index)
     });
     if sent && !template.repeats_exactly() {
-        transport.next_transport_sequence = transport_sequence.wrapping_add(1);
+        transport.note_numbered(now_us);
     }
     sent
 }

@@ -8,6 +8,7 @@ use crate::sfu::plane::TransportId;
 use crate::sfu::rtcp::ArrivalRecorder;
 use crate::sfu::srtp::{SEAL_BYTES_MAX, SOURCES_MAX, Srtp};
 
+use super::bandwidth::Path;
 use super::publication::Publication;
 use super::stats::TransportStats;
 
@@ -17,6 +18,8 @@ const OUTBOX_BYTES: usize = 256 * 1024;
 /// Datagrams that may wait for one peer between two sends.
 const OUTBOX_DATAGRAMS: usize = 512;
 
+/// Bytes that UDP and IP add to each datagram.
+pub(super) const DATAGRAM_BYTES: usize = 28;
 /// SSRCs that one transport sends from during its life, two per subscription; at the limit further
 /// subscriptions are refused.
 const SENT_SOURCES_MAX: usize = 16_384;
@@ -137,6 +140,8 @@ pub(super) struct Transport {
     /// Extension that carries the publisher's transport-wide numbers.
     pub(super) numbers_extension: Option<u8>,
     pub(super) arrivals: ArrivalRecorder,
+    /// How much is sent to this peer and may be, once it gets pictures.
+    pub(super) path: Option<Box<Path>>,
     /// Whether an authenticated packet came since this was last reported.
     pub(super) heard: bool,
     pub(super) stats: TransportStats,
@@ -159,6 +164,7 @@ impl Transport {
             next_transport_sequence: 0,
             numbers_extension: None,
             arrivals: ArrivalRecorder::default(),
+            path: None,
             heard: false,
             stats: TransportStats::default(),
         }
@@ -247,6 +253,16 @@ impl Transport {
         self.stats.packets_out += 1;
         self.stats.bytes_out += u64::from(length);
         true
+    }
+
+    /// Counts a packet that carried the next transport-wide number.
+    pub(super) fn note_numbered(&mut self, now_us: u64) {
+        let sequence = self.next_transport_sequence;
+        self.next_transport_sequence = sequence.wrapping_add(1);
+        if let Some(path) = &mut self.path {
+            let bytes = self.outbox.lengths.last().copied().map_or(0, usize::from);
+            path.congestion.handle_sent(sequence, bytes + DATAGRAM_BYTES, now_us);
+        }
     }
 
     /// Seals and queues a control packet.

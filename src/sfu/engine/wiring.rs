@@ -215,6 +215,7 @@ impl Forwarder {
         }
         subscription.transport = Some(slot);
         transport.subscriptions.push(at);
+        transport.begin_estimate(subscription.kind, self.limits, now_us);
         self.connect(at, now_us);
     }
 
@@ -222,7 +223,8 @@ impl Forwarder {
     /// room and of one kind.
     fn connect(&mut self, at: usize, now_us: u64) {
         let Some(subscription) = self.subscriptions.at_mut(at) else { return };
-        let room = subscription.transport.and_then(|it| self.transports.at(it)).map(|it| it.room);
+        let transport = subscription.transport;
+        let room = transport.and_then(|it| self.transports.at(it)).map(|it| it.room);
         let wanted = subscription.wanted.and_then(|track| self.publication_slots.get(&track));
         let (Some(room), Some(&source)) = (room, wanted) else { return };
         let Some(publication) = self.publications.at_mut(source) else { return };
@@ -233,6 +235,10 @@ impl Forwarder {
         }
         subscription.source = Some(source);
         subscription.target = 0;
+        subscription.claim_nothing();
+        let path = transport.and_then(|it| self.transports.at(it)?.path.as_ref());
+        let is_limited = path.is_some_and(|path| path.congestion.was_limited());
+        subscription.layer_allowed = if is_limited { 0 } else { u8::MAX };
         publication.subscribers.push(at);
         self.retarget(at, now_us);
     }
@@ -279,12 +285,12 @@ impl Forwarder {
 
     /// Chooses the encoding that a subscription gets, and requests the key frame at which it can
     /// start.
-    fn retarget(&mut self, at: usize, now_us: u64) {
+    pub(super) fn retarget(&mut self, at: usize, now_us: u64) {
         let Some(subscription) = self.subscriptions.at_mut(at) else { return };
         let Some(source) = subscription.source else { return };
         let Some(publication) = self.publications.at_mut(source) else { return };
-        subscription.target =
-            publication.best_layer(subscription.demand.layer_max, subscription.target);
+        let wanted = subscription.demand.layer_max.min(subscription.layer_allowed);
+        subscription.target = publication.best_layer(wanted, subscription.target);
         let target = publication.encodings.get_mut(usize::from(subscription.target));
         if let Some(target) = target
             && subscription.awaits_key_frame(target.generation)

@@ -11,7 +11,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use quinn_udp::{RecvMeta, UdpSockRef, UdpSocketState};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{DatagramClass, FromWorker, WorkerStats};
+use super::{DatagramClass, FromWorker, WorkerOptions, WorkerStats};
 use crate::clock::Clock;
 use crate::domain::id::TrackId;
 use crate::sfu::engine::{Forwarder, Handled, Transmit};
@@ -105,7 +105,7 @@ impl Worker {
         socket: Arc<UdpSocket>,
         queues: Queues,
         workers: usize,
-        clock: Clock,
+        options: &WorkerOptions,
     ) -> io::Result<(Self, Waker)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKER)?;
@@ -114,7 +114,8 @@ impl Worker {
         poll.registry().register(&mut registered, SOCKET, Interest::READABLE)?;
         let crypto = rtc_crypto::default_provider().map_err(io::Error::other)?;
         let now = Instant::now();
-        let mut forwarder = Forwarder::new(crypto, now);
+        let clock = options.clock.clone();
+        let mut forwarder = Forwarder::new(crypto, now).limited(options.bitrate);
         forwarder.handle_wall_clock(clock.now(), now);
         let worker = Self {
             number,

@@ -2,7 +2,7 @@
 //! protect and read packets with `rtc_srtp` and `rtc_rtcp`, not with the code
 //! under test.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ use cabildo::sfu::plane::{
     Command, Demand, EncodingSpec, ExtensionIds, Format, Gate, MasterKey, PublicationOrigin,
     PublicationSpec, SrtpKeys, SrtpProfile, SubscriptionId, SubscriptionSpec, TransportId,
 };
+use cabildo::sfu::rtcp::ArrivalRecorder;
 use cabildo::sfu::srtp::GcmSession;
 use rtc_rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use rtc_rtcp::receiver_report::ReceiverReport;
@@ -24,6 +25,71 @@ use rtc_rtcp::transport_feedbacks::transport_layer_cc::TransportLayerCc;
 use rtc_rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack};
 use rtc_srtp::context::Context;
 use rtc_srtp::protection_profile::ProtectionProfile;
+
+/// Bytes that wait in front of a bottleneck for this long at most.
+const QUEUE_US_MAX: u64 = 400_000;
+/// Time between two feedbacks of a receiver on arrivals.
+const TOLD_EVERY_US: u64 = 80_000;
+
+/// A narrow path to a receiver, which tells of arrivals as browsers do.
+pub(crate) struct Bottleneck {
+    pub(crate) capacity_bps: u64,
+    pub(crate) delay_us: u64,
+    free_us: u64,
+    under_way: VecDeque<(u64, u16)>,
+    recorder: ArrivalRecorder,
+    told_us: u64,
+    told: VecDeque<(u64, Vec<u8>)>,
+    /// How long packets waited most, since this was last read.
+    pub(crate) waited_us_max: u64,
+}
+
+impl Bottleneck {
+    pub(crate) fn new(capacity_bps: u64) -> Self {
+        Self {
+            capacity_bps,
+            delay_us: 30_000,
+            free_us: 0,
+            under_way: VecDeque::new(),
+            recorder: ArrivalRecorder::default(),
+            told_us: 0,
+            told: VecDeque::new(),
+            waited_us_max: 0,
+        }
+    }
+
+    /// Whether a datagram comes through.
+    fn passes(&mut self, bytes: usize, now_us: u64) -> bool {
+        let waits_us = self.free_us.saturating_sub(now_us);
+        self.waited_us_max = self.waited_us_max.max(waits_us);
+        if waits_us > QUEUE_US_MAX {
+            return false;
+        }
+        let bits = u64::try_from((bytes + 28) * 8).expect("small");
+        self.free_us = self.free_us.max(now_us) + bits * 1_000_000 / self.capacity_bps;
+        true
+    }
+
+    /// Feedback that has reached the server by now.
+    fn feedback(&mut self, now_us: u64) -> Option<Vec<u8>> {
+        while let Some((at_us, number)) = self.under_way.front().copied()
+            && at_us <= now_us
+        {
+            self.under_way.pop_front();
+            self.recorder.record(number, at_us + 7_000_000_000);
+        }
+        if now_us >= self.told_us + TOLD_EVERY_US {
+            self.told_us = now_us;
+            let mut compound = Vec::new();
+            self.recorder.write_feedback(&mut compound, 1);
+            if !compound.is_empty() {
+                self.told.push_back((now_us + self.delay_us, compound));
+            }
+        }
+        let is_here = self.told.front().is_some_and(|(at_us, _)| *at_us <= now_us);
+        if is_here { self.told.pop_front().map(|(_, compound)| compound) } else { None }
+    }
+}
 
 pub(crate) const MID: u8 = 1;
 pub(crate) const RID: u8 = 2;
@@ -48,6 +114,11 @@ pub(crate) struct Received {
 }
 
 impl Received {
+    fn transport_number(&self) -> Option<u16> {
+        let (_, value) = self.extensions.iter().find(|(id, _)| *id == TRANSPORT_CC)?;
+        Some(u16::from_be_bytes([value[0], value[1]]))
+    }
+
     pub(crate) fn vp8(&self) -> Vp8Descriptor {
         Vp8Descriptor::parse(&self.payload).expect("a VP8 payload")
     }
@@ -80,6 +151,7 @@ pub(crate) struct Fixture {
     pub(crate) now: Instant,
     pub(crate) room: SessionId,
     pub(crate) peers: BTreeMap<u64, Peer>,
+    pub(crate) bottlenecks: BTreeMap<u64, Bottleneck>,
     /// Packets in a thousand that are lost, each way.
     pub(crate) loss_per_mille: u64,
     seed: u64,
@@ -106,14 +178,19 @@ pub(crate) fn address(id: u64) -> SocketAddr {
 
 impl Fixture {
     pub(crate) fn new() -> Self {
-        let now = Instant::now();
         let provider = rtc_crypto::default_provider().expect("ring is built in");
+        Self::with(Forwarder::new(provider, Instant::now()))
+    }
+
+    pub(crate) fn with(forwarder: Forwarder) -> Self {
+        let now = Instant::now();
         Self {
-            forwarder: Forwarder::new(provider, now),
+            forwarder,
             start: now,
             now,
             room: SessionId::generate(),
             peers: BTreeMap::new(),
+            bottlenecks: BTreeMap::new(),
             loss_per_mille: 0,
             seed: 0x9E37_79B9_7F4A_7C15,
         }
@@ -155,12 +232,25 @@ impl Fixture {
         (self.seed >> 33) % 1000 < self.loss_per_mille
     }
 
+    fn now_us(&self) -> u64 {
+        u64::try_from((self.now - self.start).as_micros()).expect("not that long")
+    }
+
     /// Lets time pass, a millisecond at a time.
     pub(crate) fn pass(&mut self, ms: u64) {
         for _ in 0..ms {
             self.now += Duration::from_millis(1);
             self.forwarder.handle_timeout(self.now);
             self.exchange();
+            let now_us = self.now_us();
+            let ids: Vec<u64> = self.bottlenecks.keys().copied().collect();
+            for id in ids {
+                while let Some(compound) =
+                    self.bottlenecks.get_mut(&id).and_then(|it| it.feedback(now_us))
+                {
+                    self.send_rtcp(id, &compound);
+                }
+            }
         }
     }
 
@@ -184,6 +274,22 @@ impl Fixture {
                 }
                 let to = self.peers.iter_mut().find(|(_, peer)| peer.address == to);
                 let (&id, peer) = to.expect("nothing goes to strangers");
+                let now_us = u64::try_from(at.as_micros()).expect("not that long");
+                let bottleneck = self.bottlenecks.get_mut(&id);
+                let is_media = !(192..=223).contains(&datagram[1]);
+                if let Some(bottleneck) = bottleneck
+                    && is_media
+                {
+                    if !bottleneck.passes(datagram.len(), now_us) {
+                        continue;
+                    }
+                    peer.take(&datagram, at);
+                    let number = peer.rtp.last().and_then(Received::transport_number);
+                    let arrival_us = bottleneck.free_us + bottleneck.delay_us;
+                    let number = number.expect("packets on this path are numbered");
+                    bottleneck.under_way.push_back((arrival_us, number));
+                    continue;
+                }
                 for (ssrc, sequence) in peer.take(&datagram, at) {
                     self.repair(id, ssrc, sequence);
                 }

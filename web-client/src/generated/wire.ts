@@ -1477,7 +1477,11 @@ track: string,
 /**
  * In what it is sent, as in `track_published`.
  */
-codec: string, } | { "type": "transport_state", 
+codec: string, } | { "type": "video_paused", 
+/**
+ * The tracks.
+ */
+tracks: Array<string>, } | { "type": "transport_state", 
 /**
  * The transport.
  */

@@ -42,6 +42,8 @@ const es = {
   'stage.notFull': 'Dejar la pantalla completa',
   'stage.undecodable':
     'Este navegador no puede mostrar esta imagen ({codec}). Use otro navegador, o pida a {name} que envíe H.264 «Constrained Baseline» o VP8.',
+  'stage.paused':
+    'Su red no da ahora para la imagen de {name}. El sonido sigue, y la imagen vuelve sola.',
   'stage.more': 'y {count} más',
   'stage.hideOwn': 'No mostrarme mi imagen',
   'stage.unseen': 'Sólo la ve usted: se mostrará cuando tenga la palabra',
@@ -96,6 +98,8 @@ const en: Readonly<Record<MeetingKey, string>> = {
   'stage.notFull': 'Leave full screen',
   'stage.undecodable':
     'This browser can’t show this picture ({codec}). Use another browser, or ask {name} to send H.264 “Constrained Baseline” or VP8.',
+  'stage.paused':
+    'Your network can’t carry the picture of {name} now. The sound goes on, and the picture comes back by itself.',
   'stage.more': 'and {count} more',
   'stage.hideOwn': 'Do not show me my picture',
   'stage.unseen': 'Only you see it: it is shown when you have the floor',
@@ -148,6 +152,8 @@ const pt: Readonly<Record<MeetingKey, string>> = {
   'stage.notFull': 'Sair da tela cheia',
   'stage.undecodable':
     'Este navegador não consegue mostrar esta imagem ({codec}). Use outro navegador, ou peça a {name} que envie H.264 “Constrained Baseline” ou VP8.',
+  'stage.paused':
+    'A sua rede não suporta agora a imagem de {name}. O som continua, e a imagem volta sozinha.',
   'stage.more': 'e mais {count}',
   'stage.hideOwn': 'Não me mostrar a minha imagem',
   'stage.unseen': 'Só você a vê: será mostrada quando tiver a palavra',

@@ -380,6 +380,19 @@ describe('losing and finding again', () => {
     expect(room.snapshot.media.size).toBe(1);
   });
 
+  it('knows what the network does not carry until it is told otherwise or a connection is new', async () => {
+    const { room, socket, enter } = setUp();
+    room.join();
+    await enter({ tracks: [published('v-ben', 'ben')] });
+    socket().says({ type: 'video_paused', tracks: ['v-ben'] });
+    expect([...room.snapshot.paused]).toEqual(['v-ben']);
+    socket().says({ type: 'video_paused', tracks: [] });
+    expect(room.snapshot.paused.size).toBe(0);
+    socket().says({ type: 'video_paused', tracks: ['v-ben'] });
+    socket().says({ type: 'transport_state', transport: 'subscribe', state: 'lost' });
+    expect(room.snapshot.paused.size).toBe(0);
+  });
+
   it('makes a transport anew that the server gave up', async () => {
     const { room, socket, enter, answer, offers } = setUp();
     room.media?.setTrack('microphone', mediaTrack('audio'));

@@ -42,6 +42,8 @@ export interface MediaHandlers {
   onMedia?(track: TrackView | null, id: string, media: MediaStreamTrack | null): void;
   /** The remote tracks that this browser can't decode. */
   onUndecodable?(tracks: ReadonlySet<string>): void;
+  /** The tracks whose pictures the network does not carry now. */
+  onPaused?(tracks: ReadonlySet<string>): void;
   /** What is sent has changed: a device was taken away, or sharing was stopped. */
   onLocal?(): void;
   /** A device was taken away, or the person stopped sharing in the browser's own bar. */
@@ -70,6 +72,7 @@ export class MediaSession {
   readonly subscriber: Subscriber;
   private readonly meter = new QualityMeter();
   private readonly reception = new ReceptionMeter();
+  private paused: ReadonlySet<string> = new Set();
   private received: Reception = new Map();
   private readonly views = new Map<string, VideoView>();
   private readonly local = new Map<Source, MediaStreamTrack>();
@@ -218,11 +221,24 @@ export class MediaSession {
       case 'offer':
         this.subscriber.handleOffer(message);
         return;
+      case 'video_paused':
+        this.pause(message.tracks);
+        return;
       case 'transport_state':
         if (message.state !== 'lost') return;
         if (message.transport === 'publish') this.publisher.handleLost();
-        else this.subscriber.handleLost();
+        else {
+          this.subscriber.handleLost();
+          this.pause([]);
+        }
     }
+  }
+
+  /** The network does not carry the pictures of these tracks now. */
+  pause(tracks: readonly string[]): void {
+    if (tracks.length + this.paused.size === 0) return;
+    this.paused = new Set(tracks);
+    this.options.handlers.onPaused?.(this.paused);
   }
 
   /** Stops everything and releases the devices. */

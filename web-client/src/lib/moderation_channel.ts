@@ -52,7 +52,7 @@ export interface SocketLike {
 /** A message about media transports. */
 export type SignalMessage = Extract<
   ServerMessage,
-  { type: 'offer' | 'answer' | 'transport_state' }
+  { type: 'offer' | 'answer' | 'transport_state' | 'video_paused' }
 >;
 
 /** What the channel tells its owner. */
@@ -280,6 +280,7 @@ export class ModerationChannel {
       case 'offer':
       case 'answer':
       case 'transport_state':
+      case 'video_paused':
         this.options.handlers.onSignal?.(message);
         return;
       case 'track_refused':

@@ -29,6 +29,8 @@ export interface RoomSnapshot {
   readonly media: ReadonlyMap<string, MediaStreamTrack>;
   /** Remote tracks that this browser can't decode. */
   readonly undecodable: ReadonlySet<string>;
+  /** Remote tracks whose pictures the network does not carry now. */
+  readonly paused: ReadonlySet<string>;
   /** Whether the server answers as fast as somebody who is to be heard needs it. */
   readonly answering: boolean;
   /** Whether the token of the connection is being kept good. */
@@ -74,6 +76,7 @@ export class RoomClient {
     reception: new Map(),
     media: new Map(),
     undecodable: new Set(),
+    paused: new Set(),
     answering: true,
     renewal: { state: 'fine' },
     localVersion: 0,
@@ -175,6 +178,7 @@ export class RoomClient {
         onUndecodable: (undecodable) => {
           if (undecodable.size + this.current.undecodable.size > 0) this.change({ undecodable });
         },
+        onPaused: (paused) => this.change({ paused }),
         onLocal: () => {
           this.watch();
           this.change({ localVersion: this.current.localVersion + 1 });
@@ -190,6 +194,8 @@ export class RoomClient {
   }
 
   private handleWelcome(welcome: Welcome): void {
+    // What is left out now is told anew after it.
+    this.media?.pause([]);
     const known = this.current.state;
     const state = stateOf(welcome, {
       chat: known?.chat ?? (this.stored(this.chatKey) as readonly ChatLine[]),

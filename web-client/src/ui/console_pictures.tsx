@@ -62,6 +62,7 @@ export function ConsolePictures(props: {
                   stale={snapshot.status.phase !== 'open'}
                   media={snapshot.media.get(track.track) ?? null}
                   undecodable={snapshot.undecodable.has(track.track)}
+                  paused={snapshot.paused.has(track.track)}
                 />
                 <span class={seen ? 'quiet' : 'quiet unseen'}>
                   {c(isStopped ? 'pictures.stopped' : seen ? 'pictures.seen' : 'pictures.unseen')}

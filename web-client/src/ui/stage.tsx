@@ -67,6 +67,7 @@ export function Stage(props: StageProps) {
         stale={stale}
         media={snapshot.media.get(shown.track.track) ?? null}
         undecodable={snapshot.undecodable.has(shown.track.track)}
+        paused={snapshot.paused.has(shown.track.track)}
       >
         {pin}
       </Tile>
@@ -273,6 +274,8 @@ export function Tile(props: {
   media: MediaStreamTrack | null;
   /** Whether this browser can't decode it. */
   undecodable: boolean;
+  /** Whether the network does not carry it now. */
+  paused: boolean;
   children?: ComponentChildren;
 }) {
   const { client, track, state, stale } = props;
@@ -319,6 +322,11 @@ export function Tile(props: {
       {props.undecodable && (
         <p class="undecodable" role="status" data-testid={`undecodable-${track.track}`}>
           {m('stage.undecodable', { codec: codecName(track.codec), name })}
+        </p>
+      )}
+      {props.paused && (
+        <p class="undecodable" role="status" data-testid={`paused-${track.track}`}>
+          {m('stage.paused', { name })}
         </p>
       )}
       {(stale || away) && (
