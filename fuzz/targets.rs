@@ -492,7 +492,7 @@ pub(crate) fn turn_messages(data: &[u8]) {
     table.announce(&[SocketAddr::from(([203, 0, 113, 7], 3478))]);
     let quotas = Quotas { per_person: 4, per_network: 4, total: 4 };
     let key = AccessKey::new(Secret::new(vec![7; 32]));
-    let options = ServerOptions { key, quotas, lifetime_max: Duration::from_secs(600) };
+    let options = ServerOptions { key, quotas, lifetime_max: Duration::from_mins(10) };
     let now = Instant::now();
     let wall = (Timestamp::from_unix_us(1_700_000_000_000_000), now);
     let Ok(mut server) = TurnServer::new(options, Arc::clone(&table), [9; 32], wall) else {

@@ -517,8 +517,8 @@ impl TurnServer {
                 self.by_holder.remove(&holder.owner());
             }
         }
-        one_less(&mut self.persons, holder.person);
-        one_less(&mut self.networks, ClientNetwork::of(client.ip()));
+        one_less(&mut self.persons, &holder.person);
+        one_less(&mut self.networks, &ClientNetwork::of(client.ip()));
         self.ended.push(client);
     }
 
@@ -567,11 +567,11 @@ impl TurnServer {
     }
 }
 
-fn one_less<K: Ord>(counts: &mut BTreeMap<K, usize>, key: K) {
-    if let Some(count) = counts.get_mut(&key) {
+fn one_less<K: Ord>(counts: &mut BTreeMap<K, usize>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
         *count = count.saturating_sub(1);
         if *count == 0 {
-            counts.remove(&key);
+            counts.remove(key);
         }
     }
 }

@@ -14,8 +14,8 @@ const CHANNEL: u16 = 0x4001;
 fn turn_plane(workers: usize) -> Plane {
     let turn = TurnOptions {
         secret: Secret::new(vec![7; 32]),
-        credentials_ttl: Duration::from_secs(600),
-        lifetime_max: Duration::from_secs(600),
+        credentials_ttl: Duration::from_mins(10),
+        lifetime_max: Duration::from_mins(10),
         quotas: Quotas { per_person: 8, per_network: 8, total: 8 },
         udp: Vec::new(),
         tls: None,

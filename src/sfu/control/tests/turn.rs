@@ -11,7 +11,7 @@ fn scene() -> Scene {
     table.announce(&[SocketAddr::from(([192, 0, 2, 1], 3478))]);
     let quotas = Quotas { per_person: 4, per_network: 4, total: 4 };
     let key = AccessKey::new(Secret::new(vec![7; 32]));
-    let options = ServerOptions { key, quotas, lifetime_max: Duration::from_secs(600) };
+    let options = ServerOptions { key, quotas, lifetime_max: Duration::from_mins(10) };
     let wall = (Timestamp::from_unix_us(1_700_000_000_000_000), scene.now);
     let server = TurnServer::new(options, table, [9; 32], wall).expect("a server");
     let Scene { control, now, room, commands, events, bitrates } = scene;

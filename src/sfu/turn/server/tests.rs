@@ -21,7 +21,7 @@ use crate::sfu::turn::message::{append_channel_data, append_data};
 
 const MEDIA: &str = "203.0.113.7:3478";
 const MEDIA_V6: &str = "[2001:db8::7]:3478";
-const HOUR: Duration = Duration::from_secs(3_600);
+const HOUR: Duration = Duration::from_hours(1);
 const WALL_S: i64 = 1_700_000_000;
 
 fn address(text: &str) -> SocketAddr {
@@ -298,7 +298,7 @@ fn credentials_serve_only_whoever_is_in_the_room_and_until_their_end() {
 
     // What was made with credentials lasts beyond their end, as long as it is refreshed.
     for _ in 0..4 {
-        stage.pass(Duration::from_secs(300));
+        stage.pass(Duration::from_mins(5));
         assert_eq!(stage.code(from, &ana, METHOD_REFRESH, &lasting(600)), 0);
     }
     assert_eq!(stage.allocate(client(1, 4_001), &ana).0, 401, "nothing new is made");
@@ -382,7 +382,7 @@ fn permissions_and_channels_end_before_the_allocation() {
     assert!(stage.table.wrap(routed.from, b"a", 1).is_none());
     assert_eq!(stage.code(from, &ana, METHOD_CREATE_PERMISSION, &vec![peer(MEDIA)]), 0);
     assert!(stage.table.unwrap(from, &sent).is_some());
-    stage.pass(Duration::from_secs(300));
+    stage.pass(Duration::from_mins(5));
     assert_eq!(stage.code(from, &ana, METHOD_CREATE_PERMISSION, &vec![peer(MEDIA)]), 0);
     assert!(stage.table.unwrap(from, &sent).is_none(), "without a channel");
     assert_eq!(stage.code(from, &ana, METHOD_CHANNEL_BIND, &channel(0x4000, MEDIA)), 0);
