@@ -16,6 +16,7 @@ use cabildo::auth::{
     KeySourceError, NonceKey,
 };
 use cabildo::cameras::PlaybackSecret;
+use cabildo::cameras::engine::late::Late;
 use cabildo::cameras::engine::publishing::{Act, Publishing};
 use cabildo::cameras::engine::reload::{self, Directives};
 use cabildo::cameras::engine::rtsp::{BODY_BYTES_MAX, Item, Reader};
@@ -551,4 +552,14 @@ pub(crate) fn rtsp_messages(data: &[u8]) {
             }
         }
     }
+}
+
+/// What a device sends later: whatever is read has a beginning and an end, and segments in order.
+pub(crate) fn late_media(data: &[u8]) {
+    let Ok(late) = Late::read(&data.to_vec().into()) else { return };
+    let (begins, ends) = late.span();
+    assert!(begins <= ends);
+    let segments = late.segments(4, -1_000);
+    assert!(segments.is_sorted_by(|(one, _), (next, _)| one.number < next.number));
+    assert!(segments.iter().all(|(_, header)| !header.is_empty()));
 }

@@ -71,7 +71,7 @@ use crate::auth::client_cert::ServiceAllowList;
 use crate::auth::dev_issuer::DevIssuer;
 use crate::auth::{Authenticator, MediaTokens};
 use crate::bridges::Bridges;
-use crate::cameras::{CaptureStore, Gateway, Playback, Probes, Replay, StreamControl};
+use crate::cameras::{CaptureStore, Gateway, Intake, Playback, Probes, Replay, StreamControl};
 use crate::clock::Clock;
 use crate::custody::Custody;
 use crate::delivery::EventStreams;
@@ -83,6 +83,7 @@ use crate::playable::Library;
 use crate::room::{Desk, Rooms};
 use crate::sessions::{IdempotencyStore, SessionDirectory, SessionService};
 use crate::sfu::turn::TurnAccess;
+use crate::uplinks::Uplinks;
 
 /// The options of the interface.
 #[derive(Debug, Clone)]
@@ -161,6 +162,10 @@ pub struct ApiParts {
     pub captures: CaptureStore,
     /// Plays captures.
     pub capture_playback: Replay,
+    /// Takes what devices publish.
+    pub intake: Intake,
+    /// Devices that publish into captures by WHIP.
+    pub uplinks: Uplinks,
     /// Whose captures services mean that name no tenant.
     pub service_tenant: Option<TenantId>,
     /// The events of tenants, while they happen.

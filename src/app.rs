@@ -34,7 +34,7 @@ use crate::config::Config;
 use crate::room::Rooms;
 
 use self::base::Base;
-use self::cameras::Cameras;
+use self::cameras::{Around, Cameras};
 use self::clock::ClockWatch;
 use self::delivery::Delivery;
 use self::doors::{Behind, Doors, Sockets};
@@ -132,7 +132,9 @@ impl App {
         let sessions = Sessions::start(&base, &rooms, &beside, &providers);
         let keeping = providers.keep(&base, &sessions);
         let governance = GovernanceCalls::start(&base, &foundation, &services).await?;
-        let cameras = Cameras::start(&base, &services, &foundation, &rooms, sockets.take_rtsp())?;
+        let around =
+            Around { services: &services, foundation: &foundation, media: &media, rooms: &rooms };
+        let cameras = Cameras::start(&base, &around, sockets.take_rtsp())?;
         let kafka = Kafka::start(&base, &rooms, &sessions)?;
         let delivery = Delivery::start(&base, &foundation, &kafka).await?;
         let clock = ClockWatch::start(base.steady.clone(), rooms.rooms.clone());

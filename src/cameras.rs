@@ -31,7 +31,10 @@ pub use error::CameraError;
 pub use gateway::{
     Gateway, GatewayOptions, GatewayParts, Issued, NewCamera, Provisioned, SessionFilter,
 };
-pub use ingest::{DeviceParts, Devices, Heard, Ingest, Listening, Sound, Stream, StreamReport};
+pub use ingest::{
+    Admitted, DevicePacket, DeviceParts, Devices, Heard, Ingest, Intake, IntakeParts, Listening,
+    Publishers, Sound, Stream, StreamReport, Taking,
+};
 pub use metrics::describe_metrics;
 pub use playback::{Playback, PlaybackError};
 pub use ports::StreamLimits;

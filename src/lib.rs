@@ -41,6 +41,7 @@ pub mod transcriber;
 pub mod api;
 pub mod bridges;
 pub mod moderation;
+pub mod uplinks;
 
 // Roof: the composition root, the commands, and what they need.
 pub mod app;

@@ -139,6 +139,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     // Third floor: doors.
     ("moderation", &["domain", "clock", "telemetry", "auth", "sessions", "sfu", "room"]),
+    ("uplinks", &["domain", "formats", "cameras", "sessions", "sfu"]),
     ("bridges", &["domain", "clock", "formats", "telemetry", "cameras", "sfu", "room"]),
     (
         "api",
@@ -153,6 +154,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "evidence",
             "cameras",
             "bridges",
+            "uplinks",
             "sfu",
             "recorder",
             "playable",

@@ -17,6 +17,8 @@ use crate::domain::error_code::ErrorCode;
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
 /// Time in which a body must arrive completely.
 const BODY_TIME_MAX: Duration = Duration::from_secs(10);
+/// The same for devices whose network is slow. Raising it lets them hold memory for longer.
+const SLOW_BODY_TIME_MAX: Duration = Duration::from_mins(2);
 
 /// A complete body.
 #[derive(Debug, Clone)]
@@ -48,6 +50,13 @@ impl<S: Send + Sync, const BYTES_MAX: usize> FromRequest<S> for LargeBody<BYTES_
             .map_err(|_| ApiError::new(ErrorCode::MalformedRequest, "the body came too slowly"))?
             .map(Self)
     }
+}
+
+/// The whole of a body whose sender was admitted before and whose network may be slow.
+pub(super) async fn slow_body(body: Body, bytes_max: usize) -> Result<Bytes, ApiError> {
+    tokio::time::timeout(SLOW_BODY_TIME_MAX, read(body, bytes_max))
+        .await
+        .map_err(|_| ApiError::new(ErrorCode::MalformedRequest, "the body came too slowly"))?
 }
 
 async fn read(body: Body, bytes_max: usize) -> Result<Bytes, ApiError> {

@@ -1,6 +1,8 @@
 //! `/store`: captures of edge devices.
 
+pub(super) mod media;
 pub(super) mod playback;
+pub(super) mod whip;
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -131,21 +133,43 @@ pub(super) struct PublishBody {
 #[schema(as = CaptureOpened)]
 pub(super) struct OpenedBody {
     #[serde(flatten)]
-    capture: CaptureBody,
+    shown: ShownBody,
     /// How the device publishes by RTSP, where that is served. It is told only here.
     #[serde(skip_serializing_if = "Option::is_none")]
     publish: Option<PublishBody>,
 }
 
+/// A capture, and how far it has come.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CaptureShown)]
+pub(super) struct ShownBody {
+    #[serde(flatten)]
+    capture: CaptureBody,
+    /// Until when its media is kept, by the clock of this server; nothing before there is some.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    media_until: Option<Moment>,
+    /// What the clock of this server shows.
+    #[schema(value_type = String, format = DateTime)]
+    server_ts: Moment,
+}
+
+impl ShownBody {
+    async fn new(api: &Api, capture: Capture) -> Result<Self, ApiError> {
+        let media_until = api.intake.kept_until(capture.tenant, &capture.id).await?.map(Moment);
+        let capture = CaptureBody::new(&api.captures, capture);
+        Ok(Self { capture, media_until, server_ts: Moment(api.wall.now()) })
+    }
+}
+
 impl OpenedBody {
-    fn new(captures: &CaptureStore, capture: Capture) -> Self {
-        let publish = captures.login(&capture).map(|login| PublishBody {
+    async fn new(api: &Api, capture: Capture) -> Result<Self, ApiError> {
+        let publish = api.captures.login(&capture).map(|login| PublishBody {
             rtsp_port: login.port,
             rtsp_path: login.path,
             username: login.username,
             password: login.password.expose().clone(),
         });
-        Self { capture: CaptureBody::new(captures, capture), publish }
+        Ok(Self { shown: ShownBody::new(api, capture).await?, publish })
     }
 }
 
@@ -196,6 +220,19 @@ pub(super) fn tenant_of(
     }
 }
 
+/// The caller, its tenant and the capture that it means.
+async fn admitted(
+    api: &Api,
+    credentials: &Credentials,
+    id: &str,
+) -> Result<(PersonOrService, TenantId, CaptureId), ApiError> {
+    let caller =
+        credentials.writer_or_service(api, Action::ManageCameras, ROUTE).await?.of_tenant()?;
+    let id: CaptureId = id.parse().map_err(|_| CameraError::CaptureNotFound)?;
+    let tenant = tenant_of(api, credentials, &caller)?;
+    Ok((caller, tenant, id))
+}
+
 refusals!(OpenRefusals: READER, SERVICE, BODY, &[ErrorCode::CaptureSessionConflict, ErrorCode::CaptureLimitReached, ErrorCode::UnprocessableRequest]);
 
 /// Opens a capture. The same again is answered as the first time.
@@ -224,7 +261,7 @@ pub(super) async fn open(
         edge_started_at: wanted.edge_start_ts.0,
     };
     let capture = api.captures.open(tenant, new).await?;
-    let opened = Json(OpenedBody::new(&api.captures, capture));
+    let opened = Json(OpenedBody::new(&api, capture).await?);
     let answer = (StatusCode::CREATED, [(CACHE_CONTROL, "no-store")], opened);
     Ok(caller.answer(&api, answer.into_response()))
 }
@@ -301,7 +338,7 @@ refusals!(ReadRefusals: READER, SERVICE, &[ErrorCode::CaptureSessionNotFound]);
     get, path = "/store/sessions/{id}", tag = "captures", operation_id = "readCapture",
     security(("bearer" = []), ("service" = [])),
     params(("id" = String, Path), ("X-Tenant-ID" = Option<String>, Header, description = "whose it is, when a service calls")),
-    responses((status = 200, description = "The capture", body = CaptureBody), ReadRefusals)
+    responses((status = 200, description = "The capture", body = ShownBody), ReadRefusals)
 )]
 pub(super) async fn read(
     State(api): State<Api>,
@@ -313,5 +350,5 @@ pub(super) async fn read(
     let id: CaptureId = id.parse().map_err(|_| CameraError::CaptureNotFound)?;
     let tenant = tenant_of(&api, &credentials, &caller)?;
     let capture = api.captures.find(tenant, &id).await?;
-    Ok(Json(CaptureBody::new(&api.captures, capture)).into_response())
+    Ok(Json(ShownBody::new(&api, capture).await?).into_response())
 }

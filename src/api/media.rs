@@ -3,7 +3,7 @@
 //! clients trickle is acknowledged and not needed.
 
 mod resources;
-mod sdp_fragment;
+pub(super) mod sdp_fragment;
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -40,10 +40,10 @@ use crate::room::error::RoomError;
 use crate::sfu::TransportSide;
 use crate::sfu::turn::RelayServer;
 
-const SDP: &str = "application/sdp";
-const SDP_FRAGMENT: &str = "application/trickle-ice-sdpfrag";
+pub(super) const SDP: &str = "application/sdp";
+pub(super) const SDP_FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
-const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
+pub(super) const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 const ENDPOINT_METHODS: &str = "OPTIONS, POST";
 const RESOURCE_METHODS: &str = "DELETE, OPTIONS, PATCH";
 /// How often it is looked whether a media token of an open connection was
@@ -335,12 +335,17 @@ pub(super) async fn resource_options(
     Path((_, kind, _)): Path<(String, String, String)>,
 ) -> Result<Response, ApiError> {
     Kind::of_path(&kind).ok_or_else(no_such_route)?;
+    Ok(resource_methods().await)
+}
+
+/// Tells what every resource of WHIP takes.
+pub(super) async fn resource_methods() -> Response {
     let headers = [
         (ALLOW, HeaderValue::from_static(RESOURCE_METHODS)),
         (ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(RESOURCE_METHODS)),
         (ACCEPT_PATCH, HeaderValue::from_static(SDP_FRAGMENT)),
     ];
-    Ok((StatusCode::NO_CONTENT, headers).into_response())
+    (StatusCode::NO_CONTENT, headers).into_response()
 }
 
 fn no_such_route() -> ApiError {
@@ -388,12 +393,12 @@ pub(super) async fn patch(
         let headers = [(CONTENT_TYPE, SDP_FRAGMENT.to_owned()), (ETAG, entity_tag)];
         return Ok((StatusCode::OK, headers, answer).into_response());
     };
-    expect_session(&tags, &entity_tag)?;
+    expect_ice_session(&tags, &entity_tag)?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// Refuses when none of the tags of `If-Match` is that of the ICE session.
-fn expect_session(tags: &[String], entity_tag: &str) -> Result<(), ApiError> {
+pub(super) fn expect_ice_session(tags: &[String], entity_tag: &str) -> Result<(), ApiError> {
     if tags.iter().any(|tag| entity_tag == format!("\"{tag}\"")) {
         return Ok(());
     }
@@ -426,7 +431,7 @@ pub(super) async fn delete(
     let (member, _, entity_tag) =
         resource_of(&api, &credentials, &id, &kind, &name, Tokens::EndedToo).await?;
     if let Some(IfMatch::Tags(tags)) = IfMatch::read(&credentials.headers)? {
-        expect_session(&tags, &entity_tag)?;
+        expect_ice_session(&tags, &entity_tag)?;
     }
     api.media.remove(&name);
     member.leave().await;
@@ -541,7 +546,8 @@ fn expect_joinable(session: &Session) -> Result<(), ApiError> {
     }
 }
 
-fn text_of(body: &[u8]) -> Result<String, ApiError> {
+/// A session description as it was sent.
+pub(super) fn text_of(body: &[u8]) -> Result<String, ApiError> {
     match std::str::from_utf8(body) {
         Ok(text) if !text.trim().is_empty() => Ok(text.to_owned()),
         _ => Err(ApiError::new(ErrorCode::SdpInvalid, "the body is not a session description")),

@@ -119,6 +119,8 @@ fn cameras() -> OpenApiRouter<Api> {
         .routes(routes!(captures::list, captures::open))
         .routes(routes!(captures::read))
         .routes(routes!(captures::close))
+        .routes(routes!(captures::media::append))
+        .merge(capture_publishing())
 }
 
 /// Who attends, and the addresses that older callers use.
@@ -195,6 +197,17 @@ fn capture_playback() -> OpenApiRouter<Api> {
         )
         .route("/store/playback/{tenantId}/{captureId}/{grant}/{file}", options(allowed_methods))
         .layer(map_response(protect_address))
+}
+
+/// WHIP into captures.
+fn capture_publishing() -> OpenApiRouter<Api> {
+    use captures::whip;
+    OpenApiRouter::new()
+        .routes(routes!(whip::publish))
+        .routes(routes!(whip::patch, whip::delete))
+        .route("/store/sessions/{id}/whip", options(media::endpoint_options))
+        .route("/store/sessions/{id}/whip/{resource}", options(media::resource_methods))
+        .layer(map_response(media::usable_everywhere))
 }
 
 /// WHIP and WHEP, which pages of every origin may use.

@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use super::base::Base;
 use super::foundation::Foundation;
+use super::media::Media;
 use super::rooms::LiveRooms;
 use super::services::Services;
 use super::tenants;
@@ -24,16 +25,25 @@ use crate::bridges::Bridges;
 use crate::cameras::engine::policy::Lifetimes;
 use crate::cameras::{
     AddressPolicy, Archive, ArchiveOptions, ArchiveParts, CameraError, CaptureStore,
-    CaptureStoreParts, DeviceParts, Devices, Gateway, GatewayOptions, GatewayParts, PlaybackSecret,
-    Probes, Replay, StreamControl,
+    CaptureStoreParts, DeviceParts, Devices, Gateway, GatewayOptions, GatewayParts, Intake,
+    IntakeParts, PlaybackSecret, Probes, Publishers, Replay, StreamControl,
 };
 use crate::config::CamerasConfig;
 use crate::domain::secret::Secret;
+use crate::uplinks::{UplinkParts, Uplinks};
 
 /// How often sessions that have been over for long are forgotten.
 const FORGET_EVERY: Duration = Duration::from_hours(1);
 /// Bytes of a playback secret that is made here.
 const SECRET_BYTES: usize = 32;
+
+/// The parts that cameras and captures need.
+pub(super) struct Around<'parts> {
+    pub(super) services: &'parts Services,
+    pub(super) foundation: &'parts Foundation,
+    pub(super) media: &'parts Media,
+    pub(super) rooms: &'parts LiveRooms,
+}
 
 /// Cameras and captures, served.
 pub(super) struct Cameras {
@@ -41,6 +51,8 @@ pub(super) struct Cameras {
     pub(super) captures: CaptureStore,
     pub(super) replay: Replay,
     devices: Option<Devices>,
+    pub(super) intake: Intake,
+    pub(super) uplinks: Uplinks,
     pub(super) probes: Probes,
     pub(super) streams: StreamControl,
     pub(super) bridges: Bridges,
@@ -51,11 +63,10 @@ pub(super) struct Cameras {
 impl Cameras {
     pub(super) fn start(
         base: &Base,
-        services: &Services,
-        foundation: &Foundation,
-        rooms: &LiveRooms,
+        around: &Around<'_>,
         listener: Option<TcpListener>,
     ) -> anyhow::Result<Self> {
+        let Around { services, foundation, media, rooms } = *around;
         let (config, store) = (&base.config.cameras, Arc::new(base.store.clone()));
         let secret = playback_secret(config, &base.config.recording.keys.directory)?;
         let options = GatewayOptions {
@@ -82,32 +93,23 @@ impl Cameras {
         let streams = StreamControl::new(gateway.clone(), store.clone());
         let (live, clock) = (rooms.rooms.clone(), base.clock.clone());
         let bridges = Bridges::new(gateway.clone(), live, store.clone(), clock);
-        let captures = CaptureStore::new(CaptureStoreParts {
-            repository: store.clone(),
-            secret,
-            address_ttl: config.session_ttl,
-            publish_port: listener
-                .as_ref()
-                .map(TcpListener::local_addr)
-                .transpose()?
-                .map(|it| it.port()),
-            clock: base.wall.clone(),
-        });
-        let archive = Archive::new(
-            ArchiveOptions { kept_for: config.captures_kept, bytes_max: config.captures_max_bytes },
-            ArchiveParts {
-                publications: store,
-                vault: foundation.vault.clone(),
-                keys: foundation.keys.clone(),
-                clock: base.wall.clone(),
-            },
-        );
+        let captures = captures(base, secret, listener.as_ref())?;
+        let archive = archive(base, foundation);
+        let publishers = Publishers::default();
+        let clock = base.wall.clone();
         let devices = listener.map(|listener| {
             let (captures, archive) = (captures.clone(), archive.clone());
-            let clock = base.wall.clone();
-            Devices::start(listener, DeviceParts { captures, archive, clock })
+            let (publishers, clock) = (publishers.clone(), clock.clone());
+            Devices::start(listener, DeviceParts { captures, archive, publishers, clock })
         });
         let devices = devices.transpose().context("cameras.rtsp_bind")?;
+        let (kept, known) = (archive.clone(), captures.clone());
+        let intake = Intake::new(IntakeParts { captures: known, archive: kept, publishers, clock });
+        let uplinks = Uplinks::new(UplinkParts {
+            sfu: media.sfu.clone(),
+            intake: intake.clone(),
+            limits: tenants::limits(base, services),
+        });
         let replay = Replay::new(archive.clone(), captures.clone(), base.wall.clone());
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(forget_published(archive, stop.clone()));
@@ -117,19 +119,62 @@ impl Cameras {
         tasks.spawn(bridges.clone().run());
         tasks.spawn(probes.clone().run(stop.clone()));
         tasks.close();
-        Ok(Self { gateway, captures, replay, devices, probes, streams, bridges, stop, tasks })
+        Ok(Self {
+            gateway,
+            captures,
+            replay,
+            devices,
+            intake,
+            uplinks,
+            probes,
+            streams,
+            bridges,
+            stop,
+            tasks,
+        })
     }
 
     pub(super) async fn shutdown(self) {
         self.stop.cancel();
-        if let Some(devices) = &self.devices {
-            devices.shutdown().await;
-        }
+        let devices = async {
+            if let Some(devices) = &self.devices {
+                devices.shutdown().await;
+            }
+        };
+        tokio::join!(devices, self.uplinks.shutdown());
         self.bridges.shutdown().await;
         self.streams.shutdown().await;
         self.gateway.ingest().shutdown().await;
         self.tasks.wait().await;
     }
+}
+
+fn captures(
+    base: &Base,
+    secret: PlaybackSecret,
+    listener: Option<&TcpListener>,
+) -> anyhow::Result<CaptureStore> {
+    let publish_at = listener.map(TcpListener::local_addr).transpose()?;
+    Ok(CaptureStore::new(CaptureStoreParts {
+        repository: Arc::new(base.store.clone()),
+        secret,
+        address_ttl: base.config.cameras.session_ttl,
+        publish_port: publish_at.map(|it| it.port()),
+        clock: base.wall.clone(),
+    }))
+}
+
+fn archive(base: &Base, foundation: &Foundation) -> Archive {
+    let config = &base.config.cameras;
+    Archive::new(
+        ArchiveOptions { kept_for: config.captures_kept, bytes_max: config.captures_max_bytes },
+        ArchiveParts {
+            publications: Arc::new(base.store.clone()),
+            vault: foundation.vault.clone(),
+            keys: foundation.keys.clone(),
+            clock: base.wall.clone(),
+        },
+    )
 }
 
 /// Ends sessions that have run out, for as long as the server runs.

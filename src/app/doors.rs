@@ -237,6 +237,8 @@ fn api(base: &Base, behind: Behind<'_>) -> Api {
         camera_playback: Playback::new(cameras.gateway.clone()),
         captures: cameras.captures.clone(),
         capture_playback: cameras.replay.clone(),
+        intake: cameras.intake.clone(),
+        uplinks: cameras.uplinks.clone(),
         service_tenant: config.cameras.service_tenant,
         events: delivery.streams.clone(),
         playback: playback_key(config),

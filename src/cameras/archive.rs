@@ -61,9 +61,15 @@ pub struct Archive(Arc<Inner>);
 /// Why something that is published is not kept.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NotKept {
-    /// It never will be.
-    #[error("{0}")]
-    Refused(&'static str),
+    /// The capture is closed, or there is none.
+    #[error("the capture is closed")]
+    Closed,
+    /// There is a newer publication.
+    #[error("the device publishes on another connection")]
+    Replaced,
+    /// The tenant has as many bytes as it may.
+    #[error("the tenant has as many bytes as it may")]
+    Full,
     /// It may be, if it is tried again.
     #[error(transparent)]
     Failed(#[from] CameraError),
@@ -275,8 +281,8 @@ impl Filing {
 fn kept(filed: Filed) -> Result<(), NotKept> {
     match filed {
         Filed::Done => Ok(()),
-        Filed::Closed => Err(NotKept::Refused("the capture is closed")),
-        Filed::Replaced => Err(NotKept::Refused("the device publishes on another connection")),
-        Filed::Full => Err(NotKept::Refused("the tenant has as many bytes as it may")),
+        Filed::Closed => Err(NotKept::Closed),
+        Filed::Replaced => Err(NotKept::Replaced),
+        Filed::Full => Err(NotKept::Full),
     }
 }

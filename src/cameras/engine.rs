@@ -7,6 +7,7 @@
 pub mod attempts;
 pub mod group;
 pub mod growing;
+pub mod late;
 pub mod pictures;
 pub mod playlist;
 pub mod policy;

@@ -62,6 +62,12 @@ pub enum CameraError {
     /// The tenant has as many open captures as it may.
     #[error("the tenant has as many open captures as it may: {0}")]
     CaptureLimit(u32),
+    /// As many devices publish as may, of the tenant or at this instance.
+    #[error("as many devices publish as may")]
+    PublisherLimit,
+    /// The tenant's captures have as many bytes as they may.
+    #[error("what the tenant's devices published has as many bytes as it may")]
+    CapturesFull,
     /// No such capture session.
     #[error("no such capture session")]
     CaptureNotFound,
@@ -110,7 +116,9 @@ impl CameraError {
             Self::StreamActive(_) => ErrorCode::StreamAlreadyActive,
             Self::SessionNotFound => ErrorCode::StreamSessionNotFound,
             Self::Transition(_) => ErrorCode::SessionTransitionInvalid,
-            Self::CaptureLimit(_) => ErrorCode::CaptureLimitReached,
+            Self::CaptureLimit(_) | Self::PublisherLimit | Self::CapturesFull => {
+                ErrorCode::CaptureLimitReached
+            }
             Self::CaptureNotFound => ErrorCode::CaptureSessionNotFound,
             Self::CaptureConflict(_) => ErrorCode::CaptureSessionConflict,
             Self::Contended | Self::StreamLimit(_) | Self::Keys(_) | Self::Vault(_) => {

@@ -4,7 +4,10 @@
 mod call;
 mod connection;
 mod devices;
+mod intake;
+mod keeping;
 mod mediator;
+mod publishers;
 mod stream;
 
 use std::collections::BTreeMap;
@@ -16,8 +19,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::call::{Call, Ended};
-pub(super) use self::devices::TARGET_S;
 pub use self::devices::{DeviceParts, Devices};
+pub use self::intake::{Admitted, DevicePacket, Intake, IntakeParts, Taking};
+pub(super) use self::keeping::TARGET_S;
+pub use self::publishers::Publishers;
 pub use self::stream::{Heard, Listening, Sound, Stream, StreamReport};
 use crate::cameras::address::AddressPolicy;
 use crate::cameras::engine::attempts::Due;

@@ -12,6 +12,9 @@ const HELD_MAX: usize = 4_096;
 /// The same for packets that are shown at once, whose network delivered them in another order.
 const LIVE_WAIT_US: u64 = 100_000;
 const LIVE_HELD_MAX: usize = 512;
+/// The same for packets that are kept while they come, and sent once more when they are missing.
+/// Raising it delays what is kept.
+const RETRANSMITTED_WAIT_US: u64 = 600_000;
 /// A sequence number further away than this starts a new count (RFC 3550 §A.1).
 const JUMP_MAX: i64 = 8_192;
 
@@ -61,6 +64,12 @@ impl<T> Order<T> {
     #[must_use]
     pub const fn live() -> Self {
         Self::within(LIVE_WAIT_US, LIVE_HELD_MAX)
+    }
+
+    /// The packets of a source that is kept while it sends, and sends what is missing once more.
+    #[must_use]
+    pub const fn retransmitted() -> Self {
+        Self::within(RETRANSMITTED_WAIT_US, HELD_MAX)
     }
 
     /// Takes a packet that arrived at `at_us`. A packet that came twice or too late is dropped.

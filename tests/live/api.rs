@@ -34,5 +34,6 @@ mod transcript;
 #[cfg(feature = "whisper")]
 mod transcription;
 mod undo;
+mod uplinks;
 mod vanished;
 mod vault;

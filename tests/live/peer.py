@@ -150,4 +150,5 @@ async def main():
     await peer.close()
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main())

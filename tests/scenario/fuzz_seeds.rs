@@ -153,6 +153,7 @@ fuzz_tests! {
     playlist_query: 200_000,
     rtsp_messages: 100_000,
     rtsp_publishing: 50_000,
+    late_media: 50_000,
     framed_stream: 200_000,
     turn_messages: 100_000,
     attendance_list: 20_000,

@@ -6,14 +6,14 @@ const LINES_MAX: usize = 512;
 
 /// What this server needs of a fragment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Fragment {
+pub(in crate::api) struct Fragment {
     /// ICE fragment and password, when it has both.
-    pub(super) credentials: Option<(String, String)>,
+    pub(in crate::api) credentials: Option<(String, String)>,
 }
 
 impl Fragment {
     /// Reads a fragment, or says what is wrong with it.
-    pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
+    pub(in crate::api) fn parse(text: &str) -> Result<Self, &'static str> {
         let (mut ufrag, mut password) = (None, None);
         for (index, line) in text.lines().enumerate() {
             if index >= LINES_MAX {
@@ -38,7 +38,7 @@ impl Fragment {
 }
 
 /// A fragment with the server's own credentials.
-pub(super) fn credentials(ufrag: &str, password: &str) -> String {
+pub(in crate::api) fn credentials(ufrag: &str, password: &str) -> String {
     format!("a=ice-lite\r\na=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\n")
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,49 +11,33 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
 use super::call;
+use super::keeping::{BEGIN_TIME_MAX, FINISH_MAX, Over, SILENT_MAX, TARGET_S, record};
+use super::publishers::{Heard, Publishers, Refused};
 use super::stream::Stream;
-use crate::cameras::archive::{Archive, Filing, NotKept, OfSegment, Sealed};
+use crate::cameras::archive::Archive;
 use crate::cameras::captures::CaptureStore;
 use crate::cameras::engine::publishing::{Act, NotTaken, Publishing};
 use crate::cameras::engine::rtsp::Reader;
 use crate::cameras::metrics;
 use crate::clock::Clock;
-use crate::domain::backoff::Backoff;
 use crate::domain::camera::StreamFault;
 use crate::domain::id::{CaptureId, TenantId};
-use crate::domain::network::reached;
+use crate::domain::network::{ClientNetwork, reached};
 
-/// Connections at once, and of one address; more are closed at once. Raising them lets strangers
+/// Connections at once, and of one network; more are closed at once. Raising them lets strangers
 /// use more memory: up to 150 KiB each.
 const CONNECTIONS_MAX: usize = 256;
-const CONNECTIONS_PER_ADDRESS_MAX: usize = 32;
-/// Devices that publish at once, and of one tenant; more are refused. Raising them uses more
-/// memory: up to 24 MiB of segments for each while the vault is away.
-const PUBLISHERS_MAX: usize = 64;
-const PUBLISHERS_PER_TENANT_MAX: usize = 32;
-/// How long a connection may take until its device sends. Raising it lets strangers hold places.
-const BEGIN_TIME_MAX: Duration = Duration::from_secs(15);
-/// How long a device may send nothing, or take nothing. Raising it keeps what a dead connection
-/// holds for longer.
-const SILENT_MAX: Duration = Duration::from_secs(10);
-/// After so long a silence a device that connects again takes the place of its connection before.
-const REPLACED_AFTER: Duration = Duration::from_secs(3);
-/// How long a device may send without a picture that can be shown.
-const FIRST_PICTURE_MAX: Duration = Duration::from_secs(30);
-/// How long what was sent may take to be kept, once a device has ended. Raising it delays the end
-/// of a server whose vault is away.
-const FINISH_MAX: Duration = Duration::from_secs(10);
-/// The target duration of what is kept, in seconds. Raising it makes fewer objects and more delay.
-pub(in crate::cameras) const TARGET_S: u64 = 4;
-/// Waits between two tries to keep a segment.
-const KEEP_AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(8));
+const CONNECTIONS_PER_NETWORK_MAX: usize = 32;
+/// Proofs whose captures are looked up at once; others wait. Raising it lets strangers keep the
+/// database busier.
+const LOOKUPS_MAX: usize = 8;
 /// How long no connection is accepted after that failed, as there are no more file descriptors.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
 /// Bytes that are read at once.
@@ -65,23 +49,18 @@ pub struct DeviceParts {
     pub captures: CaptureStore,
     /// Where what they publish is kept.
     pub archive: Archive,
+    /// Who publishes, also in other ways.
+    pub publishers: Publishers,
     /// The time.
     pub clock: Clock,
 }
 
 struct Inner {
     parts: DeviceParts,
-    connections: Mutex<BTreeMap<IpAddr, usize>>,
-    publishers: Mutex<BTreeMap<(TenantId, CaptureId), Publisher>>,
+    connections: Mutex<BTreeMap<ClientNetwork, usize>>,
+    lookups: Semaphore,
     stop: CancellationToken,
     tasks: TaskTracker,
-}
-
-/// Who publishes into a capture.
-struct Publisher {
-    number: u64,
-    heard: Arc<Mutex<Instant>>,
-    stop: CancellationToken,
 }
 
 /// The devices that publish. Cheap to clone.
@@ -99,7 +78,7 @@ impl Devices {
         let devices = Self(Arc::new(Inner {
             parts,
             connections: Mutex::default(),
-            publishers: Mutex::default(),
+            lookups: Semaphore::new(LOOKUPS_MAX),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         }));
@@ -117,16 +96,18 @@ impl Devices {
     async fn accept(self, listener: TcpListener) {
         while let Some(accepted) = self.0.stop.run_until_cancelled(listener.accept()).await {
             match accepted {
-                Ok((socket, peer)) => match Place::take(&self, reached(peer.ip())) {
-                    Some(place) => {
-                        let devices = self.clone();
-                        self.0.tasks.spawn(async move {
-                            Box::pin(devices.serve(socket)).await;
-                            drop(place);
-                        });
+                Ok((socket, peer)) => {
+                    match Place::take(&self, ClientNetwork::of(reached(peer.ip()))) {
+                        Some(place) => {
+                            let devices = self.clone();
+                            self.0.tasks.spawn(async move {
+                                Box::pin(devices.serve(socket)).await;
+                                drop(place);
+                            });
+                        }
+                        None => metrics::device_refused(),
                     }
-                    None => metrics::device_refused(),
-                },
+                }
                 Err(error) => {
                     tracing::warn!(%error, "no connection of a device can be accepted");
                     tokio::time::sleep(ACCEPT_AGAIN).await;
@@ -142,7 +123,7 @@ impl Devices {
         let address = format!("rtsp://127.0.0.1:{}/{:032x}", own.port(), rand::random::<u128>());
         let Ok(url) = Url::parse(&address) else { return };
         let [nonce, session] = [(); 2].map(|()| format!("{:032x}", rand::random::<u128>()));
-        let heard = Arc::new(Mutex::new(Instant::now()));
+        let heard = Heard::new(Instant::now());
         let mut connection = Connection {
             devices: self,
             socket,
@@ -180,123 +161,61 @@ impl Devices {
         &self,
         (tenant, capture): (TenantId, CaptureId),
         url: &Url,
-        heard: Arc<Mutex<Instant>>,
+        heard: Heard,
     ) -> NotTaken {
-        let claimed = match Claimed::take(self, (tenant, capture.clone()), heard) {
+        let mut claimed = match self.0.parts.publishers.claim((tenant, capture.clone()), heard) {
             Ok(claimed) => claimed,
-            Err(why) => return why,
+            Err(Refused::Busy) => return NotTaken::Busy,
+            Err(Refused::NoRoom) => return NotTaken::NoRoom,
         };
-        let stop = claimed.stop.clone();
-        let ended = stop.run_until_cancelled(self.publish((tenant, capture), url)).await;
-        let (ended, why) = ended.unwrap_or(("replaced", NotTaken::Busy));
-        metrics::published(ended);
-        why
+        claimed.settled().await;
+        let over = self.publish((tenant, capture), url, &claimed.stop).await;
+        metrics::published(over.as_str());
+        match over {
+            Over::Replaced => NotTaken::Busy,
+            Over::NotKept(reason) => {
+                tracing::info!(%tenant, reason, "what a device publishes is not kept any more");
+                NotTaken::NoRoom
+            }
+            Over::Fault(fault) => {
+                if fault != StreamFault::ConnectionClosed {
+                    tracing::info!(%tenant, %fault, "what a device publishes can't be used");
+                }
+                NotTaken::Unusable(fault)
+            }
+        }
     }
 
     async fn publish(
         &self,
         (tenant, capture): (TenantId, CaptureId),
         url: &Url,
-    ) -> (&'static str, NotTaken) {
+        stop: &CancellationToken,
+    ) -> Over {
         let parts = &self.0.parts;
         let now = Instant::now().into_std();
         let stream = Stream::of_device(now, TARGET_S);
         stream.handle_call(now);
         // The client has been seen to fail on what a camera sent; that is this device's fault.
-        let opened = AssertUnwindSafe(call::open(url, &stream)).catch_unwind().await;
-        let opened = match opened.unwrap_or(Err(StreamFault::ProtocolViolated)) {
+        let opened = AssertUnwindSafe(call::open(url, &stream)).catch_unwind();
+        let opened = match stop.run_until_cancelled(opened).await {
+            Some(opened) => opened.unwrap_or(Err(StreamFault::ProtocolViolated)),
+            None => return Over::Replaced,
+        };
+        let opened = match opened {
             Ok(opened) => opened,
-            Err(fault) => return ("not_usable", NotTaken::Unusable(fault)),
+            Err(fault) => return Over::Fault(fault),
         };
         let filing = match parts.archive.begin(tenant, capture).await {
             Ok(filing) => filing,
             Err(error) => {
                 tracing::warn!(%tenant, %error, "what a device publishes can't be kept");
-                return ("not_kept", NotTaken::NoRoom);
+                return Over::NotKept("it could not begin");
             }
         };
-        let mut keep = Box::pin(keep(filing, &stream));
-        let played = async {
-            let play = AssertUnwindSafe(call::play(opened, &stream, &parts.clock)).catch_unwind();
-            tokio::select! {
-                fault = play => fault.unwrap_or(StreamFault::ProtocolViolated),
-                () = unseen(&stream) => StreamFault::PacketsStopped,
-            }
-        };
-        let refused = tokio::select! {
-            fault = played => Err(fault),
-            refused = &mut keep => Ok(refused),
-        };
-        let fault = match refused {
-            Ok(refused) => {
-                let reason = refused.unwrap_or("the stream has ended");
-                tracing::info!(%tenant, reason, "what a device publishes is not kept any more");
-                return ("not_kept", NotTaken::NoRoom);
-            }
-            Err(fault) => fault,
-        };
-        stream.handle_break();
-        stream.close();
-        if timeout(FINISH_MAX, keep).await.is_err() {
-            tracing::warn!(%tenant, "the end of what a device published could not be kept");
-        }
-        match fault {
-            StreamFault::ConnectionClosed => ("closed", NotTaken::Unusable(fault)),
-            fault => {
-                tracing::info!(%tenant, %fault, "what a device publishes can't be used");
-                ("not_usable", NotTaken::Unusable(fault))
-            }
-        }
-    }
-}
-
-/// Until no picture came for so long that there may be none.
-async fn unseen(stream: &Stream) {
-    let first = stream.until(|segments| segments.next_from(0).map(drop));
-    if timeout(FIRST_PICTURE_MAX, first).await.is_ok() {
-        std::future::pending::<()>().await;
-    }
-}
-
-/// Keeps the segments of a stream until it has ended; why not any longer. What can't be kept now
-/// is tried again; segments that are gone meanwhile are a break.
-async fn keep(mut filing: Filing, stream: &Stream) -> Option<&'static str> {
-    let (mut next, mut header) = (0, None);
-    while let Some((segment, contents)) = stream.until(|it| it.next_from(next)).await {
-        let is_gap = segment.number > next;
-        next = segment.number + 1;
-        let needed = match header {
-            Some((number, file)) if number == segment.header => file,
-            _ => {
-                let sealed = filing.seal(&contents, None);
-                match keep_file(&mut filing, &sealed).await {
-                    Ok(file) => header.insert((segment.header, file)).1,
-                    Err(refused) => return Some(refused),
-                }
-            }
-        };
-        let is_break = segment.is_break || is_gap;
-        let (ticks, at) = (segment.ticks, segment.at);
-        let of = OfSegment { header: needed, is_break, ticks, at };
-        let sealed = filing.seal(&segment.data, Some(of));
-        if let Err(refused) = keep_file(&mut filing, &sealed).await {
-            return Some(refused);
-        }
-    }
-    None
-}
-
-async fn keep_file(filing: &mut Filing, sealed: &Sealed) -> Result<u64, &'static str> {
-    let mut backoff = Backoff::new(KEEP_AGAIN.0, KEEP_AGAIN.1);
-    loop {
-        match filing.keep(sealed).await {
-            Ok(number) => return Ok(number),
-            Err(NotKept::Refused(reason)) => return Err(reason),
-            Err(NotKept::Failed(error)) => {
-                tracing::warn!(%error, "what a device publishes can't be kept now");
-                tokio::time::sleep(backoff.next(rand::random())).await;
-            }
-        }
+        let play = AssertUnwindSafe(call::play(opened, &stream, &parts.clock)).catch_unwind();
+        let played = async { play.await.unwrap_or(StreamFault::ProtocolViolated) };
+        record(filing, &stream, played, stop).await
     }
 }
 
@@ -308,7 +227,7 @@ struct Connection<'devices> {
     /// Whose device it says it is.
     tenant: Option<TenantId>,
     /// When something was last taken.
-    heard: Arc<Mutex<Instant>>,
+    heard: Heard,
 }
 
 /// Tells that the client is to be started, and for which capture.
@@ -353,7 +272,7 @@ impl Connection<'_> {
         let now = Instant::now();
         while let Some(item) = sent.poll()? {
             if self.publishing.handle_device(item) {
-                *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = now;
+                self.heard.set(now);
                 *until = now + SILENT_MAX;
             }
         }
@@ -398,6 +317,7 @@ impl Connection<'_> {
     async fn find_keys(&mut self) -> bool {
         let Some((user, captures)) = self.publishing.captures() else { return false };
         let tenant: Option<TenantId> = user.parse().ok();
+        let Ok(_place) = self.devices.0.lookups.acquire().await else { return false };
         let keys = match tenant {
             Some(tenant) => self.devices.0.parts.captures.keys(tenant, &captures).await,
             None => Ok(Vec::new()),
@@ -419,105 +339,35 @@ async fn read_from(client: Option<&mut TcpStream>, buffer: &mut [u8]) -> io::Res
 /// The place of a connection, until it is dropped.
 struct Place {
     devices: Devices,
-    address: IpAddr,
+    network: ClientNetwork,
 }
 
 impl Place {
-    fn take(devices: &Devices, address: IpAddr) -> Option<Self> {
+    fn take(devices: &Devices, network: ClientNetwork) -> Option<Self> {
         let mut connections = lock(&devices.0.connections);
-        let own = connections.get(&address).copied().unwrap_or(0);
+        let own = connections.get(&network).copied().unwrap_or(0);
         let all: usize = connections.values().sum();
-        if own >= CONNECTIONS_PER_ADDRESS_MAX || all >= CONNECTIONS_MAX {
+        if own >= CONNECTIONS_PER_NETWORK_MAX || all >= CONNECTIONS_MAX {
             return None;
         }
-        connections.insert(address, own + 1);
+        connections.insert(network, own + 1);
         drop(connections);
-        Some(Self { devices: devices.clone(), address })
+        Some(Self { devices: devices.clone(), network })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut connections = lock(&self.devices.0.connections);
-        if let Some(own) = connections.get_mut(&self.address) {
+        if let Some(own) = connections.get_mut(&self.network) {
             *own -= 1;
             if *own == 0 {
-                connections.remove(&self.address);
+                connections.remove(&self.network);
             }
         }
     }
-}
-
-/// The right to publish into a capture, until it is dropped.
-struct Claimed {
-    devices: Devices,
-    key: (TenantId, CaptureId),
-    number: u64,
-    stop: CancellationToken,
-}
-
-impl Claimed {
-    fn take(
-        devices: &Devices,
-        key: (TenantId, CaptureId),
-        heard: Arc<Mutex<Instant>>,
-    ) -> Result<Self, NotTaken> {
-        let mut publishers = lock(&devices.0.publishers);
-        match publishers.get(&key) {
-            Some(before) if lock(&before.heard).elapsed() < REPLACED_AFTER => {
-                return Err(NotTaken::Busy);
-            }
-            Some(before) => before.stop.cancel(),
-            None if !has_room(publishers.keys().map(|(tenant, _)| *tenant), key.0) => {
-                return Err(NotTaken::NoRoom);
-            }
-            None => {}
-        }
-        let (number, stop) = (rand::random(), CancellationToken::new());
-        *lock(&heard) = Instant::now();
-        publishers.insert(key.clone(), Publisher { number, heard, stop: stop.clone() });
-        metrics::publishers(publishers.len());
-        drop(publishers);
-        Ok(Self { devices: devices.clone(), key, number, stop })
-    }
-}
-
-impl Drop for Claimed {
-    fn drop(&mut self) {
-        let mut publishers = lock(&self.devices.0.publishers);
-        if publishers.get(&self.key).is_some_and(|it| it.number == self.number) {
-            publishers.remove(&self.key);
-            metrics::publishers(publishers.len());
-        }
-    }
-}
-
-/// Whether one more device of a tenant may publish beside those of these tenants.
-fn has_room(publishers: impl Iterator<Item = TenantId>, tenant: TenantId) -> bool {
-    let (mut all, mut own) = (0, 0);
-    for publisher in publishers {
-        all += 1;
-        own += usize::from(publisher == tenant);
-    }
-    all < PUBLISHERS_MAX && own < PUBLISHERS_PER_TENANT_MAX
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_tenant_does_not_take_the_places_of_all() {
-        let (one, two, third) = (TenantId::generate(), TenantId::generate(), TenantId::generate());
-        let own = vec![one; PUBLISHERS_PER_TENANT_MAX];
-        assert!(has_room(own.iter().skip(1).copied(), one));
-        assert!(!has_room(own.iter().copied(), one));
-        assert!(has_room(own.iter().copied(), two));
-        let others = vec![two; PUBLISHERS_MAX - own.len()];
-        assert!(!has_room(own.into_iter().chain(others), third));
-    }
 }

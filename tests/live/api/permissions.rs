@@ -63,9 +63,11 @@ impl Route {
         match self.done {
             // There is no identity service here, nor an eligible list.
             503 => "DEPENDENCY_UNAVAILABLE",
+            404 if self.path.starts_with("/store") => "MEDIA_RESOURCE_NOT_FOUND",
             404 => "TRANSCRIPT_CHUNK_NOT_FOUND",
             409 if self.path.ends_with("mark-left") => "NOT_PRESENT",
             409 => "ELIGIBLE_LIST_UNKNOWN",
+            415 => "UNSUPPORTED_MEDIA_TYPE",
             _ => "",
         }
     }
@@ -95,6 +97,10 @@ fn routes() -> Vec<Route> {
         route(Method::GET, "/gateway/metrics", Who::OperatorReaderOrService, 200),
         route(Method::POST, "/store/sessions", Who::OperatorOrService, 201),
         route(Method::GET, "/store/sessions", Who::OperatorReaderOrService, 200),
+        route(Method::POST, "/store/sessions/none/whip", Who::OperatorOrService, 415),
+        route(Method::POST, "/store/sessions/none/media", Who::OperatorOrService, 415),
+        route(Method::PATCH, "/store/sessions/none/whip/none", Who::OperatorOrService, 404),
+        route(Method::DELETE, "/store/sessions/none/whip/none", Who::OperatorOrService, 404),
         route(Method::POST, "/api/v1/sessions/{id}/attendance/validate-qr", Who::Attendee, 503),
         route(Method::POST, "/api/v1/sessions/{id}/attendance/validate-code", Who::Attendee, 503),
         route(Method::POST, "/api/v1/sessions/{id}/validate-biometric", Who::Attendee, 503),

@@ -33,7 +33,7 @@ async fn open(server: &Server, id: &str) -> Device {
     Device { path: text("rtsp_path"), username: text("username"), password: text("password") }
 }
 
-async fn opened(server: &Server, id: &str) -> Answer {
+pub(super) async fn opened(server: &Server, id: &str) -> Answer {
     let body = json!({
         "sessionId": id, "deviceId": "box-1", "streamPath": format!("sess-{id}"),
         "edgeStartTs": "2026-01-01T10:00:00Z",
@@ -42,7 +42,7 @@ async fn opened(server: &Server, id: &str) -> Answer {
     send(request.header("x-tenant-id", server.tenant.to_string())).await
 }
 
-async fn close(server: &Server, id: &str) {
+pub(super) async fn close(server: &Server, id: &str) {
     let path = format!("/store/sessions/{id}/close");
     let body = json!({"edgeEndTs": "2026-01-01T11:00:00Z"});
     let request = server.govern(Method::POST, &path).json(&body);
@@ -50,7 +50,7 @@ async fn close(server: &Server, id: &str) {
     assert_eq!(answer.status, 200, "{answer:?}");
 }
 
-async fn shown(server: &Server, id: &str) -> Value {
+pub(super) async fn shown(server: &Server, id: &str) -> Value {
     let request = server.govern(Method::GET, &format!("/store/sessions/{id}"));
     let answer = send(request.header("x-tenant-id", server.tenant.to_string())).await;
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -58,7 +58,7 @@ async fn shown(server: &Server, id: &str) -> Value {
 }
 
 /// The address where a capture plays, once there is one.
-async fn playlist_url(server: &Server, id: &str) -> String {
+pub(super) async fn playlist_url(server: &Server, id: &str) -> String {
     for _ in 0..400 {
         if let Some(url) = shown(server, id).await["playlist_url"].as_str() {
             return url.to_owned();
@@ -68,12 +68,12 @@ async fn playlist_url(server: &Server, id: &str) -> String {
     panic!("the capture plays nowhere")
 }
 
-async fn get(server: &Server, path: &str) -> Answer {
+pub(super) async fn get(server: &Server, path: &str) -> Answer {
     send(server.request(Method::GET, path)).await
 }
 
 /// The playlist once it is as wanted.
-async fn playlist(server: &Server, path: &str, is_so: impl Fn(&str) -> bool) -> String {
+pub(super) async fn playlist(server: &Server, path: &str, is_so: impl Fn(&str) -> bool) -> String {
     let mut last = String::new();
     for _ in 0..400 {
         last = get(server, path).await.text;
@@ -85,7 +85,7 @@ async fn playlist(server: &Server, path: &str, is_so: impl Fn(&str) -> bool) -> 
     panic!("not so: {last}")
 }
 
-fn segments(playlist: &str) -> usize {
+pub(super) fn segments(playlist: &str) -> usize {
     playlist.lines().filter(|line| line.starts_with("#EXTINF")).count()
 }
 
@@ -119,7 +119,7 @@ async fn end(mut film: Child) {
 }
 
 /// What ffprobe says of a playlist: codecs of the streams, and how long it plays.
-async fn probed(server: &Server, path: &str) -> (Vec<String>, f64) {
+pub(super) async fn probed(server: &Server, path: &str) -> (Vec<String>, f64) {
     let url = format!("{}{path}", server.http);
     let probe = tokio::task::spawn_blocking(move || {
         let mut probe = Command::new("ffprobe");
@@ -136,7 +136,7 @@ async fn probed(server: &Server, path: &str) -> (Vec<String>, f64) {
 }
 
 /// Whether a file below a directory holds these bytes.
-fn is_on_disk(directory: &std::path::Path, wanted: &[u8]) -> bool {
+pub(super) fn is_on_disk(directory: &std::path::Path, wanted: &[u8]) -> bool {
     std::fs::read_dir(directory).expect("a directory").any(|entry| {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
