@@ -2,6 +2,7 @@
 //! usage, 3 a dependency is missing.
 
 mod doctor;
+mod edge;
 mod evidence;
 mod load_test;
 mod output;
@@ -86,6 +87,8 @@ enum Command {
     /// Checks the configuration and what transcription needs: the model, and how many people can
     /// speak at the same time on this machine.
     Doctor(doctor::Arguments),
+    /// Captures a local camera and publishes it into a capture of a server.
+    Edge(Box<cabildo_edge::EdgeArgs>),
     /// Exports, discloses, erases and rewraps recordings.
     Evidence(evidence::Arguments),
     /// Measures a running server with real DTLS-SRTP clients.
@@ -147,6 +150,7 @@ fn carry_out(command: Command) -> Result<ExitCode, Failure> {
         Command::Token(arguments) => token::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Evidence(arguments) => return evidence::run(arguments),
+        Command::Edge(arguments) => edge::run(*arguments),
         Command::LoadTest(arguments) => {
             return Ok(runtime()?.block_on(Box::pin(load_test::run(arguments))));
         }

@@ -12,6 +12,7 @@ mod channel_frames;
 mod clock;
 mod description;
 mod door;
+mod edge;
 mod events;
 mod low_latency;
 mod media;

@@ -180,6 +180,18 @@ impl Server {
         Box::pin(Self::launch(keys, data, tenant, ahead_us)).await
     }
 
+    /// As [`Self::restart_with`], and it is away until `pause` is over.
+    pub(crate) async fn restart_after(
+        self,
+        pause: impl Future<Output = ()>,
+        keys: &[(&str, &str)],
+    ) -> Self {
+        let Self { app, data, tenant, ahead_us, .. } = self;
+        app.stop().await;
+        pause.await;
+        Box::pin(Self::launch(keys, data, tenant, ahead_us)).await
+    }
+
     /// Its database, reached beside it.
     pub(crate) async fn store(&self) -> Store {
         Store::connect(&self.store).await.expect("a database")

@@ -1,0 +1,185 @@
+//! What the camera made, on its way: to the server at once, or into the buffer while that can't be.
+
+use std::collections::VecDeque;
+
+use tokio::sync::mpsc;
+
+use crate::buffer::Buffer;
+use crate::files::Files;
+use crate::media::{Group, Grouping, Made};
+
+/// How long what was sent is kept in memory, as nobody knows whether it came: longer than it takes
+/// until a broken connection is noticed and a server has stored what it had. Raising it uses more
+/// memory.
+const SENT_US: i64 = 30_000_000;
+/// Bytes of it. Raising it uses more memory.
+const SENT_BYTES_MAX: usize = 16 << 20;
+/// Pictures and packets of sound that wait to be sent. A connection that can't keep up is given up.
+const LIVE_MAX: usize = 4_096;
+
+#[derive(Debug)]
+enum Link {
+    /// Nothing can be sent.
+    Down,
+    /// A connection is being made, and what comes meanwhile is sent over it.
+    Opening,
+    /// What comes is sent.
+    Live(mpsc::Sender<Made>),
+}
+
+/// What the camera made and is not known to have come.
+#[derive(Debug)]
+pub(crate) struct Pool<F> {
+    grouping: Grouping,
+    sent: VecDeque<Group>,
+    buffer: Buffer<F>,
+    link: Link,
+}
+
+impl<F: Files> Pool<F> {
+    /// Over a buffer.
+    #[must_use]
+    pub(crate) fn new(buffer: Buffer<F>) -> Self {
+        Self { grouping: Grouping::default(), sent: VecDeque::new(), buffer, link: Link::Down }
+    }
+
+    /// What waits to be sent later.
+    pub(crate) const fn buffer(&mut self) -> &mut Buffer<F> {
+        &mut self.buffer
+    }
+
+    /// What the camera made next.
+    pub(crate) fn handle(&mut self, made: Made) {
+        if let Link::Live(live) = &self.link
+            && live.try_send(made.clone()).is_err()
+        {
+            self.cut();
+        }
+        if let Some(group) = self.grouping.handle(made) {
+            self.keep(group);
+        }
+    }
+
+    /// The camera has ended, for now or for ever.
+    pub(crate) fn handle_end(&mut self) {
+        if let Some(group) = self.grouping.finish() {
+            self.keep(group);
+        }
+    }
+
+    /// Whether a connection may be made: nothing waits that has to be sent before.
+    pub(crate) fn open(&mut self) -> bool {
+        let may = self.buffer.is_empty();
+        if may {
+            self.link = Link::Opening;
+        }
+        may
+    }
+
+    /// The connection is made: what was made since [`Self::open`], and what comes.
+    pub(crate) fn live(&mut self) -> mpsc::Receiver<Made> {
+        let waiting: Vec<Made> = self
+            .sent
+            .iter()
+            .flat_map(|group| &group.made)
+            .chain(self.grouping.growing())
+            .cloned()
+            .collect();
+        let (sender, receiver) = mpsc::channel(LIVE_MAX + waiting.len());
+        for made in waiting {
+            // The channel has room for all of them.
+            drop(sender.try_send(made));
+        }
+        self.link = Link::Live(sender);
+        receiver
+    }
+
+    /// The connection is over: what was sent over it in the last time waits to be sent again.
+    pub(crate) fn cut(&mut self) {
+        self.link = Link::Down;
+        for group in std::mem::take(&mut self.sent) {
+            self.store(&group);
+        }
+    }
+
+    fn keep(&mut self, group: Group) {
+        if matches!(self.link, Link::Down) {
+            return self.store(&group);
+        }
+        let until = group.ends_us;
+        self.sent.push_back(group);
+        let mut bytes: usize = self.sent.iter().map(Group::bytes).sum();
+        while let Some(oldest) = self.sent.front()
+            && (oldest.ends_us < until - SENT_US || bytes > SENT_BYTES_MAX)
+        {
+            bytes -= oldest.bytes();
+            self.sent.pop_front();
+        }
+    }
+
+    fn store(&mut self, group: &Group) {
+        let before = self.buffer.given_up();
+        if let Err(error) = self.buffer.push(group) {
+            tracing::warn!(%error, "two seconds are lost, as they can't be written");
+        } else if self.buffer.given_up() > before {
+            tracing::warn!("the buffer is full: the oldest of what was not sent is given up");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::Directory;
+    use crate::media::tests::picture;
+
+    fn pool(place: &tempfile::TempDir) -> Pool<Directory> {
+        let files = Directory::open(place.path()).expect("a directory");
+        Pool::new(Buffer::open(files, 1 << 30).expect("opened"))
+    }
+
+    fn film(pool: &mut Pool<Directory>, pictures: std::ops::Range<i64>) {
+        for number in pictures {
+            for made in picture(number * 40_000, number % 50 == 0) {
+                pool.handle(made);
+            }
+        }
+    }
+
+    fn received(live: &mut mpsc::Receiver<Made>) -> Vec<i64> {
+        let made = std::iter::from_fn(|| live.try_recv().ok());
+        made.filter(|it| matches!(it, Made::Picture { .. })).map(|it| it.at_us() / 40_000).collect()
+    }
+
+    #[test]
+    fn what_is_made_while_a_connection_is_made_is_sent_over_it_from_its_key_picture_on() {
+        let place = tempfile::tempdir().expect("a directory");
+        let mut pool = pool(&place);
+        film(&mut pool, 0..60);
+        assert!(!pool.open(), "two seconds wait in the buffer");
+        let part = pool.buffer().next().expect("read").expect("a group");
+        pool.buffer().sent(&part).expect("deleted");
+        assert!(pool.open());
+        film(&mut pool, 60..120);
+        let mut live = pool.live();
+        film(&mut pool, 120..125);
+        assert_eq!(received(&mut live), (50..125).collect::<Vec<i64>>());
+        assert!(pool.buffer().is_empty());
+    }
+
+    #[test]
+    fn what_was_sent_before_a_cut_waits_again_and_the_camera_goes_on() {
+        let place = tempfile::tempdir().expect("a directory");
+        let mut pool = pool(&place);
+        assert!(pool.open());
+        let live = pool.live();
+        film(&mut pool, 0..1_010);
+        drop(live);
+        film(&mut pool, 1_010..1_080);
+        pool.handle_end();
+        let part = pool.buffer().next().expect("read").expect("groups");
+        let kept = crate::media::Kept::read(&part.bytes).expect("a container");
+        assert_eq!(kept.base_us, 8_000_000, "of forty seconds the last thirty are kept");
+        assert_eq!(part.ends_us, 1_079 * 40_000);
+    }
+}

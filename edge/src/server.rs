@@ -1,0 +1,412 @@
+//! The server's interface for captures (`/store`).
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, LOCATION};
+use reqwest::{Client, Method, StatusCode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tokio::time::Instant;
+use url::Url;
+
+use crate::credentials::Credentials;
+
+/// How long a connection and an answer may take.
+const CONNECT_MAX: Duration = Duration::from_secs(10);
+const ANSWER_MAX: Duration = Duration::from_secs(30);
+/// The same for a part of the buffer, whose network may be slow. A server waits as long.
+const PART_MAX: Duration = Duration::from_secs(150);
+/// Bytes of an answer that are read.
+const ANSWER_BYTES_MAX: usize = 256 << 10;
+const JSON: &str = "application/json";
+const SDP: &str = "application/sdp";
+const LATE: &str = "application/vnd.cabildo.late";
+
+/// Why a call was not answered as wanted.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CallError {
+    /// The server can't be reached, or has no answer now.
+    #[error("the server does not answer: {0}")]
+    Away(String),
+    /// The server refuses.
+    #[error("the server refuses ({status} {code}): {message}")]
+    Refused {
+        /// The status.
+        status: u16,
+        /// The stable code.
+        code: String,
+        /// Why.
+        message: String,
+    },
+}
+
+impl CallError {
+    /// Whether the same may be answered later.
+    #[must_use]
+    pub(crate) fn is_for_now(&self) -> bool {
+        match self {
+            Self::Away(_) => true,
+            Self::Refused { status, .. } => matches!(status, 401 | 403 | 408 | 425 | 429 | 500..),
+        }
+    }
+
+    /// Whether it has this code.
+    #[must_use]
+    pub(crate) fn has_code(&self, wanted: &str) -> bool {
+        matches!(self, Self::Refused { code, .. } if code == wanted)
+    }
+}
+
+/// What the server tells of a capture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Shown {
+    /// Whether it is open.
+    pub(crate) is_open: bool,
+    /// Until when its media is kept, by the box's clock.
+    pub(crate) kept_until_us: Option<i64>,
+    /// How far the server's clock is ahead of the box's, in microseconds.
+    pub(crate) ahead_us: i64,
+}
+
+#[derive(Deserialize)]
+struct ShownBody {
+    status: String,
+    media_until: Option<String>,
+    server_ts: String,
+}
+
+struct Answer {
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+struct Call {
+    method: Method,
+    url: Url,
+    kind: Option<&'static str>,
+    body: Bytes,
+    patience: Duration,
+}
+
+/// The server.
+pub(crate) struct Server {
+    http: Client,
+    base: Url,
+    credentials: Credentials,
+    nonce: Mutex<Option<String>>,
+}
+
+/// The capture that is opened.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Opening<'opening> {
+    /// How the box names it.
+    pub(crate) session: &'opening str,
+    /// The box.
+    pub(crate) device: &'opening str,
+    /// When it began, by the box's clock.
+    pub(crate) began_us: i64,
+}
+
+impl Server {
+    /// The server at an address, trusted by the authorities of `ca` only when there is one.
+    ///
+    /// # Errors
+    /// When certificates can't be used.
+    pub(crate) fn new(
+        base: Url,
+        credentials: Credentials,
+        ca: Option<&[u8]>,
+    ) -> Result<Self, String> {
+        let mut builder = Client::builder()
+            .connect_timeout(CONNECT_MAX)
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("cabildo-edge/", env!("CARGO_PKG_VERSION")));
+        if let Some(pem) = ca {
+            let all = reqwest::Certificate::from_pem_bundle(pem).map_err(|it| it.to_string())?;
+            builder = builder.tls_certs_only(all);
+        }
+        if let Credentials::Service { identity, .. } = &credentials {
+            let identity = reqwest::Identity::from_pem(identity).map_err(|it| it.to_string())?;
+            builder = builder.identity(identity);
+        }
+        let http = builder.build().map_err(|error| error.to_string())?;
+        Ok(Self { http, base, credentials, nonce: Mutex::default() })
+    }
+
+    /// Opens a capture, or tells about the one that is open already.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) async fn open(
+        &self,
+        opening: Opening<'_>,
+        now_us: impl Fn() -> i64,
+    ) -> Result<Shown, CallError> {
+        let Opening { session, device, began_us } = opening;
+        let body = json!({
+            "sessionId": session,
+            "deviceId": device,
+            "streamPath": format!("whip/{session}"),
+            "edgeStartTs": moment(began_us),
+        });
+        let asked_us = now_us();
+        let answer = self.json(Method::POST, &["store", "sessions"], &body).await?;
+        let answered_us = now_us();
+        let shown: ShownBody = serde_json::from_slice(&answer.body)
+            .map_err(|_| CallError::Away("an answer that is not understood".to_owned()))?;
+        let server_us = us_of(&shown.server_ts)
+            .ok_or_else(|| CallError::Away("an answer without a time".to_owned()))?;
+        // It was made in the middle between question and answer.
+        let ahead_us = server_us - (asked_us + (answered_us - asked_us) / 2);
+        Ok(Shown {
+            is_open: shown.status == "open",
+            kept_until_us: shown.media_until.as_deref().and_then(us_of).map(|it| it - ahead_us),
+            ahead_us,
+        })
+    }
+
+    /// Closes a capture.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) async fn close(&self, session: &str, ended_us: i64) -> Result<(), CallError> {
+        let body = json!({ "edgeEndTs": moment(ended_us) });
+        self.json(Method::POST, &["store", "sessions", session, "close"], &body).await?;
+        Ok(())
+    }
+
+    /// Sends what could not be sent when it was made.
+    ///
+    /// # Errors
+    /// Why it is not kept.
+    pub(crate) async fn append(
+        &self,
+        session: &str,
+        part: Vec<u8>,
+        ahead_us: i64,
+    ) -> Result<(), CallError> {
+        let mut url = self.url(&["store", "sessions", session, "media"]);
+        url.query_pairs_mut().append_pair("ahead_ms", &(ahead_us / 1_000).to_string());
+        self.call(Method::POST, url, Some(LATE), part.into(), PART_MAX).await?;
+        Ok(())
+    }
+
+    /// Offers to publish; the answer, and the address of the resource.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) async fn publish(
+        &self,
+        session: &str,
+        offer: String,
+    ) -> Result<(String, Url), CallError> {
+        let url = self.url(&["store", "sessions", session, "whip"]);
+        let answer =
+            self.call(Method::POST, url.clone(), Some(SDP), offer.into(), ANSWER_MAX).await?;
+        let location = answer.headers.get(LOCATION).and_then(|value| value.to_str().ok());
+        let location = location.and_then(|location| url.join(location).ok());
+        let location = location.filter(|it| it.origin() == url.origin());
+        let text = String::from_utf8(answer.body.to_vec()).ok();
+        let strange = || CallError::Away("an answer without a description or a place".to_owned());
+        text.zip(location).ok_or_else(strange)
+    }
+
+    /// Ends a publication.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) async fn unpublish(&self, resource: Url) -> Result<(), CallError> {
+        self.call(Method::DELETE, resource, None, Bytes::new(), ANSWER_MAX).await?;
+        Ok(())
+    }
+
+    /// Where the server is: the host and the port.
+    #[must_use]
+    pub(crate) fn place(&self) -> (String, u16) {
+        let host = self.base.host_str().unwrap_or_default();
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        (host, self.base.port_or_known_default().unwrap_or(443))
+    }
+
+    fn url(&self, segments: &[&str]) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(segments);
+        }
+        url
+    }
+
+    async fn json(
+        &self,
+        method: Method,
+        segments: &[&str],
+        body: &Value,
+    ) -> Result<Answer, CallError> {
+        let body = body.to_string().into();
+        self.call(method, self.url(segments), Some(JSON), body, ANSWER_MAX).await
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        url: Url,
+        kind: Option<&'static str>,
+        body: Bytes,
+        patience: Duration,
+    ) -> Result<Answer, CallError> {
+        let call = Call { method, url, kind, body, patience };
+        match self.once(&call).await {
+            // The server has told the nonce that the next proof needs.
+            Err(error) if error.has_code("DPOP_NONCE_REQUIRED") => self.once(&call).await,
+            answered => answered,
+        }
+    }
+
+    async fn once(&self, call: &Call) -> Result<Answer, CallError> {
+        let until = Instant::now() + call.patience;
+        let request =
+            self.http.request(call.method.clone(), call.url.clone()).timeout(call.patience);
+        let mut request = self.authorised(request, call).await?;
+        if let Some(kind) = call.kind {
+            request = request.header(CONTENT_TYPE, kind).body(call.body.clone());
+        }
+        let mut response = request.send().await.map_err(|error| away(&error))?;
+        self.note_nonce(response.headers());
+        let (status, headers) = (response.status(), response.headers().clone());
+        let mut body = Vec::new();
+        while let Some(chunk) = tokio::time::timeout_at(until, response.chunk())
+            .await
+            .map_err(|_| CallError::Away("an answer that does not end".to_owned()))?
+            .map_err(|error| away(&error))?
+        {
+            body.extend_from_slice(&chunk);
+            if body.len() > ANSWER_BYTES_MAX {
+                return Err(CallError::Away("an answer that is too long".to_owned()));
+            }
+        }
+        if status.is_success() {
+            return Ok(Answer { headers, body: body.into() });
+        }
+        Err(refusal(status, &body))
+    }
+
+    async fn authorised(
+        &self,
+        request: reqwest::RequestBuilder,
+        call: &Call,
+    ) -> Result<reqwest::RequestBuilder, CallError> {
+        let (token, key) = match &self.credentials {
+            Credentials::Service { tenant, .. } => {
+                return Ok(match tenant {
+                    Some(tenant) => request.header("x-tenant-id", tenant),
+                    None => request,
+                });
+            }
+            Credentials::Token { token, key } => {
+                let token = token.read();
+                (token.map_err(|error| CallError::Away(format!("no token: {error}")))?, key)
+            }
+            Credentials::Development { tenant, key } => {
+                (self.development_token(tenant, key.thumbprint()).await?, key)
+            }
+        };
+        let mut named = call.url.clone();
+        named.set_query(None);
+        let nonce = self.nonce.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let proof = key.proof(call.method.as_str(), named.as_str(), &token, nonce.as_deref());
+        Ok(request.header(AUTHORIZATION, format!("DPoP {token}")).header("dpop", proof))
+    }
+
+    /// A token of development's issuer, which are short-lived and for nothing to get.
+    async fn development_token(&self, tenant: &str, jkt: &str) -> Result<String, CallError> {
+        let body = json!({
+            "tenant_id": tenant, "user_id": "edge", "roles": ["operator"], "jkt": jkt,
+        });
+        let request = self.http.post(self.url(&["dev", "token"])).timeout(ANSWER_MAX);
+        let request = request.header(CONTENT_TYPE, JSON).body(body.to_string());
+        let response = request.send().await.map_err(|error| away(&error))?;
+        let status = response.status();
+        let body = response.bytes().await.map_err(|error| away(&error))?;
+        if status == StatusCode::NOT_FOUND {
+            return Err(CallError::Refused {
+                status: 404,
+                code: "ROUTE_NOT_FOUND".to_owned(),
+                message: "it does not run with --dev, so the box needs --cert and --key, or --token-file \
+                          and --dpop-key"
+                    .to_owned(),
+            });
+        }
+        if !status.is_success() {
+            return Err(refusal(status, &body));
+        }
+        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let token = body.get("access_token").and_then(Value::as_str).map(str::to_owned);
+        token.ok_or_else(|| CallError::Away("an answer without a token".to_owned()))
+    }
+
+    fn note_nonce(&self, headers: &HeaderMap) {
+        if let Some(nonce) = headers.get("dpop-nonce").and_then(|value| value.to_str().ok()) {
+            let mut known = self.nonce.lock().unwrap_or_else(PoisonError::into_inner);
+            *known = Some(nonce.to_owned());
+        }
+    }
+}
+
+fn refusal(status: StatusCode, body: &[u8]) -> CallError {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    CallError::Refused { status: status.as_u16(), code: text("code"), message: text("message") }
+}
+
+/// The address is not told: it is known, and may have a token in it.
+fn away(error: &reqwest::Error) -> CallError {
+    use std::error::Error as _;
+    let mut text =
+        if error.is_timeout() { "it takes too long" } else { "no connection" }.to_owned();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = cause.to_string();
+        source = cause.source();
+    }
+    CallError::Away(text)
+}
+
+fn moment(us: i64) -> String {
+    let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(us) * 1_000).ok();
+    moment.and_then(|moment| moment.format(&Rfc3339).ok()).unwrap_or_default()
+}
+
+fn us_of(text: &str) -> Option<i64> {
+    let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    i64::try_from(moment.unix_timestamp_nanos() / 1_000).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_read_as_they_are_written() {
+        let us = 1_700_000_000_123_456;
+        assert_eq!(us_of(&moment(us)), Some(us));
+        assert_eq!(us_of("2023-11-14T22:13:20.5Z"), Some(1_700_000_000_500_000));
+        assert_eq!(us_of("yesterday"), None);
+    }
+
+    #[test]
+    fn what_may_be_answered_later_is_told_apart() {
+        let refused = |status: u16, code: &str| {
+            let status = StatusCode::from_u16(status).expect("a status");
+            refusal(status, json!({"code": code, "message": "m"}).to_string().as_bytes())
+        };
+        assert!(refused(503, "DEPENDENCY_UNAVAILABLE").is_for_now());
+        assert!(refused(401, "TOKEN_EXPIRED").is_for_now(), "whoever writes the token renews it");
+        assert!(!refused(409, "CAPTURE_SESSION_CONFLICT").is_for_now());
+        assert!(refused(409, "X").has_code("X"));
+        assert!(refusal(StatusCode::BAD_GATEWAY, b"<html>").is_for_now());
+    }
+}
