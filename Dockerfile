@@ -15,6 +15,7 @@ WORKDIR /build
 COPY .cargo .cargo
 COPY Cargo.toml Cargo.lock build.rs cabildo.example.yaml ./
 COPY benches benches
+COPY edge edge
 COPY examples/platform examples/platform
 COPY migrations migrations
 COPY src src

@@ -34,10 +34,10 @@ impl OpenRoutes {
         if starts("/evidence/log/") || path == "/.well-known/cabildo-evidence-keys.json" {
             return Some(Self::Evidence);
         }
-        let mut of_session = path.strip_prefix("/api/v1/sessions/")?.split('/').skip(1);
-        match of_session.next()? {
-            "whip" | "whep" => Some(Self::Media),
-            "audit-proof" => Some(Self::Evidence),
+        let part_of = |prefix| path.strip_prefix(prefix)?.split('/').nth(1);
+        match (part_of("/api/v1/sessions/"), part_of("/store/sessions/")) {
+            (Some("whip" | "whep"), _) | (_, Some("whip")) => Some(Self::Media),
+            (Some("audit-proof"), _) => Some(Self::Evidence),
             _ => None,
         }
     }
@@ -96,6 +96,7 @@ mod tests {
         let open = [
             ("/api/v1/sessions/x/whip", OpenRoutes::Media),
             ("/api/v1/sessions/x/whep/resource", OpenRoutes::Media),
+            ("/store/sessions/x/whip/resource", OpenRoutes::Media),
             ("/gateway/playback/t/c/index.m3u8", OpenRoutes::Playback),
             ("/store/playback/t/c/g/media.m3u8", OpenRoutes::Playback),
             ("/api/v1/sessions/x/audit-proof", OpenRoutes::Evidence),
@@ -110,6 +111,7 @@ mod tests {
             "/dev/token",
             "/gateway/sessions",
             "/store/sessions",
+            "/store/sessions/x/media",
             "/api/v1/sessions",
             "/api/v1/sessions/whip",
             "/api/v1/sessions/x/media-tokens",

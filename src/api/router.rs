@@ -207,7 +207,6 @@ fn capture_publishing() -> OpenApiRouter<Api> {
         .routes(routes!(whip::patch, whip::delete))
         .route("/store/sessions/{id}/whip", options(media::endpoint_options))
         .route("/store/sessions/{id}/whip/{resource}", options(media::resource_methods))
-        .layer(map_response(media::usable_everywhere))
 }
 
 /// WHIP and WHEP, which pages of every origin may use.

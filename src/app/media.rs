@@ -40,9 +40,9 @@ impl Media {
             turn: media.turn.as_ref().map(|config| turn(config, tls)),
             workers: media.workers,
             bitrate: Limits {
-                start_bps: bps(media.bitrate.start_kbps),
-                floor_bps: bps(media.bitrate.min_kbps),
-                ceiling_bps: bps(media.bitrate.max_kbps),
+                start_bps: bps(media.bitrate.start),
+                floor_bps: bps(media.bitrate.min),
+                ceiling_bps: bps(media.bitrate.max),
             },
             clock: base.clock.clone(),
         };

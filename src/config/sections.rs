@@ -65,11 +65,11 @@ pub struct MediaConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BitrateConfig {
     /// What its path is first taken to carry.
-    pub start_kbps: u32,
+    pub start: u32,
     /// What it is always taken to carry.
-    pub min_kbps: u32,
+    pub min: u32,
     /// What it is never taken to carry more than.
-    pub max_kbps: u32,
+    pub max: u32,
 }
 
 /// The database.
@@ -354,11 +354,11 @@ fn read_media(reader: &mut Reader, profile: &Profile) -> MediaConfig {
 
 fn read_bitrate(reader: &mut Reader) -> BitrateConfig {
     let bitrate = BitrateConfig {
-        start_kbps: reader.number_u32("media.bitrate.start_kbps", 1_000, 50..=100_000),
-        min_kbps: reader.number_u32("media.bitrate.min_kbps", 64, 30..=10_000),
-        max_kbps: reader.number_u32("media.bitrate.max_kbps", 20_000, 50..=1_000_000),
+        start: reader.number_u32("media.bitrate.start_kbps", 1_000, 50..=100_000),
+        min: reader.number_u32("media.bitrate.min_kbps", 64, 30..=10_000),
+        max: reader.number_u32("media.bitrate.max_kbps", 20_000, 50..=1_000_000),
     };
-    if !(bitrate.min_kbps..=bitrate.max_kbps).contains(&bitrate.start_kbps) {
+    if !(bitrate.min..=bitrate.max).contains(&bitrate.start) {
         reader.problem("media.bitrate.start_kbps", "must lie between min_kbps and max_kbps");
     }
     bitrate

@@ -138,7 +138,7 @@ export const pt: Catalogue = {
   'connection.blocked':
     'O servidor não responde, ou esta rede bloqueia a conexão com ele. As tentativas continuam; outra rede, como a móvel, pode ajudar.',
   'connection.no_media':
-    'Há ligação, mas este navegador não transmite som nem imagem: o WebRTC está desativado. A lista e o chat funcionam; para ser ouvido, ative-o ou entre com outro navegador.',
+    'Há conexão, mas este navegador não transmite som nem imagem: o WebRTC está desativado. A lista e o chat funcionam; para ser ouvido, ative-o ou entre com outro navegador.',
   'connection.connecting': 'Conectando…',
   'connection.open': 'Conectado',
   'connection.good': 'Conexão boa',
