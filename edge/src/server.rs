@@ -76,7 +76,6 @@ pub(crate) struct Shown {
 struct ShownBody {
     status: String,
     media_until: Option<String>,
-    server_ts: String,
 }
 
 struct Answer {
@@ -158,7 +157,9 @@ impl Server {
         let answered_us = now_us();
         let shown: ShownBody = serde_json::from_slice(&answer.body)
             .map_err(|_| CallError::Away("an answer that is not understood".to_owned()))?;
-        let server_us = us_of(&shown.server_ts)
+        let time = answer.headers.get("cabildo-time").and_then(|value| value.to_str().ok());
+        let server_us = time
+            .and_then(us_of)
             .ok_or_else(|| CallError::Away("an answer without a time".to_owned()))?;
         // It was made in the middle between question and answer.
         let ahead_us = server_us - (asked_us + (answered_us - asked_us) / 2);

@@ -31,6 +31,8 @@ const JSON: &str = "application/json";
 /// The tenant that a service means.
 const TENANT: HeaderName = HeaderName::from_static("x-tenant-id");
 const ROUTE: ServiceRoute = ServiceRoute::CaptureSessions;
+/// What the clock of this server shows, by which a device knows how wrong its own is.
+const SERVER_TIME: HeaderName = HeaderName::from_static("cabildo-time");
 
 /// A moment of a device: RFC 3339, or milliseconds since 1970.
 #[derive(Debug, Clone, Copy)]
@@ -148,16 +150,13 @@ pub(super) struct ShownBody {
     /// Until when its media is kept, by the clock of this server; nothing before there is some.
     #[schema(value_type = Option<String>, format = DateTime)]
     media_until: Option<Moment>,
-    /// What the clock of this server shows.
-    #[schema(value_type = String, format = DateTime)]
-    server_ts: Moment,
 }
 
 impl ShownBody {
     async fn new(api: &Api, capture: Capture) -> Result<Self, ApiError> {
         let media_until = api.intake.kept_until(capture.tenant, &capture.id).await?.map(Moment);
         let capture = CaptureBody::new(&api.captures, capture);
-        Ok(Self { capture, media_until, server_ts: Moment(api.wall.now()) })
+        Ok(Self { capture, media_until })
     }
 }
 
@@ -241,7 +240,11 @@ refusals!(OpenRefusals: READER, SERVICE, BODY, &[ErrorCode::CaptureSessionConfli
     security(("dpop" = []), ("service" = [])),
     params(("X-Tenant-ID" = Option<String>, Header, description = "whose it is, when a service calls")),
     request_body = OpenBody,
-    responses((status = 201, description = "Open", body = OpenedBody), OpenRefusals)
+    responses(
+        (status = 201, description = "Open", body = OpenedBody,
+            headers(("Cabildo-Time" = String, description = "what the clock of this server shows, RFC 3339"))),
+        OpenRefusals,
+    )
 )]
 pub(super) async fn open(
     State(api): State<Api>,
@@ -262,8 +265,9 @@ pub(super) async fn open(
     };
     let capture = api.captures.open(tenant, new).await?;
     let opened = Json(OpenedBody::new(&api, capture).await?);
-    let answer = (StatusCode::CREATED, [(CACHE_CONTROL, "no-store")], opened);
-    Ok(caller.answer(&api, answer.into_response()))
+    let headers =
+        [(CACHE_CONTROL, "no-store".to_owned()), (SERVER_TIME, api.wall.now().to_string())];
+    Ok(caller.answer(&api, (StatusCode::CREATED, headers, opened).into_response()))
 }
 
 refusals!(CloseRefusals: READER, SERVICE, BODY, REPEATABLE, &[ErrorCode::CaptureSessionNotFound, ErrorCode::CaptureSessionConflict, ErrorCode::UnprocessableRequest]);
@@ -338,7 +342,11 @@ refusals!(ReadRefusals: READER, SERVICE, &[ErrorCode::CaptureSessionNotFound]);
     get, path = "/store/sessions/{id}", tag = "captures", operation_id = "readCapture",
     security(("bearer" = []), ("service" = [])),
     params(("id" = String, Path), ("X-Tenant-ID" = Option<String>, Header, description = "whose it is, when a service calls")),
-    responses((status = 200, description = "The capture", body = ShownBody), ReadRefusals)
+    responses(
+        (status = 200, description = "The capture", body = ShownBody,
+            headers(("Cabildo-Time" = String, description = "what the clock of this server shows, RFC 3339"))),
+        ReadRefusals,
+    )
 )]
 pub(super) async fn read(
     State(api): State<Api>,
@@ -350,5 +358,6 @@ pub(super) async fn read(
     let id: CaptureId = id.parse().map_err(|_| CameraError::CaptureNotFound)?;
     let tenant = tenant_of(&api, &credentials, &caller)?;
     let capture = api.captures.find(tenant, &id).await?;
-    Ok(Json(ShownBody::new(&api, capture).await?).into_response())
+    let shown = Json(ShownBody::new(&api, capture).await?);
+    Ok(([(SERVER_TIME, api.wall.now().to_string())], shown).into_response())
 }

@@ -30,7 +30,7 @@ const AHEAD_MS_MAX: u64 = 100 * 366 * 86_400_000;
 #[into_params(parameter_in = Query)]
 pub(in crate::api) struct AppendParameters {
     /// How many milliseconds the clock of this server is ahead of the device's; negative when it is
-    /// behind. `server_ts` of the capture tells what this server's clock shows.
+    /// behind. the header `Cabildo-Time` of the capture tells what this server's clock shows.
     ahead_ms: i64,
 }
 
