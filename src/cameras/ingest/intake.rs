@@ -234,7 +234,7 @@ impl Taking {
         let played = take(packets, &stream, &claimed.heard, &intake.0.clock);
         let over = record(filing, &stream, played, &claimed.stop).await;
         metrics::published(over.as_str());
-        tracing::info!(%tenant, ended = over.as_str(), "a device has ended to publish");
+        tracing::info!(%tenant, ended = over.as_str(), "a device has stopped publishing");
     }
 }
 
