@@ -6,6 +6,7 @@ pub mod google;
 pub mod model;
 pub mod openai;
 mod reading;
+mod remote;
 pub mod shared;
 mod text;
 mod wav;

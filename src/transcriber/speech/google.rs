@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
+use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
-use reqwest::{Url, redirect};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -29,7 +29,7 @@ use self::messages::{
 use super::reading::Answer;
 use super::text::{language_of, without_loops};
 use super::wav::sixteen_bits;
-use super::{Heard, Hearing, Recogniser, Speech, SpeechEngine, SpeechError, SpeechId};
+use super::{Heard, Hearing, Recogniser, Speech, SpeechEngine, SpeechError, SpeechId, remote};
 use crate::clock::Clock;
 use crate::domain::time::Timestamp;
 use crate::services::{
@@ -40,8 +40,6 @@ use crate::transcriber::engine::SAMPLE_RATE_HZ;
 
 /// What the tokens of the service account are for.
 pub const GOOGLE_SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
-/// Longest time to connect.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often a connection in use is asked whether it is alive, and how long it may take to answer.
 /// Raising them has more pieces fail on a connection that is gone.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(5);
@@ -185,20 +183,13 @@ impl GoogleSpeech {
         runtime: tokio::runtime::Handle,
     ) -> Result<Self, GoogleSetupError> {
         let invalid = || GoogleSetupError::AddressInvalid;
-        let mut address = Url::parse(&options.url).map_err(|_| invalid())?;
-        let has_credentials = !address.username().is_empty() || address.password().is_some();
-        if !matches!(address.scheme(), "http" | "https") || has_credentials {
-            return Err(invalid());
-        }
+        let mut address = remote::address(&options.url).ok_or_else(invalid)?;
         address.path_segments_mut().map_err(|()| invalid())?.pop_if_empty().extend(METHOD);
         let account = GoogleAccount::new(options.account, clock.clone());
-        let client = reqwest::Client::builder()
+        let client = remote::client(options.timeout)
             .http2_prior_knowledge()
             .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
             .http2_keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
-            .connect_timeout(CONNECT_TIMEOUT.min(options.timeout))
-            .redirect(redirect::Policy::none())
-            .no_proxy()
             .build()
             .map_err(GoogleSetupError::Client)?;
         Ok(Self(Arc::new(Inner {

@@ -8,14 +8,14 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::multipart::{Form, Part};
-use reqwest::{Url, redirect};
 
 use super::reading::{self, Answer};
 use super::text::{language_of, without_loops};
 use super::wav::wav;
-use super::{Heard, Recogniser, Speech, SpeechEngine, SpeechError, primary_subtag};
+use super::{Heard, Recogniser, Speech, SpeechEngine, SpeechError, primary_subtag, remote};
 use crate::clock::Clock;
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
@@ -24,8 +24,6 @@ use crate::services::{Admission, Breaker, BreakerState};
 /// How long an answer may take, from connecting to the last byte. Raising it keeps a worker longer
 /// on a server that hangs.
 pub const TIMEOUT: Duration = Duration::from_secs(5);
-/// Longest time to connect.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest answer read, in bytes. That of eight seconds with every token is 20 KB.
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
 /// How long the server is not sent again what it refused, a language or words. Raising it makes a
@@ -135,11 +133,7 @@ impl OpenAi {
         runtime: tokio::runtime::Handle,
     ) -> Result<Self, OpenAiSetupError> {
         let invalid = || OpenAiSetupError::AddressInvalid;
-        let mut address = Url::parse(&options.url).map_err(|_| invalid())?;
-        let has_credentials = !address.username().is_empty() || address.password().is_some();
-        if !matches!(address.scheme(), "http" | "https") || has_credentials {
-            return Err(invalid());
-        }
+        let mut address = remote::address(&options.url).ok_or_else(invalid)?;
         // The base that OpenAI's own clients are given ends in v1.
         let has_version = address.path().trim_end_matches('/').ends_with("/v1");
         let mut segments = address.path_segments_mut().map_err(|()| invalid())?;
@@ -154,12 +148,7 @@ impl OpenAi {
             value.set_sensitive(true);
             Ok(value)
         });
-        let client = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT.min(options.timeout))
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .build()
-            .map_err(OpenAiSetupError::Client)?;
+        let client = remote::client(options.timeout).build().map_err(OpenAiSetupError::Client)?;
         Ok(Self(Arc::new(Inner {
             client,
             address,
