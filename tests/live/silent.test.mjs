@@ -24,9 +24,8 @@ const ATTACK_MS = process.env.CABILDO_ATTACK === 'long' ? 90_000 : 10_000;
 const REOPEN_MS = 1_000;
 /** Strangers use addresses of their own; people come from 127.0.0.1. */
 const HOSTILE = ['127.0.0.2', '127.0.0.3'];
-/** Segments of a track follow each other within this time unless something is missing; the peer
- * that sends them may be late by part of it on a busy machine. */
-const SEAM_MS_MAX = 500;
+/** Segments of a track follow each other within this time unless something is missing. */
+const SEAM_MS_MAX = 100;
 
 const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
 const EMPTY_SETTINGS = Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]);
