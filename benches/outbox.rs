@@ -1,6 +1,7 @@
 //! How fast what waits in the outbox is handed on: events a second, to a destination
 //! that takes everything at once and to Kafka, and the memory that it takes. The
-//! brokers are in this process; the store is SQLite as on a server.
+//! brokers are in a process of their own, since they keep a part of what they get; the store
+//! is SQLite as on a server.
 //!
 //! `cargo bench --bench outbox`, or with another number of events:
 //! `cargo bench --bench outbox -- 1000000`.
@@ -13,6 +14,8 @@
 )]
 
 use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -44,8 +47,47 @@ const DECISIONS: usize = 1_000;
 const PAUSE: Duration = Duration::from_millis(5);
 const TOPIC: &str = "cabildo.events";
 const PARTITIONS: i32 = 12;
+/// Makes this program the brokers.
+const AS_BROKERS: &str = "--brokers";
 /// As `app::delivery` has it for Kafka.
 const IN_FLIGHT_MAX: usize = 256;
+
+/// Brokers in memory, which end with this.
+struct Brokers {
+    process: Child,
+    servers: String,
+}
+
+impl Brokers {
+    fn start() -> Self {
+        let program = std::env::current_exe().expect("this program");
+        let mut process = Command::new(program)
+            .arg(AS_BROKERS)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("started");
+        let mut servers = String::new();
+        let said = process.stdout.take().expect("piped");
+        BufReader::new(said).read_line(&mut servers).expect("their address");
+        Self { process, servers: servers.trim().to_owned() }
+    }
+
+    /// What the process of the brokers does, until its input ends.
+    fn serve() {
+        let cluster = MockCluster::new(1).expect("brokers in memory");
+        cluster.create_topic(TOPIC, PARTITIONS, 1).expect("a topic");
+        println!("{}", cluster.bootstrap_servers());
+        std::io::stdin().read_to_end(&mut Vec::new()).expect("an end");
+    }
+}
+
+impl Drop for Brokers {
+    fn drop(&mut self) {
+        drop(self.process.stdin.take());
+        let _ended = self.process.wait();
+    }
+}
 
 /// Counts what arrives, and where it goes on to if anywhere.
 struct Counted {
@@ -225,6 +267,9 @@ async fn follow(
 
 #[tokio::main]
 async fn main() {
+    if std::env::args().any(|argument| argument == AS_BROKERS) {
+        return Brokers::serve();
+    }
     // Cargo passes `--bench`.
     let events = std::env::args().find_map(|argument| argument.parse().ok());
     let events = events.unwrap_or(EVENTS_DEFAULT);
@@ -249,10 +294,9 @@ async fn main() {
         times: LeaseTimes::default(),
     });
     drain(&store, &claims, "nobody", events, None).await;
-    let cluster = MockCluster::new(1).expect("brokers in memory");
-    cluster.create_topic(TOPIC, PARTITIONS, 1).expect("a topic");
+    let brokers = Brokers::start();
     let producer = Producer::new(Connection {
-        brokers: vec![cluster.bootstrap_servers()],
+        brokers: vec![brokers.servers.clone()],
         security: Security::Plaintext,
         tls: TlsFiles::default(),
         login: None,
