@@ -277,6 +277,9 @@ impl Member {
             Outbound::LeftOut(tracks) => ServerMessage::VideoPaused {
                 tracks: tracks.iter().map(ToString::to_string).collect(),
             },
+            Outbound::Unseen(track, rids) => {
+                ServerMessage::LayersUnseen { track: track.to_string(), rids }
+            }
             Outbound::TransportConnected(which) => ServerMessage::TransportState {
                 transport: side(which),
                 state: "connected".to_owned(),

@@ -462,6 +462,15 @@ pub enum ServerMessage {
         /// The tracks.
         tracks: Vec<String>,
     },
+    /// Nobody looks at these encodings of a track of the client, so it need not send them (`active` of
+    /// `RTCRtpEncodingParameters`). The message replaces the one before about this track; it is empty
+    /// when all are wanted again, which is told at once. The lowest encoding is never among them.
+    LayersUnseen {
+        /// The track, as in the answer to the client's offer.
+        track: String,
+        /// The encodings, by their `rid` (RFC 8851).
+        rids: Vec<String>,
+    },
     /// A transport is connected or was lost.
     TransportState {
         /// The transport.

@@ -65,6 +65,8 @@ pub(super) struct RoomActor {
     unanswered: BTreeMap<ConnectionId, Outbound>,
     /// Tracks that the network of a connection does not carry now; told again to whoever comes back.
     left_out: BTreeMap<ConnectionId, Vec<TrackId>>,
+    /// Encodings of tracks that nobody wants; told again to whoever comes back.
+    unseen: BTreeMap<ConnectionId, BTreeMap<TrackId, Vec<String>>>,
     /// What was done lately, by the names that clients gave it.
     requests: Requests,
     sockets: u64,
@@ -100,6 +102,7 @@ impl RoomActor {
             joined: BTreeSet::new(),
             unanswered: BTreeMap::new(),
             left_out: BTreeMap::new(),
+            unseen: BTreeMap::new(),
             requests: Requests::default(),
             sockets: 0,
             head: None,
@@ -383,6 +386,7 @@ impl RoomActor {
             self.requests.forget(connection);
             self.unanswered.remove(&connection);
             self.left_out.remove(&connection);
+            self.unseen.remove(&connection);
             self.leave_media(connection).await;
         }
         self.change_tracks(outputs.tracks).await;

@@ -45,6 +45,8 @@ pub enum Outbound {
     TrackRefused(TrackId, Codec),
     /// The network does not carry the pictures of these tracks; of none when it carries all.
     LeftOut(Vec<TrackId>),
+    /// Nobody wants these encodings of a track of the connection, so it need not send them.
+    Unseen(TrackId, Vec<String>),
     /// A transport was connected.
     TransportConnected(TransportSide),
     /// A transport was lost.

@@ -21,6 +21,7 @@ mod subscription;
 mod tap;
 mod template;
 mod transport;
+mod unseen;
 mod wiring;
 
 use std::collections::{BTreeMap, VecDeque};

@@ -154,6 +154,15 @@ pub enum RoomMediaEvent {
         /// All such tracks; empty when it gets everything again.
         tracks: Vec<TrackId>,
     },
+    /// The encodings of a track that nobody wants have changed; its publisher need not send them.
+    Unseen {
+        /// The publisher.
+        peer: ConnectionId,
+        /// The track.
+        track: TrackId,
+        /// The names (RFC 8851) of all such encodings; empty when all are wanted.
+        rids: Vec<String>,
+    },
     /// A transport has completed its handshake.
     TransportConnected {
         /// The peer to which it belongs.

@@ -353,6 +353,15 @@ pub enum MediaEvent {
         /// All such tracks.
         tracks: Vec<TrackId>,
     },
+    /// The encodings of a track that no receiver wants have changed.
+    Unseen {
+        /// The publisher's transport.
+        transport: TransportId,
+        /// The track.
+        track: TrackId,
+        /// The names (RFC 8851) of all such encodings, the best one first.
+        rids: Vec<String>,
+    },
     /// The bitrate of payload that each room with a track received, measured about once a second.
     Incoming {
         /// Rooms and kilobits per second.

@@ -2,7 +2,7 @@
 // and what a receiver gets of them. Both ends are the raw client: the web client plays no part.
 import assert from 'node:assert/strict';
 import { startedSession } from './api.mjs';
-import { inbound, launch, outbound, rawClient } from './browser.mjs';
+import { inbound, launch, messages, outbound, rawClient } from './browser.mjs';
 import { Server } from './server.mjs';
 import { story } from './story.mjs';
 import { until } from './until.mjs';
@@ -104,6 +104,47 @@ async function carries(stage, codec) {
   await left(stage);
 }
 
+/** The best encoding is wanted by nobody for a while, and then by somebody. */
+async function sendsWhatIsSeen(stage, t) {
+  // A recording would be of the best.
+  const recording = { enabled: false };
+  const session = await startedSession(stage.server, { moderation: 'open', recording });
+  const sender = await enter(stage, session, 'sender');
+  const receiver = await enter(stage, session, 'receiver');
+  await sender.evaluate(() => window.client.publish({ audio: false, layers: 2 }));
+  const { track } = await receiver.evaluate(() =>
+    window.client.seen(({ type }) => type === 'track_published'),
+  );
+  const wants = (max_layer) =>
+    receiver.evaluate((...wanted) => window.client.subscribe(...wanted), track, { max_layer });
+  const told = (count) =>
+    until(`${count} messages`, async () => {
+      const all = await messages(sender, 'layers_unseen');
+      return all.length >= count ? all.at(-1) : null;
+    });
+  await wants(0);
+  await decodes(receiver, 320);
+  const unseen = await told(1);
+  assert.deepEqual(unseen, { type: 'layers_unseen', track, rids: ['layer1'] });
+  await sender.evaluate((rids) => window.client.leaveOut(rids), unseen.rids);
+  const frames = async () => (await outbound(sender)).find(({ rid }) => rid === 'layer1').frames;
+  let before = -1;
+  await until('the best encoding to end', async () => {
+    const last = before;
+    before = await frames();
+    return last === before ? true : null;
+  });
+  const asked = Date.now();
+  const [answer] = await Promise.all([wants(1), told(2)]);
+  assert.equal(answer.type, 'ack');
+  const back = await told(2);
+  assert.deepEqual(back, { type: 'layers_unseen', track, rids: [] });
+  await sender.evaluate(() => window.client.leaveOut([]));
+  await until('the best encoding', async () => (await video(receiver)).width === 640 || null);
+  t.diagnostic(`${Date.now() - asked} ms from asking for the best encoding until it is seen`);
+  await left(stage);
+}
+
 story('Codecs and their encodings', open, {
   'VP8: the smallest encoding when that is all a receiver wants, the best otherwise': (stage) =>
     carries(stage, 'VP8'),
@@ -121,6 +162,7 @@ story('Codecs and their encodings', open, {
     assert.deepEqual(refused, { type: 'track_refused', track, codec: 'h264' });
     await left(stage);
   },
+  'an encoding that nobody looks at need not be sent, and comes back': sendsWhatIsSeen,
   'VP9 is forwarded and decoded in each size': (stage) => carries(stage, 'VP9'),
   'AV1 is forwarded and decoded in each size': (stage) => carries(stage, 'AV1'),
 });

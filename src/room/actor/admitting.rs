@@ -183,6 +183,7 @@ impl RoomActor {
             if before.media == MediaAfterLoss::Dropped {
                 self.unanswered.remove(&connection);
                 self.left_out.remove(&connection);
+                self.unseen.remove(&connection);
                 self.leave_media(connection).await;
             }
             media_gone = self.parts.media.is_some()
@@ -198,6 +199,9 @@ impl RoomActor {
         }
         if let Some(tracks) = self.left_out.get(&connection).cloned() {
             self.offer(connection, Outbound::LeftOut(tracks));
+        }
+        for (track, rids) in self.unseen.get(&connection).cloned().unwrap_or_default() {
+            self.offer(connection, Outbound::Unseen(track, rids));
         }
         let missed = match before {
             Some(before) => missed(before.last_seq, self.engine.seq(), recent.as_ref())?,

@@ -79,6 +79,9 @@ impl RoomActor {
             })
             .collect();
         let removed = published.removed.clone();
+        if let Some(unseen) = self.unseen.get_mut(&connection) {
+            unseen.retain(|track, _| !removed.contains(track));
+        }
         self.decide_surely(|engine, now| engine.handle_tracks(connection, tracks, &removed, now))
             .await;
         Ok(published)
@@ -118,6 +121,10 @@ impl RoomActor {
                 }
                 self.offer(peer, Outbound::LeftOut(tracks));
             }
+            RoomMediaEvent::Unseen { peer, track, rids } => {
+                self.unseen.entry(peer).or_default().insert(track, rids.clone());
+                self.offer(peer, Outbound::Unseen(track, rids));
+            }
             RoomMediaEvent::TransportConnected { peer, side } => {
                 self.engine.handle_transport_connected(peer);
                 self.engine.accept();
@@ -125,9 +132,14 @@ impl RoomActor {
             }
             RoomMediaEvent::TransportLost { peer, side, reason } => {
                 tracing::info!(connection = %peer, ?side, ?reason, "a transport is gone");
-                if side == TransportSide::Subscribe {
-                    self.unanswered.remove(&peer);
-                    self.left_out.remove(&peer);
+                match side {
+                    TransportSide::Subscribe => {
+                        self.unanswered.remove(&peer);
+                        self.left_out.remove(&peer);
+                    }
+                    TransportSide::Publish => {
+                        self.unseen.remove(&peer);
+                    }
                 }
                 self.offer(peer, Outbound::TransportLost(side));
                 self.connection_lost(peer, side.into(), reason.into());

@@ -63,6 +63,22 @@ impl Control {
         self.outputs.extend(commands);
     }
 
+    /// Tells a publisher which encodings of a track nobody wants.
+    pub(super) fn handle_unseen(
+        &mut self,
+        transport: TransportId,
+        track: TrackId,
+        rids: Vec<String>,
+    ) {
+        // The transport may have ended since the worker reported it, and so may the track.
+        let Some(association) = self.associations.get(&transport) else { return };
+        let Owner { room, peer, .. } = association.owner;
+        if self.publishers.get(&track) == Some(&(room, peer)) {
+            let event = RoomMediaEvent::Unseen { peer, track, rids };
+            self.outputs.push_back(Output::Event { room, event });
+        }
+    }
+
     /// Tells a receiver which tracks it gets no pictures of for want of room.
     pub(super) fn handle_left_out(&mut self, transport: TransportId, tracks: Vec<TrackId>) {
         // The transport may have ended since the worker reported it.

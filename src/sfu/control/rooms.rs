@@ -187,6 +187,9 @@ impl Control {
                 }
             }
             MediaEvent::Incoming { rooms } => self.handle_incoming(&rooms),
+            MediaEvent::Unseen { transport, track, rids } => {
+                self.handle_unseen(transport, track, rids);
+            }
             MediaEvent::LeftOut { transport, tracks } => self.handle_left_out(transport, tracks),
             MediaEvent::ActiveSpeakers { room, speakers } => {
                 let speakers: Vec<_> = speakers

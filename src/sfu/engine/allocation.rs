@@ -281,9 +281,13 @@ impl Allocated {
 
     fn note(&mut self, rose: bool, fell: bool, now_us: u64) {
         if fell {
+            // What goes on falling, because the path is cut or ever narrower, came down once.
+            let goes_on = self.lowered_us.is_some() && self.lowered_us > self.raised_us;
             let soon = self.raised_us.is_some_and(|raised_us| now_us < raised_us + SOON_US);
-            self.hold_us =
-                if soon { (2 * self.hold_us.max(HOLD_US)).min(HOLD_US_MAX) } else { HOLD_US };
+            if !goes_on {
+                self.hold_us =
+                    if soon { (2 * self.hold_us.max(HOLD_US)).min(HOLD_US_MAX) } else { HOLD_US };
+            }
             self.lowered_us = Some(now_us);
         } else if rose {
             self.raised_us = Some(now_us);

@@ -86,6 +86,7 @@ impl Forwarder {
         }
         if passed(&mut self.schedule.allocations, now_us, allocation::INTERVAL_US) {
             self.allocate(now_us);
+            self.look_for_unseen(now_us);
         }
         self.send_probes(now_us);
     }

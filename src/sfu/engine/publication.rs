@@ -12,6 +12,7 @@ use super::encoding::{Encoding, Sizes};
 use super::loudness::LevelMeter;
 use super::stats::PublicationStats;
 use super::tap::Tap;
+use super::unseen::Unseen;
 
 /// Encodings that one track may have.
 pub(super) const ENCODINGS_MAX: usize = 3;
@@ -54,6 +55,8 @@ pub(super) struct Publication {
     pub(super) layer_max: u8,
     /// How important its pictures are where a path can't carry all.
     pub(super) priority: Priority,
+    /// Which encodings its publisher knows that nobody wants.
+    pub(super) unseen: Unseen,
     /// Total bytes of payload at the last measurement.
     pub(super) measured_bytes: u64,
     meanings: Vec<(u8, PayloadMeaning)>,
@@ -96,6 +99,7 @@ impl Publication {
             mid: spec.mid.clone(),
             layer_max: u8::MAX,
             priority: Priority::Rest,
+            unseen: Unseen::default(),
             measured_bytes: 0,
             meanings,
             repairable: spec.kind == MediaKind::Video || has_rtx,
@@ -177,6 +181,12 @@ impl Publication {
         let within = alive().filter(move |(layer, _)| *layer <= layer_max);
         let above = alive().next().filter(move |(layer, _)| *layer > layer_max);
         within.chain(above)
+    }
+
+    /// The names of its `count` best encodings, the best one first.
+    pub(super) fn rids_from_the_best(&self, count: usize) -> Vec<String> {
+        let best = self.ranking.iter().rev().take(count);
+        best.filter_map(|&at| self.encodings.get(usize::from(at))?.rid.clone()).collect()
     }
 
     /// Stores the size of the pictures of an encoding; returns whether the ranking has changed.

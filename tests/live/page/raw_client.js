@@ -188,6 +188,17 @@
       return done;
     }
 
+    /** Sends all encodings of its picture but these, as `layers_unseen` suggests. */
+    async leaveOut(rids) {
+      const senders = this.publishing.getSenders();
+      const sender = senders.find(({ track }) => track?.kind === 'video');
+      const parameters = sender.getParameters();
+      for (const encoding of parameters.encodings) {
+        encoding.active = !rids.includes(encoding.rid);
+      }
+      await sender.setParameters(parameters);
+    }
+
     /** Restarts ICE of what it sends; its keys and sections stay. */
     async restartPublishing() {
       const peer = this.publishing;

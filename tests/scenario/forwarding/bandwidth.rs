@@ -6,7 +6,7 @@ use std::time::Duration;
 use cabildo::domain::id::TrackId;
 use cabildo::domain::media::MediaKind;
 use cabildo::sfu::congestion::Limits;
-use cabildo::sfu::plane::{Command, EncodingSpec, MediaEvent, Priority, SubscriptionId};
+use cabildo::sfu::plane::{Command, Demand, EncodingSpec, MediaEvent, Priority, SubscriptionId};
 use rtc_rtcp::payload_feedbacks::receiver_estimated_maximum_bitrate::ReceiverEstimatedMaximumBitrate;
 use rtc_shared::marshal::Marshal;
 
@@ -73,6 +73,8 @@ struct Scene {
     left_out: Vec<TrackId>,
     /// How often the receiver was told of pictures that are left out.
     told: usize,
+    /// What publishers were told about layers that nobody wants.
+    unseen: Vec<(TrackId, Vec<String>)>,
 }
 
 impl Scene {
@@ -83,7 +85,7 @@ impl Scene {
         let cameras = (0..cameras)
             .map(|number| Camera::joined(&mut fixture, 10 + u64::from(number), 1 + number))
             .collect();
-        Self { fixture, cameras, sound: None, left_out: Vec::new(), told: 0 }
+        Self { fixture, cameras, sound: None, left_out: Vec::new(), told: 0, unseen: Vec::new() }
     }
 
     fn with_sound(mut self) -> Self {
@@ -106,9 +108,13 @@ impl Scene {
             }
             self.fixture.pass(FRAME_MS);
             while let Some(event) = self.fixture.forwarder.poll_event() {
-                if let MediaEvent::LeftOut { tracks, .. } = event {
-                    self.left_out = tracks;
-                    self.told += 1;
+                match event {
+                    MediaEvent::LeftOut { tracks, .. } => {
+                        self.left_out = tracks;
+                        self.told += 1;
+                    }
+                    MediaEvent::Unseen { track, rids, .. } => self.unseen.push((track, rids)),
+                    _ => {}
                 }
             }
         }
@@ -292,4 +298,57 @@ fn no_receiver_is_sent_more_than_the_configuration_allows() {
     scene.pass(20);
     assert_eq!(scene.layer(1), Some(1));
     assert!(scene.fixture.now - scene.fixture.start < Duration::from_mins(1));
+}
+
+#[test]
+fn what_was_cut_is_seen_again_soon_whatever_was_before() {
+    let mut scene = Scene::new(1, 10_000).with_sound();
+    scene.pass(10);
+    // The best picture comes and goes a few times.
+    for _ in 0..3 {
+        scene.capacity(400);
+        scene.pass(5);
+        scene.capacity(10_000);
+        let rises = (0..40).any(|_| {
+            scene.pass(1);
+            scene.layer(1) == Some(2)
+        });
+        assert!(rises);
+    }
+    for seconds in [2, 6, 12] {
+        scene.path().is_cut = true;
+        scene.pass(seconds);
+        scene.path().is_cut = false;
+        scene.pass(2);
+        assert!(scene.left_out.is_empty(), "after a cut of {seconds} s");
+        assert!(scene.layer(1).is_some(), "after a cut of {seconds} s");
+        scene.pass(15);
+        assert_eq!(scene.layer(1), Some(2), "after a cut of {seconds} s");
+    }
+}
+
+#[test]
+fn a_publisher_is_told_of_layers_that_nobody_wants_and_at_once_when_somebody_does() {
+    let mut scene = Scene::new(1, 10_000);
+    let track = scene.cameras[0].track;
+    let wants = |layer_max, paused| Command::SetDemand {
+        subscription: SubscriptionId(1),
+        demand: Demand { layer_max, paused },
+    };
+    scene.pass(7);
+    assert_eq!(scene.unseen, [], "the receiver wants the best");
+    scene.fixture.command(wants(0, false));
+    scene.pass(4);
+    assert_eq!(scene.unseen, [], "not yet for long");
+    scene.pass(2);
+    assert_eq!(scene.unseen, [(track, vec!["2".to_owned(), "1".to_owned()])]);
+    scene.fixture.command(wants(1, false));
+    scene.pass(1);
+    assert_eq!(scene.unseen[1..], [(track, vec!["2".to_owned()])]);
+    scene.fixture.command(wants(u8::MAX, false));
+    scene.pass(1);
+    assert_eq!(scene.unseen[2..], [(track, vec![])]);
+    scene.fixture.command(wants(u8::MAX, true));
+    scene.pass(7);
+    assert_eq!(scene.unseen[3..], [(track, vec!["2".to_owned(), "1".to_owned()])]);
 }

@@ -35,6 +35,8 @@ const TOLD_EVERY_US: u64 = 80_000;
 pub(crate) struct Bottleneck {
     pub(crate) capacity_bps: u64,
     pub(crate) delay_us: u64,
+    /// Whether nothing gets through.
+    pub(crate) is_cut: bool,
     free_us: u64,
     under_way: VecDeque<(u64, u16)>,
     recorder: ArrivalRecorder,
@@ -49,6 +51,7 @@ impl Bottleneck {
         Self {
             capacity_bps,
             delay_us: 30_000,
+            is_cut: false,
             free_us: 0,
             under_way: VecDeque::new(),
             recorder: ArrivalRecorder::default(),
@@ -62,7 +65,7 @@ impl Bottleneck {
     fn passes(&mut self, bytes: usize, now_us: u64) -> bool {
         let waits_us = self.free_us.saturating_sub(now_us);
         self.waited_us_max = self.waited_us_max.max(waits_us);
-        if waits_us > QUEUE_US_MAX {
+        if self.is_cut || waits_us > QUEUE_US_MAX {
             return false;
         }
         let bits = u64::try_from((bytes + 28) * 8).expect("small");

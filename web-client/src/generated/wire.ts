@@ -1481,7 +1481,15 @@ codec: string, } | { "type": "video_paused",
 /**
  * The tracks.
  */
-tracks: Array<string>, } | { "type": "transport_state", 
+tracks: Array<string>, } | { "type": "layers_unseen", 
+/**
+ * The track, as in the answer to the client's offer.
+ */
+track: string, 
+/**
+ * The encodings, by their `rid` (RFC 8851).
+ */
+rids: Array<string>, } | { "type": "transport_state", 
 /**
  * The transport.
  */

@@ -62,9 +62,9 @@ function setUp() {
     await settle();
   };
   /** The server answers the last offer, then acknowledges it. */
-  const answer = async (sdp = 'v=0\r\n') => {
+  const answer = async (sdp = 'v=0\r\n', tracks: { mid: string; track: string }[] = []) => {
     const offer = socket().last('offer');
-    socket().says({ type: 'answer', ref: offer?.id, transport: 'publish', sdp, tracks: [] });
+    socket().says({ type: 'answer', ref: offer?.id, transport: 'publish', sdp, tracks });
     socket().says({ type: 'ack', ref: offer?.id });
     await settle();
   };
@@ -391,6 +391,28 @@ describe('losing and finding again', () => {
     socket().says({ type: 'video_paused', tracks: ['v-ben'] });
     socket().says({ type: 'transport_state', transport: 'subscribe', state: 'lost' });
     expect(room.snapshot.paused.size).toBe(0);
+  });
+
+  it('sends only the encodings that somebody looks at', async () => {
+    const { room, socket, enter, answer } = setUp();
+    room.media?.setTrack('camera', mediaTrack('video'));
+    room.join();
+    await enter();
+    await answer('v=0\r\n', [{ mid: '0', track: 'v-me' }]);
+    const active = () => {
+      const [camera] = FakePeer.made[0]?.transceivers ?? [];
+      return camera?.sender.getParameters().encodings.filter((it) => it.active);
+    };
+    const is = (...rids: string[]) => rids.map((rid) => ({ rid, active: true }));
+    expect(active()).toEqual(is('q', 'h', 'f'));
+    socket().says({ type: 'layers_unseen', track: 'v-me', rids: ['f', 'h'] });
+    await settle();
+    expect(active()).toEqual(is('q'));
+    socket().says({ type: 'layers_unseen', track: 'v-other', rids: ['q'] });
+    socket().says({ type: 'layers_unseen', track: 'v-me', rids: ['f'] });
+    socket().says({ type: 'layers_unseen', track: 'v-me', rids: [] });
+    await settle();
+    expect(active()).toEqual(is('q', 'h', 'f'));
   });
 
   it('makes a transport anew that the server gave up', async () => {

@@ -224,6 +224,9 @@ export class MediaSession {
       case 'video_paused':
         this.pause(message.tracks);
         return;
+      case 'layers_unseen':
+        this.publisher.handleUnseen(message.track, message.rids);
+        return;
       case 'transport_state':
         if (message.state !== 'lost') return;
         if (message.transport === 'publish') this.publisher.handleLost();

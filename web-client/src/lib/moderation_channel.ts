@@ -52,7 +52,7 @@ export interface SocketLike {
 /** A message about media transports. */
 export type SignalMessage = Extract<
   ServerMessage,
-  { type: 'offer' | 'answer' | 'transport_state' | 'video_paused' }
+  { type: 'offer' | 'answer' | 'transport_state' | 'video_paused' | 'layers_unseen' }
 >;
 
 /** What the channel tells its owner. */
@@ -281,6 +281,7 @@ export class ModerationChannel {
       case 'answer':
       case 'transport_state':
       case 'video_paused':
+      case 'layers_unseen':
         this.options.handlers.onSignal?.(message);
         return;
       case 'track_refused':

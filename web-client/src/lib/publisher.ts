@@ -22,10 +22,14 @@ export interface PublisherOptions {
   readonly onRefused?: (error: ChannelError) => void;
 }
 
+type Answer = Extract<SignalMessage, { type: 'answer' }>;
+
 interface Peer {
   readonly connection: RTCPeerConnection;
   readonly closing: Closing;
   readonly transceivers: Map<Source, RTCRtpTransceiver>;
+  /** What the server calls the track of each section. */
+  tracks: Answer['tracks'];
   restartIce: boolean;
   /** Whether the server may still hold the transport of a connection before this. */
   readonly replaces: boolean;
@@ -45,7 +49,10 @@ export class Publisher {
   private ready = false;
   private replaces = false;
   private negotiation: Promise<void> | null = null;
-  private answers = new Map<number, string>();
+  private answers = new Map<number, Answer>();
+  /** Encodings of tracks that nobody looks at. */
+  private unseen = new Map<string, readonly string[]>();
+  private activation = Promise.resolve();
   private awaited: number | null = null;
 
   constructor(private readonly options: PublisherOptions) {
@@ -111,9 +118,15 @@ export class Publisher {
     if (this.peer === null ? this.wanted.size > 0 : this.dirty) this.negotiate();
   }
 
-  handleAnswer(message: Extract<SignalMessage, { type: 'answer' }>): void {
+  handleAnswer(message: Answer): void {
     const id = message.ref === undefined ? this.awaited : Number(message.ref);
-    if (id !== null) this.answers.set(id, message.sdp);
+    if (id !== null) this.answers.set(id, message);
+  }
+
+  /** Nobody looks at these encodings of a track, and at all of its others somebody may. */
+  handleUnseen(track: string, rids: readonly string[]): void {
+    this.unseen.set(track, rids);
+    if (this.peer !== null) this.activate(this.peer, track);
   }
 
   /** The server gave the transport up: only a new one helps. */
@@ -128,6 +141,7 @@ export class Publisher {
     this.peer?.closing.close();
     this.peer = null;
     this.dirty = false;
+    this.unseen.clear();
   }
 
   private renew(replaces: boolean): void {
@@ -181,12 +195,14 @@ export class Publisher {
     this.awaited = id;
     // The answer comes before the acknowledgement of its offer.
     await answer;
-    const sdp = this.answers.get(id);
+    const answered = this.answers.get(id);
     this.answers.clear();
-    if (sdp === undefined) throw new ChannelError('TIMED_OUT', 'the offer was not answered');
+    if (answered === undefined) throw new ChannelError('TIMED_OUT', 'the offer was not answered');
     if (this.peer !== peer) return;
-    const description = { type: 'answer', sdp: withOpusOptions(sdp) } as const;
+    const description = { type: 'answer', sdp: withOpusOptions(answered.sdp) } as const;
     await closing.during(connection.setRemoteDescription(description));
+    peer.tracks = answered.tracks;
+    for (const track of this.unseen.keys()) this.activate(peer, track);
     peer.restartIce = false;
     if (peer.transceivers.size > 0) this.watch.handleNegotiated();
   }
@@ -198,9 +214,30 @@ export class Publisher {
       connection,
       closing: new Closing(),
       transceivers: new Map(),
+      tracks: [],
       restartIce: false,
       replaces: this.replaces,
     };
+  }
+
+  /** Sends the encodings of a track that somebody looks at, and no others. */
+  private activate(peer: Peer, track: string): void {
+    // One after the other: what two changes at once lead to differs between browsers.
+    const change = async () => {
+      const section = peer.tracks.find((it) => it.track === track);
+      const senders = [...peer.transceivers.values()].filter((it) => it.mid === section?.mid);
+      const rids = this.unseen.get(track) ?? [];
+      for (const { sender } of section === undefined ? [] : senders) {
+        const parameters = sender.getParameters();
+        const changed = parameters.encodings.filter(
+          ({ rid, active }) => active === (rid !== undefined && rids.includes(rid)),
+        );
+        for (const encoding of changed) encoding.active = !encoding.active;
+        if (changed.length > 0) await sender.setParameters(parameters);
+      }
+    };
+    // A browser that does not do it sends on what it sent.
+    this.activation = this.activation.then(change).catch(() => undefined);
   }
 
   private configuration(): RTCConfiguration {

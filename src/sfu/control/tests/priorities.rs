@@ -62,3 +62,27 @@ fn a_receiver_is_told_what_its_network_does_not_carry() {
     scene.poll_transport();
     assert_eq!(scene.events.last(), Some(&told), "a transport that has ended is left alone");
 }
+
+#[test]
+fn a_publisher_is_told_which_layers_nobody_wants_of_its_own_tracks() {
+    let mut scene = Scene::new();
+    let (publisher, [_, picture]) = scene.publisher();
+    let transport = scene
+        .control
+        .peer(scene.room, publisher)
+        .ok()
+        .and_then(|member| member.publisher.as_ref().map(|it| it.transport));
+    let transport = transport.expect("it publishes");
+    let mut reports = |transport, track| {
+        let event = MediaEvent::Unseen { transport, track, rids: vec!["f".to_owned()] };
+        scene.control.handle_media_event(event, scene.now);
+        scene.poll_transport();
+        scene.events.clone()
+    };
+    let told =
+        RoomMediaEvent::Unseen { peer: publisher, track: picture, rids: vec!["f".to_owned()] };
+    let events = reports(transport, picture);
+    assert_eq!(events.last(), Some(&told));
+    assert_eq!(reports(transport, TrackId::generate()), events, "the track has ended");
+    assert_eq!(reports(TransportId(999), picture), events, "the transport has ended");
+}

@@ -258,7 +258,12 @@ interface FakeTransceiver {
   mid: string | null;
   direction: string;
   stop(): void;
-  sender: { track: FakeTrack | null; replaceTrack(track: FakeTrack | null): Promise<void> };
+  sender: {
+    track: FakeTrack | null;
+    replaceTrack(track: FakeTrack | null): Promise<void>;
+    getParameters(): { encodings: { rid?: string; active: boolean }[] };
+    setParameters(parameters: { encodings: { rid?: string; active: boolean }[] }): Promise<void>;
+  };
   receiver: { track: FakeTrack };
   sendEncodings: readonly { rid?: string }[] | undefined;
 }
@@ -367,8 +372,17 @@ function makeTransceiver(
   sent: FakeTrack | null,
   sendEncodings: readonly { rid?: string }[] | undefined,
 ): FakeTransceiver {
+  let encodings = (sendEncodings ?? []).map(({ rid }) => ({
+    ...(rid === undefined ? {} : { rid }),
+    active: true,
+  }));
   const sender = {
     track: sent,
+    getParameters: () => structuredClone({ encodings }),
+    setParameters(parameters: { encodings: typeof encodings }) {
+      encodings = parameters.encodings;
+      return Promise.resolve();
+    },
     replaceTrack(track: FakeTrack | null) {
       sender.track = track;
       return Promise.resolve();
