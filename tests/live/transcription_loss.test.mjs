@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startedSession } from './api.mjs';
 import { launch, messages } from './browser.mjs';
-import { LossyNetwork } from './lossy_network.mjs';
+import { WeakNetwork } from './weak_network.mjs';
 import { join as joinMeeting, openConsole, openJoin } from './pages.mjs';
 import { Server } from './server.mjs';
 import { MODEL, recordSpeech, wordsOf } from './speech.mjs';
@@ -20,7 +20,7 @@ const TIMES = 8;
 const PATIENCE_MS = 120_000;
 
 async function open(stage) {
-  stage.network = await LossyNetwork.start(LOSS);
+  stage.network = await WeakNetwork.start({ loss: LOSS });
   stage.stop = () => stage.network.close();
   stage.server = await Server.start('transcription-loss', {
     CABILDO_TRANSCRIPTION__MODEL: MODEL,

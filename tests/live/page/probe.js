@@ -89,6 +89,8 @@
           energy: report.totalAudioEnergy ?? 0,
           lost: report.packetsLost,
           freezes: report.freezeCount ?? 0,
+          samples: report.totalSamplesReceived ?? 0,
+          concealed: report.concealedSamples ?? 0,
         });
       }
     }
