@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { asGovernance, call, startedSession } from './api.mjs';
 import { launch, messages, outbound, rawClient, screenshot } from './browser.mjs';
+import { fits, isAccessible } from './looks.mjs';
 import { Sound, deviation, longestHole, pictures, probe } from './clock.mjs';
 import { download } from './download.mjs';
 import { hears, sendsSound } from './listen.mjs';
@@ -105,6 +106,57 @@ const filesOf = (stage, wanted) =>
     Object.entries(wanted).every(([name, value]) => file[name] === value),
   );
 
+/** Windows, and how much of their height the pictures keep while the notice waits for its answer. */
+const SMALL = [
+  { width: 800, height: 600, keeps: 200 },
+  { width: 375, height: 667, keeps: 130 },
+  { width: 667, height: 375, keeps: 200 },
+  // 1280 by 720, enlarged twice.
+  { width: 640, height: 360, keeps: 200 },
+];
+
+/** The notice leaves room for pictures in every window, and its text opens and closes. */
+async function leavesRoom(page) {
+  const before = page.viewportSize();
+  for (const { width, height, keeps } of SMALL) {
+    const name = `recording-banner-${width}x${height}`;
+    await page.setViewportSize({ width, height });
+    const toggle = page.getByTestId('consent-text-button');
+    const text = page.getByTestId('consent-text');
+    if ((await toggle.getAttribute('aria-expanded')) === 'true') await toggle.click();
+    await text.waitFor({ state: 'hidden' });
+    const stage = await page.locator('.stage').boundingBox();
+    assert.ok(stage !== null && stage.height >= keeps, `${name}: ${JSON.stringify(stage)}`);
+    for (const button of ['consent-text-button', 'acknowledge-recording', 'consent-leave'])
+      assert.ok(await isInSight(page, button), `${name}: ${button}`);
+    await fits(page, name);
+    await isAccessible(page, name);
+    await screenshot(page, name);
+    await toggle.focus();
+    await page.keyboard.press('Enter');
+    await text.waitFor();
+    assert.match(await text.textContent(), /30/, 'for how long it is kept');
+    const order = [];
+    for (let step = 0; step < 3; step += 1) {
+      await page.keyboard.press('Tab');
+      order.push(await page.evaluate(() => document.activeElement?.textContent?.trim()));
+    }
+    assert.deepEqual(order, ['Cómo se comprueba', 'Entendido', 'Salir'], name);
+    await isAccessible(page, `${name} opened`);
+    await screenshot(page, `${name}-opened`);
+    await toggle.click();
+  }
+  await page.setViewportSize(before);
+}
+
+/** Whether a press at the middle of a button reaches it. */
+const isInSight = (page, testId) =>
+  page.getByTestId(testId).evaluate((button) => {
+    const { x, y, width, height } = button.getBoundingClientRect();
+    const there = document.elementFromPoint(x + width / 2, y + height / 2);
+    return there !== null && button.contains(there);
+  });
+
 story('A recording', open, {
   'everybody is told before anything is taken': async (stage) => {
     const { server, pages } = stage;
@@ -122,8 +174,16 @@ story('A recording', open, {
       { viewport: { width: 1280, height: 800 } },
     );
     await showsRecording(pages.chair, 'recording');
-    stage.auditor = await Person.of(server, { tenant, user: 'auditor', roles: ['auditor'] });
-    stage.witness = await Person.of(server, { tenant, user: 'witness', roles: ['observer'] });
+    stage.auditor = await Person.of(server, {
+      tenant,
+      user: 'auditor',
+      roles: ['auditor'],
+    });
+    stage.witness = await Person.of(server, {
+      tenant,
+      user: 'witness',
+      roles: ['observer'],
+    });
     stage.channel = await stage.witness.enter(id);
     assert.equal(stage.channel.welcome.recording.state, 'recording');
     const options = { clock: 'red' };
@@ -135,6 +195,7 @@ story('A recording', open, {
     const banner = ana.getByTestId('consent-banner');
     await banner.waitFor();
     await screenshot(ana, 'recording-banner');
+    await leavesRoom(ana);
     await ana.getByTestId('acknowledge-recording').click();
     await banner.waitFor({ state: 'detached' });
     const { people } = await stateOf(pages.chair);

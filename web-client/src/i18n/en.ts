@@ -86,6 +86,8 @@ export const en: Catalogue = {
     'Only moderators and auditors of your organisation can watch it, and every time is noted down.',
   'recording.banner.proof': 'Anybody can check that it was not altered.',
   'recording.banner.verify': 'How it is checked',
+  'recording.banner.more': 'What that means',
+  'recording.banner.less': 'Hide the text',
   'recording.banner.understand': 'I understand',
   'recording.banner.leave': 'Leave',
   'recording.console': 'Recording',

@@ -87,6 +87,8 @@ export const es = {
     'Sólo pueden verla la moderación y la auditoría de su organización, y cada consulta queda anotada.',
   'recording.banner.proof': 'Cualquiera puede comprobar que no se ha alterado.',
   'recording.banner.verify': 'Cómo se comprueba',
+  'recording.banner.more': 'Qué significa',
+  'recording.banner.less': 'Ocultar el texto',
   'recording.banner.understand': 'Entendido',
   'recording.banner.leave': 'Salir',
   'recording.console': 'Grabación',

@@ -86,6 +86,8 @@ export const pt: Catalogue = {
     'Só a podem ver a moderação e a auditoria da sua organização, e cada consulta fica anotada.',
   'recording.banner.proof': 'Qualquer pessoa pode verificar que não foi alterada.',
   'recording.banner.verify': 'Como se verifica',
+  'recording.banner.more': 'O que significa',
+  'recording.banner.less': 'Ocultar o texto',
   'recording.banner.understand': 'Entendi',
   'recording.banner.leave': 'Sair',
   'recording.console': 'Gravação',

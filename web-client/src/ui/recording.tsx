@@ -23,7 +23,13 @@ export function RecordingIndicator({ state }: { state: RoomState }) {
   );
 }
 
-/** Tells whoever has not yet said that they know of it; it takes no focus. */
+/** Windows that have room for the whole text beside pictures and lists. */
+const ROOMY = '(min-width: 56rem) and (min-height: 44rem)';
+
+/**
+ * Tells whoever has not yet said that they know of it; it takes no focus. In a small window the
+ * text opens by a button, so that the pictures keep their room.
+ */
 export function ConsentBanner(props: {
   client: RoomClient;
   state: RoomState;
@@ -32,13 +38,14 @@ export function ConsentBanner(props: {
   const { client, state } = props;
   const { recording } = state;
   const due = recording.state !== 'stopped' && !recording.acknowledged;
+  const [open, setOpen] = useState(() => window.matchMedia(ROOMY).matches);
   useEffect(() => {
     if (due) announce(t('recording.banner.title'));
   }, [due]);
   if (!due) return null;
   return (
     <section
-      class="consent"
+      class={`consent ${open ? 'open' : ''}`}
       aria-labelledby="consent-title"
       data-testid="consent-banner"
       data-state={recording.state}
@@ -47,7 +54,17 @@ export function ConsentBanner(props: {
         <Icon name="record" />
         {t('recording.banner.title')}
       </h2>
-      <p>
+      <button
+        type="button"
+        class="button small"
+        aria-expanded={open}
+        aria-controls="consent-text"
+        data-testid="consent-text-button"
+        onClick={() => setOpen(!open)}
+      >
+        {t(open ? 'recording.banner.less' : 'recording.banner.more')}
+      </button>
+      <p id="consent-text" hidden={!open} data-testid="consent-text">
         {t('recording.banner.what')}{' '}
         {t('recording.banner.kept', { days: recording.retention_days })} {t('recording.banner.who')}{' '}
         {t('recording.banner.proof')}{' '}
