@@ -32,6 +32,7 @@ import { Person } from './person.mjs';
 import { Server } from './server.mjs';
 import { story } from './story.mjs';
 import { until } from './until.mjs';
+import { verifyInFirefox } from './verify_firefox.mjs';
 
 const DESKTOP = { width: 1280, height: 1000 };
 const NARROW = { width: 320, height: 640 };
@@ -220,6 +221,8 @@ story('Copies of a recording', open, {
     await page.getByTestId('recording-failure').waitFor();
     assert.equal(await page.getByTestId('copies').count(), 0);
   },
+
+  ...verifyInFirefox,
 
   'what was cut off is told as incomplete, by the page and by whoever checks it': async (stage) => {
     const page = stage.pages.moderator;
