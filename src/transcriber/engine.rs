@@ -10,6 +10,7 @@ mod gap;
 mod media_clock;
 mod order;
 pub mod queue;
+mod telephone;
 mod track;
 mod voice;
 
@@ -23,6 +24,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::transcript::GapCause;
 use crate::sfu::tap::{TapItem, TapKind};
 use crate::transcriber::speech::Speech;
+use decode::Ear;
 use track::Track;
 
 pub use voice::{PIECE_SAMPLES_MAX, SAMPLE_RATE_HZ};
@@ -59,7 +61,7 @@ impl HeardTrack {
     /// Whether there can be speech in it that is understood here.
     #[must_use]
     pub fn is_transcribable(&self) -> bool {
-        self.source.kind() == MediaKind::Audio && self.codec == Codec::Opus
+        self.source.kind() == MediaKind::Audio && Ear::understands(self.codec)
     }
 }
 
@@ -149,7 +151,7 @@ pub struct Counts {
     pub concealed: u64,
     /// Packets that came twice or too late.
     pub late: u64,
-    /// Packets that are not RTP or not Opus.
+    /// Packets that are not RTP or not in the codec of their track.
     pub malformed: u64,
     /// Packets that taps lost.
     pub lost: u64,
@@ -274,7 +276,9 @@ impl Engine {
         match item.kind {
             TapKind::Packet { bytes, .. } => track.packet(item.at_us, bytes, &mut self.effects),
             TapKind::Source { ssrc, .. } => track.source(ssrc, item.at_us, &mut self.effects),
-            TapKind::Codec { payload_type, codec } => track.codec(payload_type, codec),
+            TapKind::Codec { payload_type, codec } => {
+                track.codec(payload_type, codec, &mut self.effects);
+            }
             TapKind::Levels { extension } => track.levels(extension),
             TapKind::GateClosed => track.close_gate(&mut self.effects),
             TapKind::GateOpened => track.open_gate(item.at_us),

@@ -39,7 +39,10 @@ pub fn describe_metrics() {
     metrics::describe_counter!(PACKETS, "Packets of transcribed tracks.");
     metrics::describe_counter!(DECODED, "Packets that were decoded; the others were silent.");
     metrics::describe_counter!(CONCEALED, "Lost packets that were reconstructed or concealed.");
-    metrics::describe_counter!(MALFORMED, "Packets that are not RTP or not Opus.");
+    metrics::describe_counter!(
+        MALFORMED,
+        "Packets that are not RTP or not in the codec of their track."
+    );
     metrics::describe_counter!(
         PACKETS_LOST,
         "Packets that were not transcribed, as the transcriber was busy."

@@ -119,7 +119,7 @@ pub struct TranscriberStats {
     pub decoded: u64,
     /// Lost packets that were reconstructed or concealed.
     pub concealed: u64,
-    /// Packets that are not RTP or not Opus.
+    /// Packets that are not RTP or not in the codec of their track.
     pub malformed: u64,
     /// Packets that were lost because the transcriber was busy.
     pub packets_lost: u64,

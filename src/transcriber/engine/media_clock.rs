@@ -1,8 +1,8 @@
 //! The time at which sound was said, from its RTP timestamps. A packet that was on its way for the
 //! shortest time says best when it was sent; the others are late by what the network delayed them.
 
-/// Ticks of an RTP timestamp in a microsecond, as a fraction: Opus counts 48,000 a second (RFC
-/// 7587 §4.1).
+/// Ticks in a millisecond: Opus counts 48,000 a second (RFC 7587 §4.1), and what counts otherwise
+/// is given in these.
 const TICKS_PER_MS: i64 = 48;
 /// A source whose clock and ours differ by more than this, in microseconds, has restarted, or does
 /// not count as it should.

@@ -25,7 +25,7 @@ pub(super) struct Arrived {
     pub(super) ticks: i64,
     /// Whether its sender says that it is silent.
     pub(super) quiet: bool,
-    /// The Opus packet.
+    /// The packet of sound.
     pub(super) payload: Vec<u8>,
 }
 

@@ -1,6 +1,6 @@
 //! One track: from packets to pieces of speech.
 
-use super::decode::{Ear, NotOpus};
+use super::decode::{Ear, NotSound};
 use super::gap::{Gap, Gaps};
 use super::media_clock::MediaClock;
 use super::order::{Arrived, Next, Order};
@@ -12,7 +12,9 @@ use crate::domain::transcript::GapCause;
 use crate::formats::rtp::Packet;
 use crate::transcriber::speech::Speech;
 
-/// Ticks of an RTP timestamp for one sample: 48 kHz to 16 kHz.
+/// Ticks per second in which timestamps are counted here, whatever the codec: those of Opus.
+const TICKS_PER_S: u32 = 48_000;
+/// Ticks for one sample: 48 kHz to 16 kHz.
 const TICKS_PER_SAMPLE: i64 = 3;
 /// From this level on, in decibels below overload (RFC 6464 §3), a packet is silent. Raising it
 /// decodes the noise of more microphones for nothing; quiet speech is at about 50.
@@ -24,7 +26,7 @@ const QUIET_PACKETS: u32 = 30;
 const CHECKED_ONE_IN: u32 = 25;
 /// Sound in a packet that is called silent: from this amplitude on it is none, -34 dB.
 const LOUD: f32 = 0.02;
-/// Packets in a row that are not Opus before a track is left alone for a while.
+/// Packets in a row that are not in the track's codec before a track is left alone for a while.
 const MALFORMED_MAX: u32 = 50;
 /// How long, in microseconds. Raising it loses more of a source that has recovered; lowering it
 /// spends more on one that has not.
@@ -59,7 +61,7 @@ pub(super) struct Track {
     room: HeardTrack,
     expected: Expected,
     ssrc: Option<u32>,
-    /// Payload type of Opus.
+    /// Payload type of the codec that is decoded.
     payload_type: Option<u8>,
     levels: Levels,
     is_gate_closed: bool,
@@ -76,7 +78,7 @@ pub(super) struct Track {
     came_us: u64,
     /// Silent packets in a row.
     quiet: u32,
-    /// Packets in a row that are not Opus.
+    /// Packets in a row that are not in the track's codec.
     malformed: u32,
     /// Until when the track is left alone.
     deaf_until_us: u64,
@@ -86,8 +88,9 @@ pub(super) struct Track {
 }
 
 impl Track {
-    /// `None` when there is no memory for its decoder.
+    /// `None` when its codec is not understood, or there is no memory for its decoder.
     pub(super) fn new(key: SessionKey, room: HeardTrack, expected: Expected) -> Option<Self> {
+        let ear = Ear::new(room.codec)?;
         Some(Self {
             key,
             room,
@@ -98,7 +101,7 @@ impl Track {
             is_gate_closed: false,
             order: Order::default(),
             clock: MediaClock::default(),
-            ear: Ear::new()?,
+            ear,
             voice: Voice::new(),
             gaps: Gaps::default(),
             ticks: None,
@@ -155,11 +158,8 @@ impl Track {
     pub(super) fn source(&mut self, ssrc: u32, at_us: u64, effects: &mut Effects) {
         self.passed(at_us);
         if self.ssrc.replace(ssrc) != Some(ssrc) {
-            self.let_out(effects);
-            self.order = Order::default();
-            self.clock = MediaClock::default();
+            self.begin_anew(effects);
             self.ear.reset();
-            self.ticks = None;
             self.quiet = 0;
             if self.levels == Levels::Distrusted {
                 self.levels = Levels::Absent;
@@ -167,9 +167,23 @@ impl Track {
         }
     }
 
-    /// Packets of this payload type have this codec.
-    pub(super) fn codec(&mut self, payload_type: u8, codec: Codec) {
-        if codec == Codec::Opus {
+    /// What comes next does not go on where this ended, and is counted anew.
+    fn begin_anew(&mut self, effects: &mut Effects) {
+        self.let_out(effects);
+        self.order = Order::default();
+        self.clock = MediaClock::default();
+        self.ticks = None;
+    }
+
+    /// Packets of this payload type, which come next, have this codec.
+    pub(super) fn codec(&mut self, payload_type: u8, codec: Codec, effects: &mut Effects) {
+        if codec != self.ear.codec()
+            && let Some(ear) = Ear::new(codec)
+        {
+            self.begin_anew(effects);
+            self.ear = ear;
+        }
+        if codec == self.ear.codec() {
             self.payload_type = Some(payload_type);
         } else if self.payload_type == Some(payload_type) {
             self.payload_type = None;
@@ -252,6 +266,8 @@ impl Track {
             return;
         }
         let ticks = self.clock.extend(packet.header.timestamp);
+        let rate_hz = self.ear.codec().clock_rate_hz();
+        let ticks = ticks.saturating_mul(i64::from(TICKS_PER_S / rate_hz));
         let quiet = self.is_quiet(&packet, bytes);
         let arrived = Arrived { at_us, ticks, quiet, payload: packet.payload.to_vec() };
         if !self.order.take(packet.header.sequence, arrived) {
@@ -320,7 +336,7 @@ impl Track {
                 start_us += us_of(samples.len());
                 self.heard_us = self.heard_us.max(start_us);
             }
-            Err(NotOpus) => self.not_opus(packet.at_us, start_us, effects),
+            Err(NotSound) => self.not_sound(packet.at_us, start_us, effects),
         }
     }
 
@@ -373,7 +389,7 @@ impl Track {
         true
     }
 
-    fn not_opus(&mut self, at_us: u64, start_us: u64, effects: &mut Effects) {
+    fn not_sound(&mut self, at_us: u64, start_us: u64, effects: &mut Effects) {
         effects.counts.malformed += 1;
         self.malformed = self.malformed.saturating_add(1);
         let from_us = if self.heard_us == 0 { start_us } else { self.heard_us.min(start_us) };

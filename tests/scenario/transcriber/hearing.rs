@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use cabildo::domain::media::Codec;
 use cabildo::domain::session::TranscriptionPolicy;
 use cabildo::domain::transcript::GapCause;
+use cabildo::formats::codec::g711_samples;
 use cabildo::sfu::tap::TapKind;
 use cabildo::transcriber::engine::{Expected, WORDS_BYTES_MAX};
 
 use super::fixture::{BEGUN_US, PACKET_US, SAMPLES, Scene, key, loses, microphone, seconds};
-use crate::speech::{Sound, encode, samples, silence};
+use crate::speech::{PAYLOAD_TYPE, Sound, encode, samples, silence};
 
 const PHRASE: &str = "es-pido-la-palabra-por-favor.wav";
 
@@ -323,13 +325,75 @@ fn who_does_not_pause_is_cut_at_quiet_places() {
     }
 }
 
+/// What a camera with G.711 makes of the sound of a microphone: 20 ms at 8 kHz in each packet.
+fn telephone(codec: Codec, sounds: &[Sound]) -> Vec<Sound> {
+    let table = g711_samples(codec, &(0..=255).collect::<Vec<u8>>());
+    let nearest = |sample: i16| {
+        let far = |byte: &u8| table[usize::from(*byte)].abs_diff(sample);
+        (0..=255_u8).min_by_key(far).expect("some byte")
+    };
+    let mut decoder = opus::Decoder::new(8_000, opus::Channels::Mono).expect("a decoder");
+    let mut samples = [0; 160];
+    let mut heard = |sound: &Sound| {
+        let count = decoder.decode(&sound.payload, &mut samples, false).expect("Opus");
+        Sound {
+            payload: samples[..count].iter().map(|it| nearest(*it)).collect(),
+            level: sound.level,
+        }
+    };
+    sounds.iter().map(&mut heard).collect()
+}
+
+#[test]
+fn the_sound_of_a_camera_in_g711_is_heard_as_that_of_a_microphone() {
+    let mut wanted = Scene::new();
+    wanted.say(&two_phrases());
+    for (payload_type, codec) in [(0, Codec::Pcmu), (8, Codec::Pcma)] {
+        let mut scene = Scene::new();
+        scene.give(TapKind::Codec { payload_type, codec });
+        scene.ticks = 160;
+        for (number, sound) in telephone(codec, &two_phrases()).iter().enumerate() {
+            let mut packet = scene.next_packet(sound);
+            packet[1] = payload_type;
+            // A packet that is lost in the first phrase and one in the second are silence.
+            if number % 300 != 60 {
+                scene.packet(&packet);
+            }
+            scene.pass(PACKET_US);
+        }
+        let (times, wanted) = (scene.times(), wanted.times());
+        assert_eq!(times.len(), wanted.len(), "{codec}: {times:?}");
+        for (found, wanted) in times.iter().zip(wanted) {
+            assert!((found.0 - wanted.0).abs() < 0.15, "{codec}: {times:?}");
+            assert!((found.1 - wanted.1).abs() < 0.15, "{codec}: {times:?}");
+        }
+        let loud = scene.pieces[0].samples.iter().any(|sample| sample.abs() > 0.05);
+        assert!(loud, "{codec}: the sound is with it");
+        assert!(scene.unheard.is_empty(), "{codec}: {:?}", scene.unheard);
+        // A track that goes on in Opus is heard on.
+        scene.ticks = 960;
+        scene.give(TapKind::Codec { payload_type: PAYLOAD_TYPE, codec: Codec::Opus });
+        scene.say(&two_phrases());
+        assert_eq!(scene.pieces.len(), 4, "{codec}: {:?}", scene.times());
+    }
+    let mut scene = Scene::new();
+    scene.give(TapKind::Codec { payload_type: 0, codec: Codec::Pcmu });
+    for bytes in [0, 1, 2_000, 65_000] {
+        let mut packet = scene.next_packet(&Sound { payload: vec![0; bytes], level: 0 });
+        packet[1] = 0;
+        scene.packet(&packet);
+        scene.pass(PACKET_US);
+    }
+    assert!(scene.engine.counts().malformed >= 2, "{:?}", scene.engine.counts());
+}
+
 #[test]
 fn other_tracks_and_sessions_are_left_alone() {
     let mut scene = Scene::new();
     let (other, camera) = (key(), microphone("cam"));
     assert!(scene.engine.add_track(other, camera), "a session that is not transcribed");
     assert_eq!(scene.engine.tracks(), 1);
-    scene.give(TapKind::Codec { payload_type: 111, codec: cabildo::domain::media::Codec::Vp8 });
+    scene.give(TapKind::Codec { payload_type: 111, codec: Codec::Vp8 });
     scene.say(&phrase());
     assert_eq!(scene.engine.counts().decoded, 0, "another payload type");
     assert!(scene.now_us > BEGUN_US);
