@@ -1,10 +1,13 @@
 //! Cameras in rooms: a camera that this server calls takes part like a device of the hall.
-//! Its pictures in H.264 and its sound in Opus or G.711 go to members as they come; a camera
-//! that sends anything else is in the room and says why it is not shown or heard.
+//! Its pictures in H.264 and its sound in Opus or G.711 go to members as they come, and its sound in
+//! AAC as Opus where that is allowed; a camera that sends anything else is in the room and says why
+//! it is not shown or heard.
 
 pub mod engine;
+mod metrics;
 mod relay;
 mod subtitles;
+mod transcoding;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,8 +18,11 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::engine::aac::OpusFromAac;
+pub use self::metrics::describe_metrics;
 use self::relay::{Over, Relay};
 use self::subtitles::Subtitles;
+use crate::cameras::engine::sound::SoundFormat;
 use crate::cameras::repository::{BridgeKey, BridgeRepository};
 use crate::cameras::{CameraError, Gateway, Stream};
 use crate::clock::Clock;
@@ -24,6 +30,7 @@ use crate::domain::camera::{CameraCodec, StreamFault, StreamStatus};
 use crate::domain::id::{CameraId, SessionId, SessionKey, TenantId, UserId};
 use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
+use crate::formats::codec::AacConfig;
 use crate::room::error::RoomError;
 use crate::room::event::TranscriptionView;
 use crate::room::{Rooms, camera_user};
@@ -91,11 +98,21 @@ pub struct Bridged {
     pub fault: Option<StreamFault>,
 }
 
+/// What becomes of the AAC of cameras in rooms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AacSound {
+    /// It is left out, and the room is told.
+    LeftOut,
+    /// It becomes Opus, which takes time of the processor for each camera.
+    Transcoded,
+}
+
 struct Inner {
     gateway: Gateway,
     rooms: Rooms,
     repository: Arc<dyn BridgeRepository>,
     clock: Clock,
+    aac: AacSound,
     active: Mutex<BTreeMap<Key, Place>>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -123,12 +140,14 @@ impl Bridges {
         rooms: Rooms,
         repository: Arc<dyn BridgeRepository>,
         clock: Clock,
+        aac: AacSound,
     ) -> Self {
         Self(Arc::new(Inner {
             gateway,
             rooms,
             repository,
             clock,
+            aac,
             active: Mutex::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -161,7 +180,7 @@ impl Bridges {
                 () = place.left.cancelled() => {}
                 () = place.entered.cancelled() => {
                     let stream = gateway.ingest().stream(tenant, camera);
-                    let fault = stream.and_then(|stream| fault_of(&stream));
+                    let fault = stream.and_then(|stream| fault_of(&stream, self.0.aac));
                     return Ok(Bridged { user, is_new: false, fault });
                 }
             }
@@ -173,7 +192,7 @@ impl Bridges {
             // It was taken out meanwhile.
             return Err(BridgeError::NotInRoom);
         }
-        let fault = fault_of(&stream);
+        let fault = fault_of(&stream, self.0.aac);
         if let Some(fault) = fault.filter(|fault| is_unsupported(*fault)) {
             return Err(BridgeError::Unsupported(fault));
         }
@@ -242,7 +261,8 @@ impl Bridges {
         reserved.place.entered.cancel();
         let camera = (bridge.tenant, bridge.camera.clone());
         let captions = self.captions_of(&camera, &entered.transcription);
-        let relay = Relay::new(self.0.gateway.clone(), self.0.clock.clone(), camera);
+        let (gateway, clock) = (self.0.gateway.clone(), self.0.clock.clone());
+        let relay = Relay::new(gateway, clock, camera, self.0.aac);
         let (bridges, bridge) = (self.clone(), bridge.clone());
         self.0.tasks.spawn(async move {
             let mut kept_until = kept_until;
@@ -394,7 +414,7 @@ const fn is_unsupported(fault: StreamFault) -> bool {
 
 /// Why nothing of a camera can be shown in a room now, or it can't be heard there; nothing while
 /// it is called for the first time.
-fn fault_of(stream: &Stream) -> Option<StreamFault> {
+fn fault_of(stream: &Stream, aac: AacSound) -> Option<StreamFault> {
     let report = stream.report(Instant::now().into_std());
     match report.status {
         StreamStatus::Running if report.video == Some(CameraCodec::H265) => {
@@ -403,10 +423,22 @@ fn fault_of(stream: &Stream) -> Option<StreamFault> {
         StreamStatus::Running if report.packets.has_b_frames => {
             Some(StreamFault::UnsupportedBframes)
         }
-        StreamStatus::Running if report.audio == Some(CameraCodec::Aac) => {
+        StreamStatus::Running
+            if report.audio == Some(CameraCodec::Aac) && taken_aac(stream, aac).is_none() =>
+        {
             Some(StreamFault::SoundUnsupported)
         }
         StreamStatus::Running | StreamStatus::Starting | StreamStatus::Stopped => None,
         StreamStatus::Error => report.fault,
+    }
+}
+
+/// The form of the AAC of a camera, when it is made Opus.
+fn taken_aac(stream: &Stream, aac: AacSound) -> Option<AacConfig> {
+    match stream.sound_format()? {
+        SoundFormat::Aac(config) if aac == AacSound::Transcoded => {
+            OpusFromAac::takes(&config).then_some(config)
+        }
+        SoundFormat::Aac(_) | SoundFormat::Opus => None,
     }
 }

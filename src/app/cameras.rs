@@ -21,7 +21,7 @@ use super::media::Media;
 use super::rooms::LiveRooms;
 use super::services::Services;
 use super::tenants;
-use crate::bridges::Bridges;
+use crate::bridges::{AacSound, Bridges};
 use crate::cameras::engine::policy::Lifetimes;
 use crate::cameras::{
     AddressPolicy, Archive, ArchiveOptions, ArchiveParts, CameraError, CaptureStore,
@@ -92,7 +92,8 @@ impl Cameras {
         let probes = Probes::new(gateway.clone(), store.clone(), config.probe_interval);
         let streams = StreamControl::new(gateway.clone(), store.clone());
         let (live, clock) = (rooms.rooms.clone(), base.clock.clone());
-        let bridges = Bridges::new(gateway.clone(), live, store.clone(), clock);
+        let aac = if config.transcode_audio { AacSound::Transcoded } else { AacSound::LeftOut };
+        let bridges = Bridges::new(gateway.clone(), live, store.clone(), clock, aac);
         let captures = captures(base, secret, listener.as_ref())?;
         let archive = archive(base, foundation);
         let publishers = Publishers::default();

@@ -9,8 +9,8 @@ use crate::api::MetricsSource;
 use crate::config::Config;
 use crate::telemetry::metrics::TenantLabels;
 use crate::{
-    api, cameras, delivery, evidence, governance, meetings, moderation, recorder, room, services,
-    sessions, sfu, telemetry, transcriber, vault,
+    api, bridges, cameras, delivery, evidence, governance, meetings, moderation, recorder, room,
+    services, sessions, sfu, telemetry, transcriber, vault,
 };
 
 /// How often old samples of histograms are removed.
@@ -63,6 +63,7 @@ fn describe() {
     vault::describe_metrics();
     evidence::describe_metrics();
     cameras::describe_metrics();
+    bridges::describe_metrics();
     recorder::describe_metrics();
     room::describe_metrics();
     transcriber::describe_metrics();

@@ -3,6 +3,8 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod aac;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -313,7 +315,7 @@ impl Sounds {
         Self { track, offset: None, out: Vec::new() }
     }
 
-    /// Sends a packet with this stamp of the camera.
+    /// Sends a packet with this stamp of the camera, whose time is `now`.
     pub fn handle(
         &mut self,
         stamp: i64,

@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::engine::{Pictures, Sounds, Track, config_of};
 use super::subtitles::Subtitles;
-use super::{fault_of, is_unsupported};
+use super::transcoding::{Transcoded, Transcoding};
+use super::{AacSound, fault_of, is_unsupported, taken_aac};
 use crate::cameras::engine::pictures::Picture;
 use crate::cameras::{CameraError, Gateway, Heard, Listening, Sound, Stream};
 use crate::clock::Clock;
@@ -48,6 +49,10 @@ pub(super) struct Relay {
     camera: (TenantId, CameraId),
     pictures: Option<Fed<Pictures>>,
     sounds: Option<Fed<Sounds>>,
+    aac: AacSound,
+    /// What makes Opus of its sound, and when it was started last.
+    transcoding: Option<Transcoding>,
+    transcoding_at: Option<Instant>,
     /// When the room was last asked to take sound.
     sound_asked_at: Option<Instant>,
     /// What the room was told last.
@@ -79,13 +84,21 @@ pub(super) enum Over {
 }
 
 impl Relay {
-    pub(super) const fn new(gateway: Gateway, clock: Clock, camera: (TenantId, CameraId)) -> Self {
+    pub(super) const fn new(
+        gateway: Gateway,
+        clock: Clock,
+        camera: (TenantId, CameraId),
+        aac: AacSound,
+    ) -> Self {
         Self {
             gateway,
             clock,
             camera,
             pictures: None,
             sounds: None,
+            aac,
+            transcoding: None,
+            transcoding_at: None,
             sound_asked_at: None,
             fault: None,
             has_strange_profile: false,
@@ -144,20 +157,29 @@ impl Relay {
             tokio::select! {
                 heard = heard.recv() => match heard {
                     Ok(Heard::Picture(picture)) => self.picture(member, &picture, Age::Now).await?,
+                    Ok(Heard::Sound(sound)) if sound.codec == CameraCodec::Aac => {
+                        self.transcode(stream, sound);
+                    }
                     Ok(Heard::Sound(sound)) => self.sound(member, &sound).await?,
-                    Ok(Heard::Break) | Err(RecvError::Lagged(_)) => self.handle_break(),
+                    Ok(Heard::Break) => self.handle_new_call(),
+                    Err(RecvError::Lagged(_)) => self.handle_break(),
                     Err(RecvError::Closed) => return Ok(()),
+                },
+                made = next_made(&mut self.transcoding) => match made {
+                    Some(made) => self.made(member, &made).await?,
+                    // It is started again with a later packet.
+                    None => self.transcoding = None,
                 },
                 _ = looks.tick() => {
                     let (tenant, camera) = &self.camera;
                     let wanted = self.gateway.ingest().want(*tenant, camera);
                     if !wanted.is_ok_and(|wanted| Arc::ptr_eq(&wanted, stream)) {
-                        self.handle_break();
+                        self.handle_new_call();
                         return Ok(());
                     }
                     let strange = self.has_strange_profile.then_some(StreamFault::CodecUnsupported);
                     // Pictures that can't be shown matter more than sound.
-                    let fault = match fault_of(stream) {
+                    let fault = match fault_of(stream, self.aac) {
                         None | Some(StreamFault::SoundUnsupported) if strange.is_some() => strange,
                         fault => fault,
                     };
@@ -238,6 +260,35 @@ impl Relay {
 
     async fn sound(&mut self, member: &MemberHandle, sound: &Sound) -> Result<(), Over> {
         let Some(config) = sound_config(sound.codec) else { return Ok(()) };
+        let now = Instant::now().into_std();
+        self.feed_sound(member, config, (sound.ticks, &sound.payload, now)).await
+    }
+
+    /// Sound in Opus that was made of the camera's.
+    async fn made(&mut self, member: &MemberHandle, made: &Transcoded) -> Result<(), Over> {
+        let sound = (made.ticks, made.payload.as_slice(), made.at);
+        self.feed_sound(member, CodecConfig::Opus, sound).await
+    }
+
+    /// Has Opus made of the camera's sound, where that is allowed and possible.
+    fn transcode(&mut self, stream: &Stream, sound: Sound) {
+        let may_start = self.transcoding_at.is_none_or(|at| at.elapsed() >= LOOK_EVERY);
+        if self.transcoding.is_none() && may_start {
+            self.transcoding_at = Some(Instant::now());
+            self.transcoding = taken_aac(stream, self.aac).and_then(Transcoding::start);
+        }
+        if let Some(transcoding) = &self.transcoding {
+            transcoding.push(sound.ticks, sound.payload, Instant::now().into_std());
+        }
+    }
+
+    /// Passes on sound in a format that the room takes, with its stamp and the time that it is of.
+    async fn feed_sound(
+        &mut self,
+        member: &MemberHandle,
+        config: CodecConfig,
+        (ticks, payload, at): (i64, &[u8], std::time::Instant),
+    ) -> Result<(), Over> {
         if let Some(before) = self.sounds.take_if(|fed| fed.config != config) {
             // A format that receivers were not offered is another track.
             drop(member.end_feed(before.feed.track()).await);
@@ -250,12 +301,18 @@ impl Relay {
             let fed = feed(member, TrackSource::Microphone, config).await?;
             self.sounds = fed.map(|(feed, track)| Fed { feed, config, engine: Sounds::new(track) });
         }
-        let now = Instant::now().into_std();
         let Some(Fed { feed, engine, .. }) = &mut self.sounds else { return Ok(()) };
         let mut given = Given::new(feed);
-        engine.handle(sound.ticks, &sound.payload, now, |packet| given.push(packet));
+        engine.handle(ticks, payload, at, |packet| given.push(packet));
         // A packet of sound that is dropped is like one that was lost.
         given.finish().map(drop)
+    }
+
+    /// The camera is called anew, and may send its sound in another form.
+    fn handle_new_call(&mut self) {
+        self.handle_break();
+        self.transcoding = None;
+        self.transcoding_at = None;
     }
 
     fn handle_break(&mut self) {
@@ -283,6 +340,15 @@ impl Relay {
             given.finish()?;
         }
         Ok(())
+    }
+}
+
+/// The next sound in Opus; nothing once there is no more. While there is nothing that makes it, this
+/// waits.
+async fn next_made(transcoding: &mut Option<Transcoding>) -> Option<Transcoded> {
+    match transcoding {
+        Some(transcoding) => transcoding.next().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -37,6 +37,8 @@ pub struct CamerasConfig {
     pub playback_secret: Option<Secret<Vec<u8>>>,
     /// Whether viewers of a camera read what is said in the meeting that it takes part in.
     pub captions: bool,
+    /// Whether the AAC of cameras in rooms becomes Opus.
+    pub transcode_audio: bool,
     /// Whose captures services mean that name no tenant.
     pub service_tenant: Option<TenantId>,
     /// Where edge devices publish by RTSP; nowhere when `None`.
@@ -64,6 +66,8 @@ pub(super) fn read(reader: &mut Reader, profile: &Profile) -> CamerasConfig {
     let probe_s = reader.number_u32("cameras.probe_interval_s", 60, 0..=86_400);
     let service_tenant = reader.parsed("cameras.service_tenant", "the UUID of a tenant");
     let captions = reader.parsed("cameras.captions", "true or false").unwrap_or(true);
+    let transcode_audio =
+        reader.parsed("cameras.transcode_audio", "true or false").unwrap_or(false);
     let kept_days = reader.number_u32("cameras.captures_kept_days", 30, 1..=36_500);
     let max_gib = reader.number_u32("cameras.captures_max_gib", 200, 1..=1_000_000);
     CamerasConfig {
@@ -76,6 +80,7 @@ pub(super) fn read(reader: &mut Reader, profile: &Profile) -> CamerasConfig {
         probe_interval: (probe_s > 0).then(|| Duration::from_secs(probe_s.into())),
         playback_secret: read_secret(reader),
         captions,
+        transcode_audio,
         service_tenant: service_tenant.or_else(|| dev.then(|| DEV_TENANT.parse().ok()).flatten()),
         rtsp_bind: reader.parsed("cameras.rtsp_bind", "an address and port, like 0.0.0.0:8554"),
         captures_kept: Duration::from_secs(u64::from(kept_days) * 86_400),

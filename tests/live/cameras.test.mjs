@@ -2,9 +2,15 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { asGovernance, startedSession } from './api.mjs';
 import { inbound, launch, rawClient } from './browser.mjs';
+import { verify } from './cabildo.mjs';
+import { Sound } from './clock.mjs';
+import { download } from './download.mjs';
+import { hears, sees } from './listen.mjs';
 import { Person } from './person.mjs';
 import { Server } from './server.mjs';
 import { story } from './story.mjs';
@@ -24,21 +30,34 @@ async function foreignCameras(stage) {
   return Number(String(line).trim());
 }
 
-async function open(stage) {
-  stage.server = await Server.start('cameras');
+async function provision(stage, camera, path) {
+  const provisioned = await asGovernance(stage.server, 'POST', '/gateway/provision', {
+    tenantId: stage.session.tenant_id,
+    cameraId: camera,
+    rtspUrl: `rtsp://127.0.0.1:${stage.port}${path}`,
+  });
+  assert.equal(provisioned.status, 201, JSON.stringify(provisioned));
+}
+
+/** Brings a camera into the room; answers why something of it does not come. */
+async function bring(stage, camera) {
+  const path = `/api/v1/sessions/${stage.session.id}/cameras`;
+  const added = await stage.chair.call('POST', path, { camera_id: camera });
+  assert.equal(added.status, 201, JSON.stringify(added));
+  return added.body.media_fault;
+}
+
+async function open(stage, environment = {}) {
+  stage.server = await Server.start('cameras', environment);
   stage.browser = await launch({ hertz: 440, gestures: false });
   const port = await foreignCameras(stage);
   stage.port = port;
   stage.session = await startedSession(stage.server, {
     moderation: 'open',
+    recording: { enabled: true, retention_days: 1 },
   });
   const tenant = stage.session.tenant_id;
-  const provisioned = await asGovernance(stage.server, 'POST', '/gateway/provision', {
-    tenantId: tenant,
-    cameraId: 'hall-1',
-    rtspUrl: `rtsp://127.0.0.1:${port}/opus`,
-  });
-  assert.equal(provisioned.status, 201, JSON.stringify(provisioned));
+  await provision(stage, 'hall-1', '/opus');
   const identity = (user, roles) => ({ tenant, user, roles });
   stage.chair = await Person.of(stage.server, identity('chair', ['moderator']));
 }
@@ -101,18 +120,26 @@ story('A camera in a room', open, {
       t.diagnostic(`the first picture came after ${waited} ms`);
     },
 
-  'the sound of a camera with G.711 passes as it is': async (stage) => {
-    const { server, session } = stage;
-    const provisioned = await asGovernance(server, 'POST', '/gateway/provision', {
-      tenantId: session.tenant_id,
-      cameraId: 'hall-2',
-      rtspUrl: `rtsp://127.0.0.1:${stage.port}/pcmu`,
+  'the sound of a camera with AAC is left out, and everybody is told': async (stage) => {
+    await provision(stage, 'hall-3', '/aac');
+    await bring(stage, 'hall-3');
+    const page = stage.pages.viewer;
+    const published = await until('its pictures, and why there is no sound', async (seen) => {
+      const told = await page.evaluate(() => window.__probe.received);
+      seen.last = told.filter(({ user_id: user }) => user === 'cabildo:camera:hall-3');
+      const isTold = seen.last.some(({ media_fault: fault }) => fault === 'sound_unsupported');
+      const tracks = seen.last.filter(({ type }) => type === 'track_published');
+      return isTold && tracks.length > 0 ? tracks : null;
     });
-    assert.equal(provisioned.status, 201, JSON.stringify(provisioned));
-    const path = `/api/v1/sessions/${session.id}/cameras`;
-    const added = await stage.chair.call('POST', path, { camera_id: 'hall-2' });
-    assert.equal(added.status, 201, JSON.stringify(added));
-    assert.equal(added.body.media_fault, null);
+    assert.deepEqual(
+      published.map(({ codec }) => codec),
+      ['h264'],
+    );
+  },
+
+  'the sound of a camera with G.711 passes as it is': async (stage) => {
+    await provision(stage, 'hall-2', '/pcmu');
+    assert.equal(await bring(stage, 'hall-2'), null);
     const page = stage.pages.viewer;
     const track = await until('its sound is published', async (seen) => {
       seen.last = await page.evaluate(() =>
@@ -150,5 +177,63 @@ story('A camera in a room', open, {
       const users = [...welcome.tracks, ...published].map(({ user_id: user }) => user);
       return users.includes(CAMERA) && users.includes('cabildo:camera:hall-2');
     });
+  },
+});
+
+const openTranscoding = (stage) => open(stage, { CABILDO_CAMERAS__TRANSCODE_AUDIO: 'true' });
+
+story('A camera in a room whose AAC becomes Opus', openTranscoding, {
+  'its tone is heard by a browser, beside its pictures': async (stage) => {
+    const { server, session } = stage;
+    const user = 'cabildo:camera:hall-4';
+    await provision(stage, 'hall-4', '/aac');
+    assert.equal(await bring(stage, 'hall-4'), null);
+    const page = await rawClient(stage.browser, server, {
+      session: session.id,
+      tenant: session.tenant_id,
+      user: 'viewer',
+    });
+    stage.pages.viewer = page;
+    const tracks = await until('both tracks of the camera', async (seen) => {
+      const heard = await page.evaluate(() => window.__probe.received);
+      const welcome = heard.find(({ type }) => type === 'welcome');
+      const published = heard.filter(({ type }) => type === 'track_published');
+      seen.last = [...welcome.tracks, ...published].filter(({ user_id: of }) => of === user);
+      return seen.last.length >= 2 ? seen.last : null;
+    });
+    assert.deepEqual(tracks.map(({ codec }) => codec).sort(), ['h264', 'opus']);
+    for (const { track } of tracks) {
+      const answer = await page.evaluate((id) => window.client.subscribe(id), track);
+      assert.equal(answer.type, 'ack', JSON.stringify(answer));
+    }
+    await sees(page, [user]);
+    await hears(page, user);
+    const pitch = await page.evaluate((id) => window.__probe.pitch(id), user);
+    assert.ok(Math.abs(pitch - 440) < 20, `the tone arrives as ${pitch} Hz`);
+  },
+
+  'it is recorded and proven as any other track': async (stage) => {
+    const { server, session } = stage;
+    const ended = await asGovernance(server, 'POST', `/api/v1/sessions/${session.id}/end`);
+    assert.equal(ended.status, 200, JSON.stringify(ended.body));
+    const auditor = await Person.of(server, {
+      tenant: session.tenant_id,
+      user: 'auditor',
+      roles: ['auditor'],
+    });
+    const { files } = await auditor.recordingReady(session.id);
+    const file = files.find(({ of, kind }) => of === 'track' && kind === 'audio');
+    assert.equal(file.user_id, 'cabildo:camera:hall-4');
+    const directory = mkdtempSync(join(tmpdir(), 'cabildo-camera-'));
+    try {
+      const from = Date.parse(file.from);
+      const sound = await Sound.read(await download(server, file, directory), from);
+      const share = sound.share(440, from + 1_000, sound.toMs - 500);
+      assert.ok(share > 0.95, `the tone is in ${share} of the file`);
+    } finally {
+      rmSync(directory, { recursive: true, force: true });
+    }
+    const proof = await verify(`${server.origin}/api/v1/sessions/${session.id}/audit-proof`);
+    assert.equal(proof.code, 0, proof.stdout + proof.stderr);
   },
 });

@@ -206,10 +206,10 @@ impl Segments {
         }
     }
 
-    /// Whether there is sound in the files.
+    /// The form of the sound in the files; none when there is none.
     #[must_use]
-    pub const fn has_sound(&self) -> bool {
-        self.sound.is_some()
+    pub fn sound_format(&self) -> Option<&SoundFormat> {
+        self.sound.as_ref().map(SoundTrack::format)
     }
 
     /// The next picture, which came at `at`. `true` when a segment or a part was added.

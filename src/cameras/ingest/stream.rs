@@ -150,7 +150,7 @@ impl Stream {
             fault: state.attempts.fault(),
             video: state.video,
             audio: state.audio,
-            audio_fault: (state.audio.is_some() && !state.segments.has_sound())
+            audio_fault: (state.audio.is_some() && state.segments.sound_format().is_none())
                 .then_some(StreamFault::CodecUnsupported),
             latency: state.latency,
             packets,
@@ -163,6 +163,12 @@ impl Stream {
     pub fn listen(&self) -> Listening {
         let state = self.lock();
         Listening { group: state.group.pictures().to_vec(), heard: self.heard.subscribe() }
+    }
+
+    /// The form of the camera's sound, when files can hold it.
+    #[must_use]
+    pub fn sound_format(&self) -> Option<SoundFormat> {
+        self.lock().segments.sound_format().cloned()
     }
 
     /// The newest key picture.
