@@ -366,6 +366,12 @@ impl Congestion {
         self.was_limited
     }
 
+    /// Whether nothing was told for long, although packets were sent.
+    #[must_use]
+    pub const fn is_silent(&self) -> bool {
+        self.is_silent
+    }
+
     /// Share of packets lost lately, 0 to 1.
     #[must_use]
     pub fn loss(&self) -> f64 {

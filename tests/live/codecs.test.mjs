@@ -116,7 +116,7 @@ async function sendsWhatIsSeen(stage, t) {
     window.client.seen(({ type }) => type === 'track_published'),
   );
   const wants = (max_layer) =>
-    receiver.evaluate((...wanted) => window.client.subscribe(...wanted), track, { max_layer });
+    receiver.evaluate((wanted) => window.client.subscribe(...wanted), [track, { max_layer }]);
   const told = (count) =>
     until(`${count} messages`, async () => {
       const all = await messages(sender, 'layers_unseen');

@@ -250,6 +250,41 @@ fn the_best_layer_is_the_one_with_the_largest_pictures_wherever_it_is_listed() {
 }
 
 #[test]
+fn a_layer_whose_first_key_frame_was_lost_is_asked_for_another_to_learn_its_size() {
+    let (mut fixture, _, mut streams) = simulcast_scene();
+    let demand = Demand { layer_max: 0, paused: false };
+    fixture.command(Command::SetDemand { subscription: SubscriptionId(1), demand });
+    let sizes = [(320, 180), (1280, 720)];
+    // A browser begins with little for the large pictures.
+    let texts = ["the small pictures have much more at first", ""];
+    let mut asked = 0;
+    for step in 0..90 {
+        let plis = fixture.peer(PUBLISHER).plis.clone();
+        let (before, now) = plis.split_at(asked);
+        asked = before.len() + now.len();
+        for ((stream, size), text) in streams.iter_mut().zip(sizes).zip(texts) {
+            stream.timestamp = stream.timestamp.wrapping_add(3000);
+            let is_asked = now.iter().any(|(ssrc, _)| *ssrc == stream.ssrc);
+            // The first key frame of the small ones is lost.
+            let payload = if is_asked || (step == 0 && size.0 > 320) {
+                sized(stream, size)
+            } else {
+                stream.vp8_payload(false, text)
+            };
+            fixture.send(PUBLISHER, stream, &payload, true);
+        }
+        fixture.pass(33);
+    }
+    let small = streams[0].ssrc;
+    let plis = &fixture.peer(PUBLISHER).plis;
+    assert!(plis.iter().any(|(ssrc, _)| *ssrc == small), "{plis:?}");
+    let seen = fixture.take_rtp(SUBSCRIBER);
+    assert_eq!(seen.last().map(Received::text).as_deref(), Some(texts[0]));
+    let stats = fixture.forwarder.stats();
+    assert!(stats.subscriptions.iter().any(|(_, it)| it.layer == Some(0)));
+}
+
+#[test]
 fn without_known_sizes_the_layer_with_the_higher_rate_is_the_better_one() {
     let (mut fixture, _, mut streams) = simulcast_scene();
     let names = ["much more of everything in each picture, since it is large", "little"];

@@ -77,6 +77,8 @@ struct Budget {
     /// What may be used once something goes up.
     shown: u64,
     may_rise: bool,
+    /// Whether what is left out may be seen again.
+    may_return: bool,
     /// Whether the path has ever shown a limit.
     is_limited: bool,
     /// Whether lowest layers have not fitted for long enough to leave some out.
@@ -92,11 +94,11 @@ impl Budget {
         bps <= self.left + self.slack
     }
 
-    /// Whether there is room for going up to something that takes this much more. If not, it is
-    /// noted as wanted.
-    fn rises(&mut self, more: u64) -> bool {
+    /// Whether there is room for going up to something that takes this much more, when that may be.
+    /// If there is not, it is noted as wanted.
+    fn rises(&mut self, more: u64, may_be: bool) -> bool {
         let needed = percent(self.used + more, 100 + HEADROOM_PERCENT);
-        if !self.may_rise {
+        if !may_be {
             return false;
         }
         if more <= self.left && needed <= self.shown {
@@ -168,6 +170,7 @@ impl Forwarder {
             used: 0,
             shown: bps,
             may_rise: true,
+            may_return: true,
             is_limited: true,
             may_leave_out: true,
             is_short: false,
@@ -190,6 +193,7 @@ impl Forwarder {
             budget.shown = path.congestion.shown_bps();
             budget.is_limited = path.congestion.was_limited();
             budget.may_rise = path.allocated.may_rise(budget.is_limited, now_us);
+            budget.may_return = path.allocated.may_return(now_us);
             budget.may_leave_out = path.allocated.may_leave_out(now_us);
         }
         budget.take(sound);
@@ -223,7 +227,9 @@ impl Forwarder {
         let Some(path) = &mut transport.path else { return };
         path.congestion.want(budget.wanted);
         // What goes down before the path has shown a limit was never measured.
-        path.allocated.note(rose, fell && budget.is_limited, now_us);
+        // What goes down because nothing is told, as while a path is cut, goes up as soon as it is.
+        let fell = fell && budget.is_limited && !path.congestion.is_silent();
+        path.allocated.note(rose, fell, now_us);
         path.allocated.short_us =
             budget.is_short.then_some(path.allocated.short_us.unwrap_or(now_us));
         let left_out = claims.iter().any(|claim| claim.gets.is_none());
@@ -273,6 +279,11 @@ impl Allocated {
         let settles = |raised_us| is_limited && now_us < raised_us + SETTLE_US;
         !self.raised_us.is_some_and(settles)
             && self.lowered_us.is_none_or(|lowered_us| now_us >= lowered_us + hold_us)
+    }
+
+    /// Being seen at all doesn't wait the longer for having been in vain before.
+    fn may_return(&self, now_us: u64) -> bool {
+        self.lowered_us.is_none_or(|lowered_us| now_us >= lowered_us + HOLD_US)
     }
 
     fn may_leave_out(&self, now_us: u64) -> bool {
@@ -333,7 +344,7 @@ impl Claim {
         let fits = match self.had {
             Some(_) => budget.keeps(bps),
             None if self.is_new => budget.holds(bps),
-            None => budget.rises(bps),
+            None => budget.rises(bps, budget.may_return),
         };
         if fits || !budget.is_limited {
             self.gets = Some(0);
@@ -349,7 +360,7 @@ impl Claim {
             let had = self.had.is_some_and(|had| step < had);
             let (fits, more) = match self.ladder.bps[step + 1].map(|it| it.saturating_sub(below)) {
                 Some(more) if had => (budget.holds(more), more),
-                Some(more) => (budget.rises(more), more),
+                Some(more) => (budget.rises(more, budget.may_rise), more),
                 // It has just begun, and will have been measured in a moment.
                 None => (had || !budget.is_limited, 0),
             };

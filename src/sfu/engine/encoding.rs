@@ -21,6 +21,8 @@ const REORDER_US: u64 = 5_000;
 /// Time between two key-frame requests to one encoding. Lowering it costs the publisher bandwidth
 /// when many receivers join at once.
 const KEY_FRAME_INTERVAL_US: u64 = 250_000;
+/// Key frames requested to learn the size of pictures. Some formats do not tell it.
+const SIZE_REQUESTS_MAX: u8 = 3;
 /// An encoding without a packet for this long has ended or is paused.
 const ALIVE_US: u64 = 1_000_000;
 /// An encoding without a packet for this long has no rate that could be compared.
@@ -139,6 +141,8 @@ pub(super) struct Encoding {
     pub(super) key_frame_wanted: bool,
     /// Width times height of its pictures, once a key frame has told.
     pub(super) pixels: Option<u64>,
+    /// How often a key frame was requested because the size is not known.
+    size_requests: u8,
     pub(super) rate: Rate,
     /// How much is sent of it.
     pub(super) flow: Flow,
@@ -166,6 +170,7 @@ impl Encoding {
             report: None,
             key_frame_wanted: false,
             pixels: None,
+            size_requests: 0,
             rate: Rate::default(),
             flow: Flow::default(),
             given_up: false,
@@ -204,6 +209,15 @@ impl Encoding {
         let comes = self.highest.is_some() && self.last_packet_us + PAUSE_US > now_us;
         let measured = if self.rate.came_throughout && comes { self.rate.bytes } else { 0 };
         self.rate = Rate { bytes: 0, measured, came_throughout: comes };
+    }
+
+    /// Requests a key frame if the size of its pictures is not known although they come: the first one
+    /// was lost, and while nobody gets this encoding nobody else requests one.
+    pub(super) fn request_size(&mut self) {
+        if self.alive && self.pixels.is_none() && self.size_requests < SIZE_REQUESTS_MAX {
+            self.size_requests += 1;
+            self.key_frame_wanted = true;
+        }
     }
 
     /// Whether it is known to be of higher quality than another encoding of its track: its pictures

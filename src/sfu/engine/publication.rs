@@ -201,7 +201,12 @@ impl Publication {
         if self.encodings.len() < 2 {
             return false;
         }
-        self.encodings.iter_mut().for_each(|it| it.measure(now_us));
+        for encoding in &mut self.encodings {
+            encoding.measure(now_us);
+            if self.gate == Gate::Open {
+                encoding.request_size();
+            }
+        }
         self.rank()
     }
 

