@@ -34,7 +34,7 @@ use crate::evidence::repository::EvidenceRepository;
 use crate::recorder::repository::RecordingRepository;
 use crate::vault::{KeyVault, KeyVaultError, Vault, VaultError};
 
-pub use archive::ArchiveStream;
+pub use archive::{Archive, ArchiveStream};
 pub use bundle::{Bundle, BundleWanted, CLIP_SEGMENTS_MAX, ClipWanted, Exported};
 pub use disclosure::{DISCLOSED_MAX, Texts};
 pub use driver::CustodyTask;

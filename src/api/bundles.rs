@@ -2,40 +2,40 @@
 //! one archive that is made while it is sent. That it is handed out is entered in the log before
 //! the first byte.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+mod kept;
+
+use std::ops::Range;
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
+    ETAG, IF_RANGE, RANGE, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, Method};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use uuid::Uuid;
 
 use super::Api;
 use super::caller::{Credentials, see, with_nonce};
 use super::error::{ApiError, handle_unknown_method};
 use super::evidence::record_unavailable;
+use super::range::{Wanted, wanted_range};
 use super::refusals::{WRITER, refusals};
 use super::sessions::session_id;
-use crate::custody::{BundleWanted, ClipWanted, CustodyError};
+use crate::custody::{Archive, BundleWanted, ClipWanted, CustodyError};
 use crate::domain::error_code::ErrorCode;
-use crate::domain::id::{RecordedTrackId, SessionId, TenantId};
+use crate::domain::id::{RecordedTrackId, SessionId};
 use crate::domain::role::Action;
 use crate::domain::time::Timestamp;
+use kept::{Asked, Found, Sending};
 
-/// About how many bytes follow. The length itself is not known before: damaged objects are left
-/// out, and an archive has a header for each file.
+pub(super) use kept::Bundles;
+
+/// How many bytes the whole archive has, also when a part of it follows.
 const EXPECTED_BYTES: HeaderName = HeaderName::from_static("cabildo-expected-bytes");
-/// Most archives that are made at once for one tenant, so that no tenant takes all places.
-const TENANT_BUNDLES_MAX: usize = 2;
-/// Most archives that are made at once. Each reads from the vault as fast as its reader takes, and
-/// keeps a few segments in memory.
-const BUNDLES_MAX: usize = 8;
-/// When somebody should ask again while there are as many archives as there may be.
-const RETRY_AFTER_S: u32 = 15;
 
 impl From<CustodyError> for ApiError {
     fn from(error: CustodyError) -> Self {
@@ -53,50 +53,14 @@ impl From<CustodyError> for ApiError {
     }
 }
 
-/// How many archives are made now, for each tenant.
-#[derive(Debug, Default)]
-pub(super) struct Bundles(Mutex<BTreeMap<TenantId, usize>>);
-
-impl Bundles {
-    fn take(self: &Arc<Self>, tenant: TenantId) -> Result<Place, ApiError> {
-        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_tenant = taken.get(&tenant).copied().unwrap_or_default();
-        if of_tenant >= TENANT_BUNDLES_MAX || taken.values().sum::<usize>() >= BUNDLES_MAX {
-            let message = "as many bundles are being made as there may be at once";
-            let refusal = ApiError::new(ErrorCode::BundleLimitReached, message);
-            return Err(refusal.retry_after_s(RETRY_AFTER_S));
-        }
-        taken.insert(tenant, of_tenant + 1);
-        drop(taken);
-        Ok(Place { bundles: Arc::clone(self), tenant })
-    }
-}
-
-/// The right to make one archive; it ends when this is dropped.
-#[derive(Debug)]
-struct Place {
-    bundles: Arc<Bundles>,
-    tenant: TenantId,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut taken = self.bundles.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match taken.get_mut(&self.tenant) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => {
-                taken.remove(&self.tenant);
-            }
-        }
-    }
-}
-
-refusals!(BundleRefusals: WRITER, &[ErrorCode::SessionNotFound, ErrorCode::RecordingNotFound, ErrorCode::RecordingErased, ErrorCode::UnprocessableRequest, ErrorCode::BundleLimitReached]);
+refusals!(BundleRefusals: WRITER, &[ErrorCode::SessionNotFound, ErrorCode::RecordingNotFound, ErrorCode::RecordingErased, ErrorCode::UnprocessableRequest, ErrorCode::RangeNotSatisfiable, ErrorCode::BundleLimitReached]);
 
 /// Returns the evidence of a session as one archive (POSIX ustar), made while it is sent: the whole
 /// log with every sealed object; with `seq`, only these entries, disclosed; with `from` and `to`,
-/// what was recorded between these times, with its keys. An archive that was cut off has no end and
-/// is asked for again from its beginning, since ranges are not served.
+/// what was recorded between these times, with its keys. An archive that was cut off has no end. For
+/// half an hour the same person continues it by `Range`, with its `ETag` in `If-Range`; without
+/// `If-Range` only while it is the only one they have asked for of this kind. Any other range gets a
+/// whole new archive.
 #[utoipa::path(
     get, path = "/api/v1/sessions/{id}/bundle", tag = "evidence", operation_id = "readBundle",
     security(("dpop" = [])),
@@ -107,10 +71,14 @@ refusals!(BundleRefusals: WRITER, &[ErrorCode::SessionNotFound, ErrorCode::Recor
         ("to" = Option<String>, Query, format = DateTime, description = "end of a clip, RFC 3339"),
         ("track" = Option<Vec<String>>, Query, description = "recorded tracks of the clip; all that were not erased when absent"),
         ("subjects" = Option<bool>, Query, description = "whether a clip also discloses whose tracks these are"),
+        ("Range" = Option<String>, Header),
+        ("If-Range" = Option<String>, Header, description = "the ETag of the archive that is continued"),
     ),
     responses(
         (status = 200, description = "The archive", body = Vec<u8>, content_type = "application/x-tar",
-            headers(("Cabildo-Expected-Bytes" = u64, description = "about how many bytes follow"))),
+            headers(("Cabildo-Expected-Bytes" = u64, description = "how many bytes the whole archive has"), ("ETag" = String))),
+        (status = 206, description = "The rest of an archive that was begun", body = Vec<u8>, content_type = "application/x-tar",
+            headers(("Cabildo-Expected-Bytes" = u64, description = "how many bytes the whole archive has"), ("ETag" = String))),
         BundleRefusals,
     )
 )]
@@ -126,23 +94,91 @@ pub(super) async fn bundle(
     }
     let person = credentials.writer(&api, Action::WatchRecording).await?;
     let wanted = wanted(&parts)?;
-    let id = session_id(&id)?;
-    let key = see(&person, id)?;
+    let key = see(&person, session_id(&id)?)?;
     api.sessions.find(key).await?;
-    let place = api.bundles.take(person.tenant_id)?;
-    let bundle = api.custody.prepare(key, &wanted, Some(&person.user_id)).await?;
-    let expected = bundle.expected_bytes().await?;
-    let root = format!("cabildo-{id}");
+    let asked = Asked { key, user: person.user_id, wanted };
+    if let Some(rest) = rest_of(&api, &asked, &parts.headers).await? {
+        return Ok(with_nonce(rest, &api));
+    }
+    let place = api.bundles.take(key.tenant)?;
+    let bundle = api.custody.prepare(key, &asked.wanted, Some(&asked.user)).await?;
+    let archive = bundle.into_archive(format!("cabildo-{}", key.session)).await?;
+    let archive = Arc::new(archive);
+    let all = 0..archive.length();
+    let kept = (Arc::clone(&archive), archive.kept_bytes());
+    let sending = api.bundles.begin(place, asked.clone(), kept, &api.clock);
+    Ok(with_nonce(sent(&api, (sending, archive), &asked, all)?, &api))
+}
+
+/// The rest of an archive that the same person began to take; `None` when the range is to be
+/// ignored, so that nobody puts together the halves of two archives (RFC 9110 §13.1.5).
+async fn rest_of(
+    api: &Api,
+    asked: &Asked,
+    headers: &HeaderMap,
+) -> Result<Option<Response>, ApiError> {
+    let Some(range) = headers.get(RANGE) else { return Ok(None) };
+    let tag = match headers.get(IF_RANGE) {
+        None => None,
+        Some(named) => match tag_in(named) {
+            Some(tag) => Some(tag),
+            None => return Ok(None),
+        },
+    };
+    let Some(Found { tag, archive }) = api.bundles.find(asked, tag, api.clock.now()) else {
+        return Ok(None);
+    };
+    if !archive.is_current().await? {
+        return Ok(None);
+    }
+    let length = archive.length();
+    let range = match wanted_range(Some(range), length) {
+        Wanted::All => return Ok(None),
+        Wanted::Part(range) => range,
+        Wanted::Unsatisfiable => {
+            let message = "the archive is shorter than the range";
+            let refusal = ApiError::new(ErrorCode::RangeNotSatisfiable, message);
+            return Err(refusal.with_header(CONTENT_RANGE, &format!("bytes */{length}")));
+        }
+    };
+    let Some(sending) = api.bundles.resume(tag, &api.clock)? else { return Ok(None) };
+    let content_range = format!("bytes {}-{}/{length}", range.start, range.end - 1);
+    let mut rest = sent(api, (sending, archive), asked, range)?;
+    *rest.status_mut() = StatusCode::PARTIAL_CONTENT;
+    let content_range = HeaderValue::try_from(content_range);
+    let content_range = content_range.map_err(|error| record_unavailable(&error))?;
+    rest.headers_mut().insert(CONTENT_RANGE, content_range);
+    Ok(Some(rest))
+}
+
+/// The tag in `If-Range`; `None` for dates, weak tags and those that no archive has.
+fn tag_in(named: &HeaderValue) -> Option<Uuid> {
+    let text = named.to_str().ok()?;
+    Uuid::try_parse(text.strip_prefix('"')?.strip_suffix('"')?).ok()
+}
+
+/// An answer with a part of an archive.
+fn sent(
+    api: &Api,
+    (sending, archive): (Sending, Arc<Archive>),
+    asked: &Asked,
+    range: Range<u64>,
+) -> Result<Response, ApiError> {
+    let tag = sending.tag();
+    let entity_tag = HeaderValue::try_from(format!("\"{tag}\""));
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("application/x-tar")),
-        (EXPECTED_BYTES, HeaderValue::from(expected)),
-        (CONTENT_DISPOSITION, attachment(id, &wanted)?),
-        (ACCEPT_RANGES, HeaderValue::from_static("none")),
+        (CONTENT_LENGTH, HeaderValue::from(range.end - range.start)),
+        (EXPECTED_BYTES, HeaderValue::from(archive.length())),
+        (CONTENT_DISPOSITION, attachment(asked.key.session, &asked.wanted)?),
+        (ETAG, entity_tag.map_err(|error| record_unavailable(&error))?),
+        (ACCEPT_RANGES, HeaderValue::from_static("bytes")),
         (CACHE_CONTROL, HeaderValue::from_static("private, no-store")),
         (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     ];
-    let archive = Body::from_stream(bundle.into_archive(root, place));
-    Ok(with_nonce((headers, archive).into_response(), &api))
+    let stream = archive.stream(range, sending);
+    api.bundles.sent_by(tag, stream.work());
+    Ok((headers, Body::from_stream(stream)).into_response())
 }
 
 fn attachment(id: SessionId, wanted: &BundleWanted) -> Result<HeaderValue, ApiError> {
@@ -248,24 +284,5 @@ mod tests {
         ] {
             assert_eq!(read(&wrong), None, "{wrong}");
         }
-    }
-
-    #[test]
-    fn no_tenant_takes_every_place() {
-        let bundles = Arc::new(Bundles::default());
-        let (one, other) = (TenantId::generate(), TenantId::generate());
-        let mut held: Vec<_> =
-            (0..TENANT_BUNDLES_MAX).map(|_| bundles.take(one).expect("a place")).collect();
-        let refused = bundles.take(one).expect_err("no place");
-        assert_eq!(refused.code(), ErrorCode::BundleLimitReached);
-        held.push(bundles.take(other).expect("a place of its own"));
-        held.remove(0);
-        held.push(bundles.take(one).expect("a place that was left"));
-        while held.len() < BUNDLES_MAX {
-            held.push(bundles.take(TenantId::generate()).expect("a place"));
-        }
-        assert!(bundles.take(TenantId::generate()).is_err(), "more than there may be");
-        drop(held);
-        assert!(bundles.0.lock().expect("kept").is_empty(), "nothing is kept of who has left");
     }
 }

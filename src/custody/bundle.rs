@@ -2,10 +2,16 @@
 //! it, as `docs/EVIDENCE.md` §Bundle defines, in a directory or as one archive. Memory does not grow
 //! with the recording, since entries, heads and objects are processed in pieces.
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Mutex;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
 use serde_json::{Value, json};
 
+use crate::custody::bundle_files::Seen;
 use crate::custody::disclosure::{Disclosures, Revealing, Texts};
 use crate::custody::entries::{GAP, REST};
 use crate::custody::output::Directory;
@@ -69,16 +75,26 @@ pub struct Exported {
 pub struct Bundle {
     pub(super) custody: Custody,
     pub(super) key: SessionKey,
-    pub(super) proof: Value,
-    pub(super) disclosures: Disclosures,
+    /// `bundle.json`, `keys.json` and `disclosures.json`.
+    pub(super) documents: Vec<(&'static str, Bytes)>,
+    /// Its signed head.
+    pub(super) head: Vec<u8>,
     pub(super) contents: Contents,
+    /// The tracks whose objects it contains; they were not erased when it was prepared.
+    pub(super) tracks: Vec<RecordedTrackId>,
+    /// How many tracks are left out because they were erased.
+    pub(super) erased_tracks: u64,
+    /// Whether the texts of the log's events were not erased.
+    pub(super) has_texts: bool,
+    /// What the objects were found to be.
+    pub(super) seen: Mutex<Seen>,
 }
 
 pub(super) enum Contents {
     /// The first entries of the log, this many, and their objects.
     Full(u64),
-    /// The entries of the receipts, and these objects.
-    Part(Vec<RecordedSegment>),
+    /// The entries of this many receipts, and these objects.
+    Part { receipts: u64, segments: Vec<RecordedSegment> },
 }
 
 /// Entries that a part of a log is proven by, and what of them is disclosed.
@@ -156,7 +172,6 @@ impl Custody {
             what["to"] = to.as_str().into();
         }
         self.note_handed_out(key, &what).await?;
-        let custody = self.clone();
         let Some(mut part) = part else {
             let proof = self.prove(key, &[]).await?;
             let size = tree_size(&proof)?;
@@ -164,15 +179,66 @@ impl Custody {
                 BundleWanted::Full(Some(texts)) => self.disclose_texts(key, *texts, size).await?,
                 _ => Disclosures::default(),
             };
-            return Ok(Bundle { custody, key, proof, disclosures, contents: Contents::Full(size) });
+            return self.bundle(key, proof, &disclosures, Contents::Full(size)).await;
         };
         // The genesis and the policy show to which log the entries belong.
         part.seqs.extend([0, 1]);
         part.seqs.sort_unstable();
         part.seqs.dedup();
         let proof = self.prove(key, &part.seqs).await?;
-        let contents = Contents::Part(part.segments);
-        Ok(Bundle { custody, key, proof, disclosures: part.disclosures, contents })
+        let receipts = proof["receipts"].as_array().map_or(0, Vec::len);
+        let receipts = u64::try_from(receipts).unwrap_or(u64::MAX);
+        let contents = Contents::Part { receipts, segments: part.segments };
+        self.bundle(key, proof, &part.disclosures, contents).await
+    }
+
+    /// Writes the documents of a bundle, so that they are the same however often it is sent.
+    async fn bundle(
+        &self,
+        key: SessionKey,
+        mut proof: Value,
+        disclosures: &Disclosures,
+        contents: Contents,
+    ) -> Result<Bundle, CustodyError> {
+        let head = head_cose(&proof)?;
+        let kind = match &contents {
+            Contents::Full(_) => "full",
+            Contents::Part { .. } => "clip",
+        };
+        let document = proof.as_object_mut().ok_or_else(|| malformed("it is not an object"))?;
+        document.insert("kind".to_owned(), kind.into());
+        let keys = self.parts.log.published_keys().await?;
+        let documents = vec![
+            ("bundle.json", format!("{proof:#}\n").into()),
+            ("keys.json", format!("{keys:#}\n").into()),
+            ("disclosures.json", disclosures.to_json()?.into()),
+        ];
+        let log = self.parts.evidence.log(key).await?.ok_or(CustodyError::NoLog)?;
+        let all = self.parts.recordings.tracks(key).await?;
+        let mut tracks: Vec<_> =
+            all.iter().filter(|it| it.wrapped_key.is_some()).map(|it| it.id).collect();
+        let erased_tracks = u64::try_from(all.len() - tracks.len()).unwrap_or(u64::MAX);
+        if let Contents::Part { segments, .. } = &contents {
+            let wanted: BTreeSet<_> = segments.iter().map(|segment| segment.track).collect();
+            if !wanted.iter().all(|track| tracks.contains(track)) {
+                return Err(CustodyError::Erased);
+            }
+            tracks = wanted.into_iter().collect();
+        }
+        let has_texts = log.events_key.is_some();
+        let custody = self.clone();
+        let seen = Mutex::default();
+        Ok(Bundle {
+            custody,
+            key,
+            documents,
+            head,
+            contents,
+            tracks,
+            erased_tracks,
+            has_texts,
+            seen,
+        })
     }
 
     /// The entries and segments of a clip, and what is entered in the log about it.
@@ -328,4 +394,9 @@ fn tree_size(proof: &Value) -> Result<u64, CustodyError> {
 
 pub(super) fn malformed(problem: &str) -> CustodyError {
     CustodyError::Disagrees(format!("the proof: {problem}"))
+}
+
+fn head_cose(proof: &Value) -> Result<Vec<u8>, CustodyError> {
+    let cose = proof["head"]["cose"].as_str().and_then(|cose| URL_SAFE_NO_PAD.decode(cose).ok());
+    cose.ok_or_else(|| malformed("it has no head"))
 }

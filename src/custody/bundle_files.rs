@@ -1,13 +1,13 @@
 //! The files of a bundle, one after the other.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{MutexGuard, PoisonError};
+
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
-use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::custody::bundle::{Contents, ROWS_PER_READ, malformed};
+use crate::custody::bundle::{Contents, ROWS_PER_READ};
 use crate::custody::output::Output;
 use crate::custody::{Bundle, CustodyError, Exported};
 use crate::domain::id::RecordedTrackId;
@@ -30,72 +30,120 @@ struct Object {
     state: ObjectState,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ObjectState {
     Whole,
     Missing,
-    /// Not as the log says.
-    Changed,
+    /// Not as the log says: so many bytes are handed out, with this hash.
+    Changed {
+        bytes: u64,
+        sha256: [u8; 32],
+    },
+}
+
+/// What the objects of a bundle were found to be when they were first read, in the order in which
+/// they are written. So a bundle that is sent again is the same, or ends with an error.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// How many were read.
+    objects: u64,
+    /// Those that are not whole, by their place in the order.
+    odd: BTreeMap<u64, ObjectState>,
+}
+
+impl Seen {
+    /// The state of an object that was read.
+    fn state(&self, place: u64) -> Option<ObjectState> {
+        let odd = self.odd.get(&place).copied();
+        (place < self.objects).then(|| odd.unwrap_or(ObjectState::Whole))
+    }
+
+    /// Notes what an object is; `false` when it was something else before.
+    fn note(&mut self, place: u64, state: ObjectState) -> bool {
+        if let Some(before) = self.state(place) {
+            return before == state;
+        }
+        if state != ObjectState::Whole {
+            self.odd.insert(place, state);
+        }
+        self.objects = place + 1;
+        true
+    }
+
+    /// How many of those that were read are missing or changed.
+    pub(super) fn damaged(&self) -> u64 {
+        u64::try_from(self.odd.len()).unwrap_or(u64::MAX)
+    }
 }
 
 impl Bundle {
-    /// About how many bytes all files have together: those of the objects, as the log says, and of
-    /// the receipts. So people see how far a download is.
-    pub async fn expected_bytes(&self) -> Result<u64, CustodyError> {
-        let proof = self.proof.to_string().len();
-        let mut bytes = u64::try_from(proof).unwrap_or(u64::MAX);
+    /// The length of every file if every object is as the log says. In an archive a file takes
+    /// the place that it would have then.
+    pub(super) async fn lengths(&self, mut add: impl FnMut(u64)) -> Result<(), CustodyError> {
+        for (_, document) in &self.documents {
+            add(u64::try_from(document.len()).unwrap_or(u64::MAX));
+        }
         match &self.contents {
-            Contents::Part(segments) => {
-                bytes += segments.iter().map(|segment| segment.size).sum::<u64>();
-            }
             Contents::Full(size) => {
-                bytes += self.custody.parts.recordings.sealed_bytes(self.key).await?;
-                bytes += self.entries_bytes(*size).await? + self.heads_bytes(*size).await?;
+                add(self.entries_bytes(*size).await?);
+                add(self.heads_bytes(*size).await?);
+                for track in &self.tracks {
+                    let mut next = 0;
+                    while let Some(segments) = self.segments(*track, &mut next, *size).await? {
+                        for segment in segments {
+                            add(segment.size);
+                        }
+                    }
+                }
+            }
+            Contents::Part { segments, .. } => {
+                add(u64::try_from(self.head.len()).unwrap_or(u64::MAX));
+                for segment in segments {
+                    add(segment.size);
+                }
             }
         }
-        Ok(bytes)
+        Ok(())
+    }
+
+    /// Whether nothing of it was erased since it was prepared.
+    pub async fn is_current(&self) -> Result<bool, CustodyError> {
+        let parts = &self.custody.parts;
+        let log = parts.evidence.log(self.key).await?.ok_or(CustodyError::NoLog)?;
+        let tracks = parts.recordings.tracks(self.key).await?;
+        let kept: BTreeSet<_> =
+            tracks.iter().filter(|it| it.wrapped_key.is_some()).map(|it| it.id).collect();
+        let has_texts = log.events_key.is_some();
+        Ok(has_texts == self.has_texts && self.tracks.iter().all(|track| kept.contains(track)))
     }
 
     /// Writes every file. Damaged objects are listed in the result; the bundle contains what is
-    /// left of them.
+    /// left of them, and of an object that is longer than the log says no more than that.
     pub(super) async fn write(&self, out: &mut dyn Output) -> Result<Exported, CustodyError> {
-        let mut exported = Exported::default();
-        let kind = match &self.contents {
+        let mut exported = Exported { erased_tracks: self.erased_tracks, ..Exported::default() };
+        for (name, document) in &self.documents {
+            write_whole(out, name, document.clone()).await?;
+        }
+        let mut place = 0;
+        match &self.contents {
             Contents::Full(size) => {
                 exported.entries = *size;
-                self.write_documents(out, "full").await?;
                 self.write_log(out, *size).await?;
-                let all = self.custody.parts.recordings.tracks(self.key).await?.len();
-                let tracks = self.tracks().await?;
-                exported.erased_tracks = all.saturating_sub(tracks.len()) as u64;
-                for track in tracks {
+                for track in &self.tracks {
                     let mut next = 0;
-                    while let Some(segments) = self.segments(track, &mut next, *size).await? {
-                        self.write_objects(out, segments, &mut exported).await?;
+                    while let Some(segments) = self.segments(*track, &mut next, *size).await? {
+                        self.write_objects(out, segments, (&mut place, &mut exported)).await?;
                     }
                 }
-                return Ok(exported);
             }
-            Contents::Part(_) => "clip",
-        };
-        self.write_documents(out, kind).await?;
-        write_whole(out, "heads.cborseq", head_cose(&self.proof)?).await?;
-        let receipts = self.proof["receipts"].as_array().map_or(0, Vec::len);
-        exported.entries = u64::try_from(receipts).unwrap_or(u64::MAX);
-        if let Contents::Part(segments) = &self.contents {
-            self.write_objects(out, segments.clone(), &mut exported).await?;
+            Contents::Part { receipts, segments } => {
+                exported.entries = *receipts;
+                exported.erased_tracks = 0;
+                write_whole(out, "heads.cborseq", self.head.clone().into()).await?;
+                self.write_objects(out, segments.clone(), (&mut place, &mut exported)).await?;
+            }
         }
         Ok(exported)
-    }
-
-    async fn write_documents(&self, out: &mut dyn Output, kind: &str) -> Result<(), CustodyError> {
-        let mut proof = self.proof.clone();
-        let document = proof.as_object_mut().ok_or_else(|| malformed("it is not an object"))?;
-        document.insert("kind".to_owned(), kind.into());
-        let keys = self.custody.parts.log.published_keys().await?;
-        write_whole(out, "bundle.json", format!("{proof:#}\n").into_bytes()).await?;
-        write_whole(out, "keys.json", format!("{keys:#}\n").into_bytes()).await?;
-        write_whole(out, "disclosures.json", self.disclosures.to_json()?).await
     }
 
     async fn write_log(&self, out: &mut dyn Output, size: u64) -> Result<(), CustodyError> {
@@ -120,12 +168,32 @@ impl Bundle {
         &self,
         out: &mut dyn Output,
         segments: Vec<RecordedSegment>,
-        exported: &mut Exported,
+        (place, exported): (&mut u64, &mut Exported),
     ) -> Result<(), CustodyError> {
+        let mut segments = VecDeque::from(segments);
+        while let Some(segment) = segments.front() {
+            let seen = self.seen().state(*place);
+            let Some(seen) = seen else { break };
+            let is_skipped = match seen {
+                ObjectState::Whole => out.skip(segment.size).await?,
+                ObjectState::Changed { bytes, .. } => out.skip(bytes).await?,
+                ObjectState::Missing => true,
+            };
+            if !is_skipped {
+                break;
+            }
+            segments.pop_front();
+            *place += 1;
+        }
         let reads = segments.into_iter().map(|segment| self.read(segment));
         let mut reads = stream::iter(reads).buffered(OBJECTS_AT_ONCE);
         while let Some(object) = reads.next().await {
             let Object { segment, pieces, state } = object?;
+            if !self.seen().note(*place, state) {
+                let problem = "an object is not what it was when it was first handed out";
+                return Err(CustodyError::Disagrees(problem.to_owned()));
+            }
+            *place += 1;
             if state != ObjectState::Whole {
                 exported.damaged += 1;
                 if exported.damaged_names.len() < NAMED_MAX {
@@ -136,8 +204,7 @@ impl Bundle {
             if state == ObjectState::Missing {
                 continue;
             }
-            let bytes = pieces.iter().map(Bytes::len).sum::<usize>();
-            let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+            let bytes = length_of(&pieces);
             exported.objects += 1;
             exported.bytes += bytes;
             out.begin(&format!("objects/{}/{}", segment.track, segment.index), bytes).await?;
@@ -148,11 +215,14 @@ impl Bundle {
         Ok(())
     }
 
+    pub(super) fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Reads an object in pieces, so that no read is larger than a vault may answer at once.
     async fn read(&self, segment: RecordedSegment) -> Result<Object, CustodyError> {
         let name = ObjectName::segment(self.key, segment.track, segment.index);
         let mut pieces = Vec::new();
-        let mut hash = Sha256::new();
         let mut bytes = 0;
         loop {
             let range = bytes..bytes + PIECE_BYTES;
@@ -164,24 +234,23 @@ impl Bundle {
                 Err(error) => return Err(error.into()),
             };
             let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
+            let wanted = segment.size.saturating_sub(bytes).min(length);
             bytes += length;
-            hash.update(&piece);
-            pieces.push(piece);
+            pieces.push(piece.slice(..usize::try_from(wanted).unwrap_or(usize::MAX)));
             // An object that is longer than the log says is wrong, so the rest of it is not needed.
             if length < PIECE_BYTES || bytes >= segment.size {
                 break;
             }
         }
-        let hash: [u8; 32] = hash.finalize().into();
-        let is_whole = bytes == segment.size && hash == segment.sha256;
-        let state = if is_whole { ObjectState::Whole } else { ObjectState::Changed };
+        let mut hash = Sha256::new();
+        for piece in &pieces {
+            hash.update(piece);
+        }
+        let sha256: [u8; 32] = hash.finalize().into();
+        let is_whole = bytes == segment.size && sha256 == segment.sha256;
+        let changed = ObjectState::Changed { bytes: length_of(&pieces), sha256 };
+        let state = if is_whole { ObjectState::Whole } else { changed };
         Ok(Object { segment, pieces, state })
-    }
-
-    /// The tracks that were not erased.
-    async fn tracks(&self) -> Result<Vec<RecordedTrackId>, CustodyError> {
-        let tracks = self.custody.parts.recordings.tracks(self.key).await?;
-        Ok(tracks.iter().filter(|it| it.wrapped_key.is_some()).map(|it| it.id).collect())
     }
 
     /// The next segments of a track whose entries are among the first `size`.
@@ -248,12 +317,11 @@ impl Bundle {
     }
 }
 
-async fn write_whole(out: &mut dyn Output, name: &str, bytes: Vec<u8>) -> Result<(), CustodyError> {
+async fn write_whole(out: &mut dyn Output, name: &str, bytes: Bytes) -> Result<(), CustodyError> {
     out.begin(name, u64::try_from(bytes.len()).unwrap_or(u64::MAX)).await?;
-    out.append(bytes.into()).await
+    out.append(bytes).await
 }
 
-fn head_cose(proof: &Value) -> Result<Vec<u8>, CustodyError> {
-    let cose = proof["head"]["cose"].as_str().and_then(|cose| URL_SAFE_NO_PAD.decode(cose).ok());
-    cose.ok_or_else(|| malformed("it has no head"))
+fn length_of(pieces: &[Bytes]) -> u64 {
+    u64::try_from(pieces.iter().map(Bytes::len).sum::<usize>()).unwrap_or(u64::MAX)
 }

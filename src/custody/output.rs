@@ -19,6 +19,10 @@ pub(super) trait Output: Send {
 
     /// Adds bytes to the file that was begun last.
     async fn append(&mut self, bytes: Bytes) -> Result<(), CustodyError>;
+
+    /// Leaves out a file of this many bytes that whoever takes the bundle has already; `false`
+    /// when it has to be written.
+    async fn skip(&mut self, length: u64) -> Result<bool, CustodyError>;
 }
 
 /// A directory that becomes a bundle.
@@ -76,6 +80,10 @@ impl Output for Directory {
     async fn append(&mut self, bytes: Bytes) -> Result<(), CustodyError> {
         let Some((path, file)) = &mut self.file else { return Ok(()) };
         file.write_all(&bytes).await.map_err(at(path))
+    }
+
+    async fn skip(&mut self, _length: u64) -> Result<bool, CustodyError> {
+        Ok(false)
     }
 }
 

@@ -183,16 +183,17 @@ async fn bundles_are_handed_out_strictly_and_noted_down() {
     let size = |answer: &Answer| answer.json()["head"]["tree_size"].as_u64();
     let before = size(&until(&server, &proof, |answer| answer.status == 200).await);
 
-    // Ranges are not served: it is made anew each time.
+    // Nothing was begun, so there is nothing to continue.
     let ranged = |request: reqwest::RequestBuilder| request.header("range", "bytes=0-9");
     let whole = auditor.write(&server, Method::GET, &path, ranged).await;
     assert_eq!(whole.status, 200, "{whole:?}");
     assert_eq!(whole.header("content-type"), "application/x-tar");
-    assert_eq!(whole.header("accept-ranges"), "none");
+    assert_eq!(whole.header("accept-ranges"), "bytes");
     assert_eq!(whole.header("cache-control"), "private, no-store");
     let name = format!("attachment; filename=\"cabildo-{session}.tar\"");
     assert_eq!(whole.header("content-disposition"), name);
     assert!(whole.header("cabildo-expected-bytes").parse::<u64>().is_ok_and(|it| it > 1_000));
+    assert_eq!(whole.header("content-length"), whole.header("cabildo-expected-bytes"));
     for file in ["bundle.json", "entries.cborseq", "heads.cborseq", "keys.json"] {
         assert!(whole.text.contains(&format!("cabildo-{session}/{file}")), "{file}");
     }
@@ -201,5 +202,55 @@ async fn bundles_are_handed_out_strictly_and_noted_down() {
     assert!(!one.text.contains("entries.cborseq"), "{one:?}");
     let noted = |answer: &Answer| size(answer) >= before.map(|before| before + 2);
     until(&server, &proof, noted).await;
+    server.app.stop().await;
+}
+
+#[tokio::test]
+async fn a_bundle_that_was_cut_off_is_continued_by_who_began_it() {
+    let server = Server::start().await;
+    let session = server.create_active().await;
+    until(&server, &proof_of(&session), |answer| answer.status == 200).await;
+    let auditor = Person::with_role(&server, "auditor").await;
+    let path = format!("/api/v1/sessions/{session}/bundle");
+    let ask = async |person: &Person, headers: &[(&'static str, &str)]| {
+        let headers = headers.to_vec();
+        let with = |request| {
+            headers.iter().fold(request, |request: reqwest::RequestBuilder, (name, value)| {
+                request.header(*name, *value)
+            })
+        };
+        person.write(&server, Method::GET, &path, with).await
+    };
+    let whole = ask(&auditor, &[]).await;
+    let (tag, length) = (whole.header("etag").to_owned(), whole.bytes.len());
+    // As `curl -C -` asks, and as a browser does.
+    for headers in
+        [vec![("range", "bytes=600-")], vec![("range", "bytes=600-"), ("if-range", tag.as_str())]]
+    {
+        let rest = ask(&auditor, &headers).await;
+        assert_eq!(rest.status, 206, "{rest:?}");
+        assert_eq!(rest.header("content-range"), format!("bytes 600-{}/{length}", length - 1));
+        assert_eq!(rest.header("etag"), tag);
+        assert_eq!(rest.bytes, whole.bytes[600..], "the same archive");
+    }
+    let part = ask(&auditor, &[("range", "bytes=512-1023"), ("if-range", &tag)]).await;
+    assert_eq!((part.status, part.bytes.as_slice()), (206, &whole.bytes[512..1_024]));
+    let beyond = format!("bytes={length}-");
+    let beyond = ask(&auditor, &[("range", &beyond), ("if-range", &tag)]).await;
+    assert_eq!((beyond.status, beyond.code().as_str()), (416, "RANGE_NOT_SATISFIABLE"));
+    assert_eq!(beyond.header("content-range"), format!("bytes */{length}"));
+    // Nobody else's, no other tag, no weak one: a whole archive of its own.
+    let moderator = Person::with_role(&server, "moderator").await;
+    let others = ask(&moderator, &[("range", "bytes=600-"), ("if-range", &tag)]).await;
+    assert_eq!(others.status, 200, "{others:?}");
+    let weak = format!("W/{tag}");
+    for named in ["\"x\"", weak.as_str(), "Sat, 29 Nov 2026 19:43:31 GMT"] {
+        let answer = ask(&auditor, &[("range", "bytes=600-"), ("if-range", named)]).await;
+        assert_eq!(answer.status, 200, "{named}");
+        assert_ne!(answer.header("etag"), tag, "{named}");
+    }
+    // Now there are several: without a tag nothing says which one was begun.
+    let several = ask(&auditor, &[("range", "bytes=600-")]).await;
+    assert_eq!(several.status, 200, "{several:?}");
     server.app.stop().await;
 }

@@ -2,11 +2,13 @@
 //! who wrote them.
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use cabildo::custody::{BundleWanted, ClipWanted, CustodyError, ErasureReason, Exported};
+use cabildo::custody::{Archive, BundleWanted, ClipWanted, CustodyError, ErasureReason, Exported};
 use cabildo::domain::id::{RecordedTrackId, SessionId, SessionKey, TenantId};
 use cabildo::evidence::EventKind;
 use cabildo::evidence::repository::EvidenceRepository;
@@ -358,18 +360,29 @@ async fn a_bundle_is_written_where_nothing_is_and_whole_or_not_at_all() {
     assert_eq!(left, [] as [String; 0], "half a bundle is left behind");
 }
 
-/// Takes a whole archive and unpacks it.
-async fn unpacked(fixture: &Fixture, recorded: &Recorded, wanted: &BundleWanted) -> PathBuf {
+async fn archive_of(fixture: &Fixture, recorded: &Recorded, wanted: &BundleWanted) -> Arc<Archive> {
     let key = SessionKey::new(recorded.tenant, recorded.id);
     let to = "secretary".parse().expect("a user");
     let bundle = fixture.custody().prepare(key, wanted, Some(&to)).await.expect("prepared");
-    let expected = bundle.expected_bytes().await.expect("told");
-    let pieces = bundle.into_archive("bundle".to_owned(), ());
-    let bytes = pieces.map_ok(|piece| piece.to_vec()).try_concat().await.expect("an archive");
-    let length = u64::try_from(bytes.len()).expect("a length");
-    assert!(expected <= length && length < 2 * expected + 20_000, "{expected} of {length}");
+    Arc::new(bundle.into_archive("bundle".to_owned()).await.expect("measured"))
+}
+
+async fn taken(archive: &Arc<Archive>, range: Range<u64>) -> Result<Vec<u8>, CustodyError> {
+    let pieces = Arc::clone(archive).stream(range, ());
+    pieces.map_ok(|piece| piece.to_vec()).try_concat().await
+}
+
+/// Takes a whole archive and unpacks it.
+async fn unpacked(fixture: &Fixture, recorded: &Recorded, wanted: &BundleWanted) -> PathBuf {
+    let archive = archive_of(fixture, recorded, wanted).await;
+    let bytes = taken(&archive, 0..archive.length()).await.expect("an archive");
+    assert_eq!(u64::try_from(bytes.len()), Ok(archive.length()));
+    unpack(fixture, &bytes)
+}
+
+fn unpack(fixture: &Fixture, bytes: &[u8]) -> PathBuf {
     let out = fixture.out(&format!("unpacked-{}", SessionId::generate()));
-    tar::Archive::new(bytes.as_slice()).unpack(&out).expect("unpacked");
+    tar::Archive::new(bytes).unpack(&out).expect("unpacked");
     out.join("bundle")
 }
 
@@ -438,12 +451,90 @@ async fn an_archive_that_nobody_takes_ends() {
     let key = SessionKey::new(recorded.tenant, recorded.id);
     let bundle =
         fixture.custody().prepare(key, &BundleWanted::Full(None), None).await.expect("prepared");
+    let archive = Arc::new(bundle.into_archive("bundle".to_owned()).await.expect("measured"));
     let (held, released) = tokio::sync::oneshot::channel::<()>();
-    let mut pieces = bundle.into_archive("bundle".to_owned(), held);
+    let all = 0..archive.length();
+    let mut pieces = archive.stream(all, held);
     pieces.next().await.expect("a piece").expect("bytes");
     drop(pieces);
     assert!(released.await.is_err(), "what it held is dropped, not sent");
     // It can be had again.
     let archive = unpacked(&fixture, &recorded, &BundleWanted::Full(None)).await;
     holds(&fixture, &archive);
+}
+
+/// Puts other bytes in the place of an object; none take it away.
+async fn spoil(fixture: &Fixture, name: &ObjectName, bytes: Option<&[u8]>) {
+    let path = fixture.out("vault").join(name.as_str());
+    let Some(bytes) = bytes else { return fixture.vault.delete(name).await.expect("deleted") };
+    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("ours");
+    fs::write(&path, bytes).expect("written");
+}
+
+#[tokio::test]
+async fn an_archive_is_continued_from_any_place() {
+    let fixture = Fixture::new().await;
+    let recorded = fixture.recorded(TenantId::generate()).await;
+    let archive = archive_of(&fixture, &recorded, &BundleWanted::Full(None)).await;
+    let length = archive.length();
+    // A part before anything else was taken, so nothing is known of the objects yet.
+    let end = taken(&archive, length - 3_000..length).await.expect("the end");
+    let whole = taken(&archive, 0..length).await.expect("an archive");
+    assert_eq!(whole[whole.len() - 3_000..], end);
+    let step = usize::try_from(length / 41).expect("small");
+    for from in (0..length).step_by(step) {
+        let rest = taken(&archive, from..length).await.expect("the rest");
+        assert_eq!(rest, whole[usize::try_from(from).expect("small")..], "from {from}");
+        let to = (from + 700).min(length);
+        let part = taken(&archive, from..to).await.expect("a part");
+        assert_eq!(part.len(), usize::try_from(to - from).expect("small"));
+        assert!(rest.starts_with(&part), "{from}..{to}");
+    }
+    holds(&fixture, &unpack(&fixture, &whole));
+    assert_eq!(handed_out(&fixture, &recorded).await.len(), 1, "it was handed out once");
+}
+
+#[tokio::test]
+async fn damaged_objects_do_not_change_the_length_of_an_archive() {
+    let fixture = Fixture::new().await;
+    let recorded = fixture.recorded(TenantId::generate()).await;
+    let key = SessionKey::new(recorded.tenant, recorded.id);
+    let name = |track: usize, index| ObjectName::segment(key, recorded.tracks[track], index);
+    let longer = fs::read(fixture.out("vault").join(name(1, 0).as_str())).expect("an object");
+    let longer = [longer.as_slice(), &[0; 2_000]].concat();
+    let whole = archive_of(&fixture, &recorded, &BundleWanted::Full(None)).await.length();
+    spoil(&fixture, &name(0, 1), None).await;
+    spoil(&fixture, &name(0, 2), Some(b"shorter")).await;
+    spoil(&fixture, &name(1, 0), Some(&longer)).await;
+    let archive = archive_of(&fixture, &recorded, &BundleWanted::Full(None)).await;
+    let bytes = taken(&archive, 0..archive.length()).await.expect("an archive");
+    assert!(archive.length().abs_diff(whole) < 4_096, "one more entry and head");
+    for from in (0..archive.length()).step_by(10_007) {
+        let rest = taken(&archive, from..archive.length()).await.expect("the rest");
+        assert_eq!(rest, bytes[usize::try_from(from).expect("small")..], "from {from}");
+    }
+    let out = unpack(&fixture, &bytes);
+    assert_eq!(names(&out.join(format!("objects/{}", recorded.tracks[0]))), ["0", "2"]);
+    assert_eq!(verified(&fixture, &out).verdict, Verdict::Invalid);
+}
+
+#[tokio::test]
+async fn an_archive_whose_objects_changed_meanwhile_is_not_continued_with_others() {
+    let fixture = Fixture::new().await;
+    let recorded = fixture.recorded(TenantId::generate()).await;
+    let key = SessionKey::new(recorded.tenant, recorded.id);
+    let archive = archive_of(&fixture, &recorded, &BundleWanted::Full(None)).await;
+    let length = archive.length();
+    taken(&archive, 0..length).await.expect("an archive");
+    assert!(archive.is_current().await.expect("read"));
+    let name = ObjectName::segment(key, recorded.tracks[0], 1);
+    spoil(&fixture, &name, Some(b"something else")).await;
+    let again = taken(&archive, 0..length).await;
+    assert!(matches!(again, Err(CustodyError::Disagrees(_))), "{:?}", again.map(|it| it.len()));
+    fixture
+        .custody()
+        .erase_track(key, recorded.tracks[1], ErasureReason::Requested)
+        .await
+        .expect("erased");
+    assert!(!archive.is_current().await.expect("read"), "a track of it is erased");
 }

@@ -59,6 +59,7 @@ export interface RequestOptions {
   readonly idempotencyKey?: string;
   /** `If-Match`, for patches. */
   readonly ifMatch?: string;
+  readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
 }
 
@@ -136,9 +137,15 @@ export class ApiClient {
     }
   }
 
-  /** What is to be taken as its bytes come. */
-  stream(path: string, signal: AbortSignal): Promise<Response> {
-    return this.answer('GET', path, { signal }, 'dpop');
+  /** What is to be taken as its bytes come; with `rest`, from that byte on if it is the same still. */
+  stream(
+    path: string,
+    signal: AbortSignal,
+    rest: { readonly from: number; readonly tag: string } | null = null,
+  ): Promise<Response> {
+    const headers =
+      rest === null ? {} : { headers: { Range: `bytes=${rest.from}-`, 'If-Range': rest.tag } };
+    return this.answer('GET', path, { signal, ...headers }, 'dpop');
   }
 
   private async send<T>(
@@ -166,6 +173,7 @@ export class ApiClient {
       const headers = await this.headers(method, url, credentials);
       if (idempotencyKey !== undefined) headers.set('Idempotency-Key', idempotencyKey);
       if (options.ifMatch !== undefined) headers.set('If-Match', options.ifMatch);
+      for (const [name, value] of Object.entries(options.headers ?? {})) headers.set(name, value);
       if (options.body !== undefined) headers.set('Content-Type', 'application/json');
       const sentMs = Date.now();
       const response = await this.fetchOnce(url, {

@@ -154,9 +154,10 @@ export const errors: ErrorTexts = {
     'The list of those who may attend is fixed and does not change. Talk to whoever called the session.',
   'error.ELIGIBLE_LIST_UNKNOWN':
     'The list of those who may attend is not known yet. Wait a moment and try again.',
-  'error.BUNDLE_CUT_OFF': 'The download was cut off and nothing was kept. Try again.',
+  'error.BUNDLE_CUT_OFF':
+    'The download was cut off, and the server can not be reached to continue it. Check your connection and press download again.',
   'error.BUNDLE_LIMIT_REACHED':
-    'As many bundles are being made as there may be at once. Try again in a moment.',
+    'Others of your organisation are taking copies now, and only two are made at once. Try again in a moment.',
   'error.EVENT_STREAM_LIMIT_REACHED':
     'Too many programs read the events at once. Close one and try again.',
   'error.EVENTS_EXPIRED': 'The events asked for are too old and no longer kept. Begin from now.',

@@ -155,9 +155,10 @@ export const errors = {
     'La lista de quienes pueden asistir ya está fijada y no cambia. Hable con quien convocó la sesión.',
   'error.ELIGIBLE_LIST_UNKNOWN':
     'Todavía no se conoce la lista de quienes pueden asistir. Espere un momento y vuelva a intentarlo.',
-  'error.BUNDLE_CUT_OFF': 'La descarga se cortó y no se ha guardado nada. Inténtelo de nuevo.',
+  'error.BUNDLE_CUT_OFF':
+    'La descarga se cortó y no se puede llegar al servidor para continuarla. Compruebe su conexión y vuelva a descargar.',
   'error.BUNDLE_LIMIT_REACHED':
-    'Se están preparando ya tantas copias con prueba como caben a la vez. Inténtelo de nuevo en un momento.',
+    'Otras personas de su organización están descargando copias y solo se preparan dos a la vez. Inténtelo de nuevo en un momento.',
   'error.EVENT_STREAM_LIMIT_REACHED':
     'Hay demasiados programas leyendo los sucesos a la vez. Cierre alguno e inténtelo de nuevo.',
   'error.EVENTS_EXPIRED':

@@ -153,9 +153,10 @@ export const errors: ErrorTexts = {
     'A lista de quem pode assistir já está fixada e não muda. Fale com quem convocou a sessão.',
   'error.ELIGIBLE_LIST_UNKNOWN':
     'Ainda não se conhece a lista de quem pode assistir. Espere um momento e tente de novo.',
-  'error.BUNDLE_CUT_OFF': 'O download foi interrompido e nada foi guardado. Tente de novo.',
+  'error.BUNDLE_CUT_OFF':
+    'O download foi interrompido e não é possível chegar ao servidor para continuá-lo. Verifique a sua conexão e baixe de novo.',
   'error.BUNDLE_LIMIT_REACHED':
-    'Já estão sendo preparadas tantas cópias com prova quantas cabem ao mesmo tempo. Tente de novo dentro de momentos.',
+    'Outras pessoas da sua organização estão baixando cópias e só duas são preparadas ao mesmo tempo. Tente de novo dentro de momentos.',
   'error.EVENT_STREAM_LIMIT_REACHED':
     'Há demasiados programas a ler os acontecimentos ao mesmo tempo. Feche algum e tente de novo.',
   'error.EVENTS_EXPIRED':

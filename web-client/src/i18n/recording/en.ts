@@ -94,6 +94,10 @@ export const en: Readonly<Record<RecordingKey, string>> = {
   'copies.taking': 'The copy is being made',
   'copies.progress': '{received} of about {expected}',
   'copies.progress.open': '{received} received',
+  'copies.waits.place':
+    'Others of your organisation are taking copies now, and only two are made at once. Yours begins by itself as soon as there is a place; leave this page open.',
+  'copies.waits.network':
+    'The download was interrupted. What was received is kept, and the download goes on by itself.',
   'copies.saved': '{name} was downloaded.',
   'copies.check': 'Check it',
   'copies.item': 'Take with its proof: {what}',

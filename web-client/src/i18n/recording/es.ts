@@ -93,6 +93,10 @@ export const es = {
   'copies.taking': 'Preparando la copia',
   'copies.progress': '{received} de unos {expected}',
   'copies.progress.open': '{received} recibidos',
+  'copies.waits.place':
+    'Otras personas de su organización están descargando copias y solo se preparan dos a la vez. La suya empezará por sí sola en cuanto haya sitio; deje esta página abierta.',
+  'copies.waits.network':
+    'La descarga se interrumpió. Lo recibido se conserva y la descarga continuará por sí sola.',
   'copies.saved': 'Se ha descargado {name}.',
   'copies.check': 'Comprobarla',
   'copies.item': 'Llevarse con su prueba: {what}',

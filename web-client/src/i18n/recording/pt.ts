@@ -95,6 +95,10 @@ export const pt: Readonly<Record<RecordingKey, string>> = {
   'copies.taking': 'A cópia está sendo preparada',
   'copies.progress': '{received} de cerca de {expected}',
   'copies.progress.open': '{received} recebidos',
+  'copies.waits.place':
+    'Outras pessoas da sua organização estão baixando cópias e só duas são preparadas ao mesmo tempo. A sua começará sozinha assim que houver lugar; deixe esta página aberta.',
+  'copies.waits.network':
+    'O download foi interrompido. O que foi recebido está guardado e o download continuará sozinho.',
   'copies.saved': '{name} foi baixado.',
   'copies.check': 'Verificá-la',
   'copies.item': 'Levar com a sua prova: {what}',

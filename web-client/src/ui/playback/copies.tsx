@@ -31,7 +31,7 @@ export function useCopies(api: ApiClient, session: string): Copies {
     if (running.current !== null) return;
     const begun = new AbortController();
     running.current = begun;
-    setState({ now: 'taking', progress: { received: 0, expected: null } });
+    setState({ now: 'taking', progress: { received: 0, expected: null, waitsFor: null } });
     const tell = (progress: BundleProgress) => setState({ now: 'taking', progress });
     takeBundle(api, bundlePath(session, wanted), begun.signal, tell)
       .then(({ name, file }) => {
@@ -183,7 +183,7 @@ function CopyState({ copies }: { copies: Copies }) {
               : { max: Math.max(state.progress.expected, 1), value: state.progress.received })}
           />
           <div class="row">
-            <span>{progressText(state.progress)}</span>
+            <span data-testid="copy-progress">{progressText(state.progress)}</span>
             <Button
               label={t('common.cancel')}
               look="small"
@@ -212,9 +212,11 @@ function CopyState({ copies }: { copies: Copies }) {
   );
 }
 
-function progressText({ received, expected }: BundleProgress): string {
+function progressText({ received, expected, waitsFor }: BundleProgress): string {
+  if (waitsFor === 'place') return r('copies.waits.place');
   const sizes = { received: megabytes(received), expected: megabytes(expected ?? 0) };
-  return r(expected === null ? 'copies.progress.open' : 'copies.progress', sizes);
+  const far = r(expected === null ? 'copies.progress.open' : 'copies.progress', sizes);
+  return waitsFor === 'network' ? `${far}. ${r('copies.waits.network')}` : far;
 }
 
 /** What can be taken of one note of the time line. */
