@@ -22,7 +22,10 @@ use crate::domain::media::MediaKind;
 use crate::sessions::TenantLimitsSource;
 use crate::sfu::plane::Gates;
 use crate::sfu::tap::{TapBatch, TapSink};
-use crate::sfu::{BitrateBudget, PublishedTrack, RoomMediaEvent, Sfu, SfuError, TransportSide};
+use crate::sfu::{
+    BitrateBudget, PublishAnswer, PublishedTrack, RefusedSection, RoomMediaEvent, Sfu, SfuError,
+    TransportSide,
+};
 
 /// Batches of packets that wait until they are taken. Raising it keeps more of a device in memory
 /// before packets are lost: a batch has at most 64 KiB.
@@ -73,6 +76,8 @@ pub struct Opened {
     pub entity_tag: String,
     /// The answer to its offer.
     pub answer: String,
+    /// The sections that it wants to use and the server can't.
+    pub refused: Vec<RefusedSection>,
 }
 
 /// The credentials of an ICE session that was restarted.
@@ -141,7 +146,8 @@ impl Uplinks {
             uplinks.lock().remove(&own);
             uplinks.close(place).await;
         });
-        Ok(Opened { name, entity_tag, answer })
+        let PublishAnswer { sdp: answer, refused, .. } = answer;
+        Ok(Opened { name, entity_tag, answer, refused })
     }
 
     async fn open_in(
@@ -149,7 +155,7 @@ impl Uplinks {
         Place { room, peer }: Place,
         offer: String,
         admitted: Admitted,
-    ) -> Result<(String, Flow), UplinkError> {
+    ) -> Result<(PublishAnswer, Flow), UplinkError> {
         let sfu = &self.0.parts.sfu;
         sfu.join(room, peer, Gates::OPEN).await?;
         let answer = sfu.publish(room, peer, offer, Vec::new()).await?;
@@ -162,7 +168,7 @@ impl Uplinks {
             sfu.tap(room, track.track, sink.clone()).await?;
         }
         let taking = admitted.begin().await?;
-        Ok((answer.sdp, Flow { batches, packets, taking }))
+        Ok((answer, Flow { batches, packets, taking }))
     }
 
     /// Restarts the ICE session of a device.

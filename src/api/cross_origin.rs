@@ -46,8 +46,8 @@ impl OpenRoutes {
     fn exposed(self) -> Option<&'static str> {
         match self {
             Self::Media => Some(
-                "accept-patch, accept-post, date, dpop-nonce, etag, link, location, \
-                 retry-after, www-authenticate, x-trace-id",
+                "accept-patch, accept-post, cabildo-refused-section, date, dpop-nonce, etag, link, \
+                 location, retry-after, www-authenticate, x-trace-id",
             ),
             Self::Playback => Some("Content-Length, Content-Range, Retry-After, Date"),
             Self::Evidence => None,

@@ -2,6 +2,7 @@
 //! participant in the room like any other; this server is ICE-lite, so what
 //! clients trickle is acknowledged and not needed.
 
+pub(super) mod refused;
 mod resources;
 pub(super) mod sdp_fragment;
 
@@ -18,6 +19,7 @@ use axum::response::{IntoResponse, Response};
 pub(super) use resources::Resources;
 pub use resources::{RESOURCES_MAX, RESOURCES_PER_USER_MAX};
 
+use self::refused::tell_refused;
 pub(super) use self::resources::Kind;
 use self::resources::{Resource, Ticket};
 use self::sdp_fragment::Fragment;
@@ -123,7 +125,8 @@ refusals!(WhipRefusals: OPEN);
     responses(
         (status = 201, description = "The answer", body = String, content_type = "application/sdp",
             headers(("Location" = String, description = "the resource"), ("ETag" = String, description = "the ICE session"),
-                ("Link" = String, description = "a TURN server with credentials, once for each of its addresses"))),
+                ("Link" = String, description = "a TURN server with credentials, once for each of its addresses"),
+                ("Cabildo-Refused-Section" = String, description = "a section of the offer that is not taken, with code and message, once for each"))),
         WhipRefusals,
     )
 )]
@@ -146,7 +149,8 @@ refusals!(WhepRefusals: OPEN);
     responses(
         (status = 201, description = "The answer", body = String, content_type = "application/sdp",
             headers(("Location" = String, description = "the resource"), ("ETag" = String, description = "the ICE session"),
-                ("Link" = String, description = "a TURN server with credentials, once for each of its addresses"))),
+                ("Link" = String, description = "a TURN server with credentials, once for each of its addresses"),
+                ("Cabildo-Refused-Section" = String, description = "a section of the offer that is not taken, with code and message, once for each"))),
         WhepRefusals,
     )
 )]
@@ -182,9 +186,9 @@ async fn open(
                 Ticket::Access(_) => None,
             };
             let sources = source.map_or_else(Vec::new, |source| sources_of(&offer, source));
-            member.publish(offer, sources).await.map(|answer| answer.sdp)
+            member.publish(offer, sources).await.map(|answer| (answer.sdp, answer.refused))
         }
-        Kind::Whep => member.whep(offer).await,
+        Kind::Whep => member.whep(offer).await.map(|answer| (answer.sdp, answer.refused)),
     };
     let resource = Resource::new(&person, id, kind, Arc::clone(&member), ticket);
     let opened = answer.map_err(ApiError::from).and_then(|answer| {
@@ -195,7 +199,7 @@ async fn open(
     let relay = turn.map(|turn| {
         turn.issue(member.session, member.connection, person.tenant_id, &person.user_id)
     });
-    let (answer, name, entity_tag) = match opened {
+    let ((answer, refused), name, entity_tag) = match opened {
         Ok(opened) => opened,
         Err(refusal) => {
             member.leave().await;
@@ -211,6 +215,7 @@ async fn open(
         (ACCEPT_PATCH, SDP_FRAGMENT.to_owned()),
     ];
     let mut response = (StatusCode::CREATED, headers, answer).into_response();
+    tell_refused(response.headers_mut(), &refused);
     for link in relay.iter().flat_map(links) {
         response.headers_mut().append(LINK, link);
     }

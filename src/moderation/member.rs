@@ -14,7 +14,9 @@ use crate::moderation::connection::{Close, verify};
 use crate::moderation::door::Channel;
 use crate::moderation::parse::Command;
 use crate::moderation::resume_token::ResumeSecret;
-use crate::moderation::wire::{Reference, SectionTrack, ServerMessage, TransportName};
+use crate::moderation::wire::{
+    Reference, RefusedSectionView, SectionTrack, ServerMessage, TransportName,
+};
 use crate::room::action::{Action, Made};
 use crate::room::error::RoomError;
 use crate::room::event::TranscriptChunkView;
@@ -222,6 +224,7 @@ impl Member {
                     transport: TransportName::Publish,
                     sdp: published.sdp,
                     tracks: tracks.collect(),
+                    refused: published.refused.iter().map(RefusedSectionView::from).collect(),
                 });
                 Ok(())
             }

@@ -10,6 +10,7 @@ use crate::room::event::{
     FloorView, ParticipantView, QuorumState, RecordingView, TrackView, TranscriptChunkView,
     TranscriptionView,
 };
+use crate::sfu::RefusedSection;
 
 /// A message of a client. Every message may have an `id` (a string of 1 to 64 characters or an
 /// integer) and is then answered by `ack` or `error`; the same `id` again on a connection or its
@@ -299,6 +300,30 @@ pub struct SectionTrack {
     pub track: String,
 }
 
+/// A section of the client's offer that the server can't use, beside others that it can.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, TS, ToSchema)]
+pub struct RefusedSectionView {
+    /// `mid` of the section (RFC 9143).
+    pub mid: String,
+    /// Media type of its media line, such as `video`.
+    pub media: String,
+    /// Why: `CODEC_UNSUPPORTED`, `PROTOCOL_UNSUPPORTED`, `RTCP_MUX_MISSING` or `BUNDLE_MISSING`.
+    pub code: String,
+    /// The same in words, for whoever makes the client.
+    pub message: String,
+}
+
+impl From<&RefusedSection> for RefusedSectionView {
+    fn from(refused: &RefusedSection) -> Self {
+        Self {
+            mid: refused.mid.clone(),
+            media: refused.media.clone(),
+            code: refused.obstacle.as_str().to_owned(),
+            message: refused.obstacle.problem().to_owned(),
+        }
+    }
+}
+
 /// A STUN or TURN server, as in `RTCIceServer`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, TS, ToSchema)]
 pub struct IceServer {
@@ -444,6 +469,11 @@ pub enum ServerMessage {
         sdp: String,
         /// The track that each section carries.
         tracks: Vec<SectionTrack>,
+        /// The sections that the client wants to use and the server can't; absent when there are none.
+        /// What these would carry reaches nobody.
+        #[ts(as = "Option<Vec<RefusedSectionView>>", optional)]
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        refused: Vec<RefusedSectionView>,
     },
     /// The client has refused the section of a track in its answer, so it does not get this track: it
     /// can't decode it in the codec in which it is sent. Told again only when the track is offered

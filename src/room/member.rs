@@ -19,7 +19,7 @@ use crate::room::error::RoomError;
 use crate::room::event::{TranscriptChunkView, TranscriptionView};
 use crate::room::ports::{EvidenceHead, LossReason};
 use crate::sfu::plane::Demand;
-use crate::sfu::{Feed, FeedSpec, PublishAnswer, TransportSide};
+use crate::sfu::{Feed, FeedSpec, PublishAnswer, TransportSide, WhepAnswer};
 
 /// Longest time that a caller waits for a room. Raising it lets a room that does not answer hold
 /// more callers.
@@ -232,7 +232,7 @@ pub(super) enum Signal {
     },
     Whep {
         offer: String,
-        reply: Reply<String>,
+        reply: Reply<WhepAnswer>,
     },
     RestartIce {
         side: TransportSide,
@@ -391,7 +391,7 @@ impl MemberHandle {
     ///
     /// # Errors
     /// The errors of the media plane.
-    pub async fn whep(&self, offer: String) -> Result<String, RoomError> {
+    pub async fn whep(&self, offer: String) -> Result<WhepAnswer, RoomError> {
         self.signal(|reply| Signal::Whep { offer, reply }).await
     }
 

@@ -22,7 +22,7 @@ use crate::sfu::control::Control;
 use crate::sfu::feed::KeyFrameSignal;
 use crate::sfu::interface::{
     BitrateBudget, FeedSpec, PublishAnswer, RoomMediaEvent, SfuError, SfuOptions, SfuStats,
-    TransportSide,
+    TransportSide, WhepAnswer,
 };
 use crate::sfu::plane::{Demand, Gate, Gates};
 use crate::sfu::tap::TapSink;
@@ -418,7 +418,7 @@ impl Sfu {
         room: SessionId,
         peer: ConnectionId,
         offer: String,
-    ) -> Result<String, SfuError> {
+    ) -> Result<WhepAnswer, SfuError> {
         self.request(|reply| Request::Whep { room, peer, offer, reply }).await
     }
 

@@ -8,7 +8,7 @@ use crate::domain::error_code::ErrorCode;
 use crate::domain::id::{ConnectionId, TenantId, TrackId};
 use crate::domain::media::{Codec, MediaKind, TrackSource};
 use crate::sfu::congestion::Limits;
-use crate::sfu::sdp::CodecConfig;
+use crate::sfu::sdp::{CodecConfig, RefusedSection};
 use crate::sfu::turn::{TurnOptions, TurnStats};
 
 /// Options with which a media plane is started.
@@ -118,6 +118,17 @@ pub struct PublishAnswer {
     pub tracks: Vec<PublishedTrack>,
     /// The tracks that this offer ended.
     pub removed: Vec<TrackId>,
+    /// The sections that the peer wants to use and this server can't.
+    pub refused: Vec<RefusedSection>,
+}
+
+/// The answer to a WHEP receiver's offer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WhepAnswer {
+    /// The session description to apply.
+    pub sdp: String,
+    /// The sections that the receiver wants to use and this server can't.
+    pub refused: Vec<RefusedSection>,
 }
 
 /// An event that the media plane sends to a room. When the room's channel is full, offers and lost

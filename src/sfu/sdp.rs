@@ -12,6 +12,7 @@ mod tests;
 use std::net::SocketAddr;
 
 use crate::domain::media::MediaKind;
+use crate::domain::named_values::named_values;
 use crate::sfu::plane::{ExtensionIds, Format};
 use crate::sfu::transport::{Credentials, Fingerprint};
 pub use codec::{CodecConfig, H264Profile, PacketizationMode};
@@ -160,8 +161,8 @@ pub struct Section {
     pub kind: Option<MediaKind>,
     /// Whether the peer has stopped it or this server can't use it.
     pub rejected: bool,
-    /// What the peer is told when every section is like this one; `None` when it can be used.
-    pub obstacle: Option<&'static str>,
+    /// Why this server can't use it; `None` when it can.
+    pub obstacle: Option<Obstacle>,
     /// Who sends.
     pub direction: Direction,
     /// Its formats that this server forwards, best first.
@@ -177,9 +178,65 @@ pub struct Section {
     pub rtx_ssrc: Option<u32>,
 }
 
-/// What a peer is told that offers no codec which this server forwards.
-pub const NO_CODEC: &str = "no section of the offer can be used: it names no codec that is forwarded \
-     here; offer Opus, and VP8, VP9, AV1 or H.264 with 8 bits and 4:2:0";
+named_values!(
+    /// Why a section of an offer can't be used.
+    Obstacle {
+        /// The peer itself has stopped it.
+        Stopped => "SECTION_STOPPED",
+        /// It is not media by SRTP with feedback.
+        Protocol => "PROTOCOL_UNSUPPORTED",
+        /// It names no codec that this server forwards.
+        Codec => "CODEC_UNSUPPORTED",
+        /// RTP and RTCP are not on one port.
+        RtcpMux => "RTCP_MUX_MISSING",
+        /// It does not share the transport of the others.
+        Bundle => "BUNDLE_MISSING",
+    }
+);
+
+impl Obstacle {
+    /// What it means for the section, and what helps.
+    #[must_use]
+    pub const fn problem(self) -> &'static str {
+        match self {
+            Self::Stopped => "it is stopped, its port is 0",
+            Self::Protocol => "its protocol is not UDP/TLS/RTP/SAVPF",
+            Self::Codec => {
+                "it names no codec that is forwarded here; offer Opus, and VP8, VP9, AV1 or H.264 \
+                 with 8 bits and 4:2:0"
+            }
+            Self::RtcpMux => "a=rtcp-mux is missing",
+            Self::Bundle => "it is not in a=group:BUNDLE",
+        }
+    }
+
+    /// What a peer is told of whose sections none can be used, as of this one.
+    const fn of_all(self) -> &'static str {
+        match self {
+            Self::Stopped => "no section of the offer can be used: it is stopped, its port is 0",
+            Self::Protocol => {
+                "no section of the offer can be used: its protocol is not UDP/TLS/RTP/SAVPF"
+            }
+            Self::Codec => {
+                "no section of the offer can be used: it names no codec that is forwarded here; \
+                 offer Opus, and VP8, VP9, AV1 or H.264 with 8 bits and 4:2:0"
+            }
+            Self::RtcpMux => "no section of the offer can be used: a=rtcp-mux is missing",
+            Self::Bundle => "no section of the offer can be used: it is not in a=group:BUNDLE",
+        }
+    }
+}
+
+/// A section of an offer that this server can't use, beside others that it can.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedSection {
+    /// Its `mid`.
+    pub mid: String,
+    /// Media type of its media line.
+    pub media: String,
+    /// Why.
+    pub obstacle: Obstacle,
+}
 
 /// A peer's session description.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -197,7 +254,21 @@ impl Description {
     #[must_use]
     pub fn obstacle(&self) -> &'static str {
         let first = self.sections.iter().find_map(|section| section.obstacle);
-        first.unwrap_or("no section of the offer can be used: none sends or receives as this needs")
+        first.map_or(
+            "no section of the offer can be used: none sends or receives as this needs",
+            Obstacle::of_all,
+        )
+    }
+
+    /// The sections that the peer wants to use and this server can't.
+    #[must_use]
+    pub fn refused(&self) -> Vec<RefusedSection> {
+        let refused = self.sections.iter().filter_map(|section| {
+            let obstacle = section.obstacle.filter(|it| *it != Obstacle::Stopped)?;
+            let (mid, media) = (section.mid.clone(), section.media.clone());
+            Some(RefusedSection { mid, media, obstacle })
+        });
+        refused.collect()
     }
 }
 

@@ -40,6 +40,7 @@ fn declarations() -> String {
     text += &declaration::<wire::TransportName>(&config);
     text += &declaration::<wire::SectionSource>(&config);
     text += &declaration::<wire::SectionTrack>(&config);
+    text += &declaration::<wire::RefusedSectionView>(&config);
     text += &declaration::<wire::IceServer>(&config);
     text += &declaration::<wire::You>(&config);
     text += &declaration::<wire::SessionView>(&config);

@@ -12,6 +12,7 @@ use crate::api::Api;
 use crate::api::body::{WholeBody, expect_content_type};
 use crate::api::caller::Credentials;
 use crate::api::error::ApiError;
+use crate::api::media::refused::tell_refused;
 use crate::api::media::sdp_fragment::{self, Fragment};
 use crate::api::media::{ACCEPT_PATCH, SDP, SDP_FRAGMENT, expect_ice_session, text_of};
 use crate::api::precondition::IfMatch;
@@ -64,7 +65,8 @@ refusals!(PublishRefusals: READER, SERVICE, BODY, &[
     request_body(content = String, content_type = "application/sdp", description = "the offer"),
     responses(
         (status = 201, description = "The answer", body = String, content_type = "application/sdp",
-            headers(("Location" = String, description = "the resource"), ("ETag" = String, description = "the ICE session"))),
+            headers(("Location" = String, description = "the resource"), ("ETag" = String, description = "the ICE session"),
+                ("Cabildo-Refused-Section" = String, description = "a section of the offer that is not taken, with code and message, once for each"))),
         PublishRefusals,
     )
 )]
@@ -78,14 +80,16 @@ pub(in crate::api) async fn publish(
     expect_content_type(&credentials.headers, &[SDP])?;
     let offer = text_of(&body)?;
     let opened = Box::pin(api.uplinks.open(tenant, &capture, &offer)).await?;
-    let Opened { name, entity_tag, answer } = opened;
+    let Opened { name, entity_tag, answer, refused } = opened;
     let headers = [
         (CONTENT_TYPE, SDP.to_owned()),
         (LOCATION, format!("/store/sessions/{capture}/whip/{name}")),
         (ETAG, entity_tag),
         (ACCEPT_PATCH, SDP_FRAGMENT.to_owned()),
     ];
-    Ok(caller.answer(&api, (StatusCode::CREATED, headers, answer).into_response()))
+    let mut response = (StatusCode::CREATED, headers, answer).into_response();
+    tell_refused(response.headers_mut(), &refused);
+    Ok(caller.answer(&api, response))
 }
 
 refusals!(PatchRefusals: READER, SERVICE, BODY, &[

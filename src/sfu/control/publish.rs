@@ -10,7 +10,7 @@ use crate::sfu::control::{Association, Control, Owner, Peer, TRACKS_PER_PEER_MAX
 use crate::sfu::interface::{PublishAnswer, PublishedTrack, SfuError, TransportSide};
 use crate::sfu::plane::{Command, EncodingSpec, PublicationOrigin, PublicationSpec, TransportId};
 use crate::sfu::sdp::{
-    self, CodecConfig, Description, OFFER_LIMITS, OfferedFormat, Section, SectionAnswer,
+    self, CodecConfig, Description, OFFER_LIMITS, Obstacle, OfferedFormat, Section, SectionAnswer,
 };
 use crate::sfu::transport::Fingerprint;
 
@@ -66,7 +66,7 @@ impl Control {
             section.formats.retain(|it| it.config.is_published_by_peers());
             if section.formats.is_empty() && !section.rejected {
                 section.rejected = true;
-                section.obstacle = Some(sdp::NO_CODEC);
+                section.obstacle = Some(Obstacle::Codec);
             }
         }
         if offer.sections.iter().all(|section| section.rejected) {
@@ -114,7 +114,7 @@ impl Control {
             })
             .collect();
         let sdp = self.describe(transport, |local| sdp::answer(&offer, &answers, local))?;
-        Ok(PublishAnswer { sdp, tracks, removed })
+        Ok(PublishAnswer { sdp, tracks, removed, refused: offer.refused() })
     }
 
     /// Checks whether an offer may follow what is known of its peer. Another certificate together

@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::domain::id::{ConnectionId, SessionId, TrackId};
 use crate::domain::media::MediaKind;
 use crate::sfu::control::{Control, Owner, Receiver};
-use crate::sfu::interface::{SfuError, TransportSide};
+use crate::sfu::interface::{SfuError, TransportSide, WhepAnswer};
 use crate::sfu::plane::{Command, Demand, ExtensionIds, SubscriptionSpec, TransportId};
 use crate::sfu::sdp::{self, OFFER_LIMITS, Section, SectionAnswer, Stream};
 
@@ -48,7 +48,7 @@ impl Control {
         peer: ConnectionId,
         offer: &str,
         now: Instant,
-    ) -> Result<String, SfuError> {
+    ) -> Result<WhepAnswer, SfuError> {
         if self.peer(room, peer)?.receiver.is_some() {
             return Err(SfuError::SignallingState("the peer receives already"));
         }
@@ -86,7 +86,8 @@ impl Control {
         }
         self.peer_mut(room, peer)?.receiver =
             Some(Receiver::Whep(WhepReceiver { transport, slots, announced: false }));
-        self.describe(transport, |local| sdp::answer(&offer, &answers, local))
+        let sdp = self.describe(transport, |local| sdp::answer(&offer, &answers, local))?;
+        Ok(WhepAnswer { sdp, refused: offer.refused() })
     }
 
     fn whep_slot(

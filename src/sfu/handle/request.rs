@@ -7,6 +7,7 @@ use crate::domain::media::{MediaKind, TrackSource};
 use crate::sfu::feed::KeyFrameSignal;
 use crate::sfu::interface::{
     BitrateBudget, FeedSpec, PublishAnswer, RoomMediaEvent, SfuError, SfuStats, TransportSide,
+    WhepAnswer,
 };
 use crate::sfu::plane::{Demand, Gate, Gates};
 use crate::sfu::tap::TapSink;
@@ -100,7 +101,7 @@ pub(crate) enum Request {
         room: SessionId,
         peer: ConnectionId,
         offer: String,
-        reply: Reply<String>,
+        reply: Reply<WhepAnswer>,
     },
     Feature {
         room: SessionId,

@@ -10,7 +10,7 @@ use crate::domain::media::MediaKind;
 use crate::sfu::plane::{ExtensionIds, Format};
 use crate::sfu::sdp::codec::{CodecConfig, PacketizationMode};
 use crate::sfu::sdp::{
-    AUDIO_LEVEL_URI, Description, Direction, LAYERS_MAX, Limits, MID_BYTES_MAX, MID_URI, NO_CODEC,
+    AUDIO_LEVEL_URI, Description, Direction, LAYERS_MAX, Limits, MID_BYTES_MAX, MID_URI, Obstacle,
     OfferedFormat, REPAIRED_RID_URI, RID_BYTES_MAX, RID_URI, SdpError, Section, Setup,
     TRANSPORT_CC_URI, TransportParameters,
 };
@@ -176,15 +176,15 @@ fn read_section(
     let alive = name.port.value != 0 || (bundled && attributes.has("bundle-only"));
     let formats = read_formats(kind, &name.formats, attributes);
     let obstacle = if !alive {
-        Some("no section of the offer can be used: it is stopped, its port is 0")
+        Some(Obstacle::Stopped)
     } else if proto != "UDP/TLS/RTP/SAVPF" {
-        Some("no section of the offer can be used: its protocol is not UDP/TLS/RTP/SAVPF")
+        Some(Obstacle::Protocol)
     } else if formats.is_empty() {
-        Some(NO_CODEC)
+        Some(Obstacle::Codec)
     } else if !attributes.has("rtcp-mux") {
-        Some("no section of the offer can be used: a=rtcp-mux is missing")
+        Some(Obstacle::RtcpMux)
     } else if !bundled && bundle.is_some() {
-        Some("no section of the offer can be used: it is not in a=group:BUNDLE")
+        Some(Obstacle::Bundle)
     } else {
         None
     };

@@ -300,3 +300,33 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_section_that_cannot_be_used_is_named_with_what_is_wrong() {
+    let good = |mid: &str| {
+        format!(
+            "m=audio 9 UDP/TLS/RTP/SAVPF 111\na=mid:{mid}\na=rtcp-mux\na=rtpmap:111 opus/48000/2\n"
+        )
+    };
+    let head = "v=0\no=- 1 1 IN IP4 127.0.0.1\ns=-\nt=0 0\na=group:BUNDLE 0 1\n\
+                a=ice-ufrag:abcd\na=ice-pwd:abcdefghijklmnopqrstuvwx\na=setup:actpass\n\
+                a=fingerprint:sha-256 AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:\
+                AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB\n";
+    for (from, to, code) in [
+        ("opus/48000/2", "speex/8000", Some(Obstacle::Codec)),
+        ("UDP/TLS/RTP/SAVPF", "UDP/TLS/RTP/SAVP", Some(Obstacle::Protocol)),
+        ("a=rtcp-mux\n", "", Some(Obstacle::RtcpMux)),
+        ("a=mid:1", "a=mid:2", Some(Obstacle::Bundle)),
+        ("m=audio 9 ", "m=audio 0 ", None),
+        ("opus", "opus", None),
+    ] {
+        let second = good("1").replacen(from, to, 1);
+        let offer = read(&format!("{head}{}{second}", good("0"))).expect("valid");
+        let refused: Vec<_> = offer.refused().iter().map(|it| it.obstacle).collect();
+        assert_eq!(refused, code.into_iter().collect::<Vec<_>>(), "{from} as {to}");
+        for refused in offer.refused() {
+            assert_eq!((refused.media.as_str(), refused.mid.len()), ("audio", 1));
+            assert!(refused.obstacle.of_all().ends_with(refused.obstacle.problem()));
+        }
+    }
+}

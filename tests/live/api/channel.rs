@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::api::channel_client::{Channel, Heard};
+use crate::api::media::{offer, with_a_section_too_many};
 use crate::api::person::Person;
 use crate::api::server::{Server, send};
 
@@ -473,5 +474,30 @@ async fn everybody_hears_the_same() {
         let common = |all: &Vec<Value>| all[all.len() - tail.min(8)..].to_vec();
         assert_eq!(common(events), common(&heard[0]));
     }
+    server.app.stop().await;
+}
+
+#[tokio::test]
+async fn a_section_of_an_offer_that_is_refused_is_named_in_the_answer() {
+    let server = Server::start().await;
+    let session = server.create_active().await;
+    let person = Person::with_role(&server, "participant").await;
+    let (mut channel, _) = Channel::enter(&server, &session, &person).await;
+    let offered = |sdp: &str| json!({"type": "offer", "transport": "publish", "sdp": sdp, "id": 1});
+    let whole = offer("whip");
+    channel.say(&offered(&with_a_section_too_many(&whole))).await;
+    let answer = channel.hear_type("answer").await;
+    assert_eq!(answer["tracks"].as_array().map(Vec::len), Some(1), "{answer}");
+    let [refused] = answer["refused"].as_array().expect("refused").as_slice() else {
+        panic!("{answer}")
+    };
+    assert_eq!(
+        (&refused["mid"], &refused["media"], &refused["code"]),
+        (&json!("odd"), &json!("video"), &json!("CODEC_UNSUPPORTED"))
+    );
+    assert!(refused["message"].as_str().is_some_and(|it| it.contains("Opus")), "{refused}");
+    let (mut plain, _) = Channel::enter(&server, &session, &person).await;
+    plain.say(&offered(&offer("whip"))).await;
+    assert_eq!(plain.hear_type("answer").await["refused"], Value::Null, "nothing was refused");
     server.app.stop().await;
 }

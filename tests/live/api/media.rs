@@ -32,6 +32,25 @@ pub(crate) fn offer(kind: &str) -> String {
     client.offer()
 }
 
+/// The same offer with one section more, of a codec that is not forwarded.
+pub(crate) fn with_a_section_too_many(offer: &str) -> String {
+    let mut lines: Vec<String> = offer.lines().map(str::to_owned).collect();
+    let group = lines.iter_mut().find(|line| line.starts_with("a=group:BUNDLE"));
+    group.expect("a bundle").push_str(" odd");
+    lines.extend(
+        [
+            "m=video 9 UDP/TLS/RTP/SAVPF 98",
+            "c=IN IP4 0.0.0.0",
+            "a=mid:odd",
+            "a=sendrecv",
+            "a=rtcp-mux",
+            "a=rtpmap:98 H265/90000",
+        ]
+        .map(str::to_owned),
+    );
+    lines.join("\r\n") + "\r\n"
+}
+
 async fn post(server: &Server, person: &Person, path: &str, kind: &str, body: String) -> Answer {
     let request = person.prove(server.request(Method::POST, path));
     send(request.header("content-type", kind).body(body)).await
@@ -121,6 +140,27 @@ async fn roles_decide_who_publishes_and_who_plays() {
     let outsider = Person::of(&server, TenantId::generate(), "moderator", None).await;
     let answer = open(&server, &outsider, &session, "whip").await;
     assert_eq!(answer.status, 404, "{answer:?}");
+    server.app.stop().await;
+}
+
+#[tokio::test]
+async fn a_section_that_is_refused_beside_others_is_named() {
+    let server = Server::start().await;
+    let session = server.create_active().await;
+    let person = Person::with_role(&server, "participant").await;
+    for kind in ["whip", "whep"] {
+        let path = format!("/api/v1/sessions/{session}/{kind}");
+        let whole = post(&server, &person, &path, SDP, offer(kind)).await;
+        assert_eq!((whole.status, whole.header("cabildo-refused-section")), (201, ""), "{whole:?}");
+        let mixed = with_a_section_too_many(&offer(kind));
+        let answer = post(&server, &person, &path, SDP, mixed).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        assert!(answer.text.contains("m=video 0 UDP/TLS/RTP/SAVPF 98"), "{answer:?}");
+        let told = answer.header("cabildo-refused-section");
+        let expected =
+            "\"odd\";media=\"video\";code=\"CODEC_UNSUPPORTED\";message=\"it names no codec";
+        assert!(told.starts_with(expected), "{told}");
+    }
     server.app.stop().await;
 }
 

@@ -1286,6 +1286,27 @@ mid: string,
 track: string, };
 
 /**
+ * A section of the client's offer that the server can't use, beside others that it can.
+ */
+export type RefusedSectionView = { 
+/**
+ * `mid` of the section (RFC 9143).
+ */
+mid: string, 
+/**
+ * Media type of its media line, such as `video`.
+ */
+media: string, 
+/**
+ * Why: `CODEC_UNSUPPORTED`, `PROTOCOL_UNSUPPORTED`, `RTCP_MUX_MISSING` or `BUNDLE_MISSING`.
+ */
+code: string, 
+/**
+ * The same in words, for whoever makes the client.
+ */
+message: string, };
+
+/**
  * A STUN or TURN server, as in `RTCIceServer`.
  */
 export type IceServer = { 
@@ -1469,7 +1490,12 @@ sdp: string,
 /**
  * The track that each section carries.
  */
-tracks: Array<SectionTrack>, } | { "type": "track_refused", 
+tracks: Array<SectionTrack>, 
+/**
+ * The sections that the client wants to use and the server can't; absent when there are none.
+ * What these would carry reaches nobody.
+ */
+refused?: Array<RefusedSectionView>, } | { "type": "track_refused", 
 /**
  * The track.
  */

@@ -35,6 +35,10 @@ const OWN_CODES = [
   'INSECURE_PAGE',
   'PAGE_FAILED',
   'BUNDLE_CUT_OFF',
+  'MICROPHONE_REFUSED',
+  'CAMERA_REFUSED',
+  'SCREEN_REFUSED',
+  'SECTION_REFUSED',
 ];
 
 describe('what was refused', () => {

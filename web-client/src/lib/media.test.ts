@@ -100,6 +100,31 @@ describe('publishing', () => {
     expect(peer?.remoteSdp).toContain('usedtx=1');
   });
 
+  it('tells of what the server refuses beside what it takes', async () => {
+    const { room, socket, enter, refused } = setUp();
+    room.media?.setTrack('microphone', mediaTrack('audio'));
+    room.media?.setTrack('camera', mediaTrack('video'));
+    room.join();
+    await enter();
+    const offer = socket().last('offer');
+    const message = 'it names no codec that is forwarded here';
+    socket().says({
+      type: 'answer',
+      ref: offer?.id,
+      transport: 'publish',
+      sdp: 'v=0\r\n',
+      tracks: [{ mid: '0', track: 't1' }],
+      refused: [
+        { mid: '1', media: 'video', code: 'CODEC_UNSUPPORTED', message },
+        { mid: 'unknown', media: 'video', code: 'CODEC_UNSUPPORTED', message },
+      ],
+    });
+    socket().says({ type: 'ack', ref: offer?.id });
+    await settle();
+    expect(refused).toEqual(['CAMERA_REFUSED']);
+    expect(room.media?.trackOf('microphone')).not.toBeNull();
+  });
+
   it('takes relay servers from the welcome, and their new credentials afterwards', async () => {
     const { room, socket, enter, answer, offers } = setUp();
     const server = (credential: string) => ({ urls: ['turn:h'], username: 'u', credential });

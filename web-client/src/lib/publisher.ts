@@ -35,6 +35,13 @@ interface Peer {
   readonly replaces: boolean;
 }
 
+/** What people are told whose sound or pictures the server can't take. */
+const REFUSED_CODES: ReadonlyMap<string, string> = new Map<Source, string>([
+  ['microphone', 'MICROPHONE_REFUSED'],
+  ['camera', 'CAMERA_REFUSED'],
+  ['screen', 'SCREEN_REFUSED'],
+]);
+
 /**
  * The publish transport: what this client sends. It holds what should be sent
  * and makes the peer connection agree with it, whatever happens to either.
@@ -199,10 +206,19 @@ export class Publisher {
     this.answers.clear();
     if (answered === undefined) throw new ChannelError('TIMED_OUT', 'the offer was not answered');
     if (this.peer !== peer) return;
-    const description = { type: 'answer', sdp: withOpusOptions(answered.sdp) } as const;
+    const { sdp, refused = [] } = answered;
+    const sources = new Map(sections(peer).map(({ mid, source }) => [mid, source]));
+    const description = { type: 'answer', sdp: withOpusOptions(sdp) } as const;
     await closing.during(connection.setRemoteDescription(description));
     peer.tracks = answered.tracks;
     for (const track of this.unseen.keys()) this.activate(peer, track);
+    for (const { mid, code, message } of refused) {
+      const source = sources.get(mid);
+      if (source === undefined) continue;
+      this.options.onRefused?.(
+        new ChannelError(REFUSED_CODES.get(source) ?? 'SECTION_REFUSED', `${code}: ${message}`),
+      );
+    }
     peer.restartIce = false;
     if (peer.transceivers.size > 0) this.watch.handleNegotiated();
   }

@@ -154,6 +154,14 @@ export const errors: ErrorTexts = {
     'The list of those who may attend is fixed and does not change. Talk to whoever called the session.',
   'error.ELIGIBLE_LIST_UNKNOWN':
     'The list of those who may attend is not known yet. Wait a moment and try again.',
+  'error.MICROPHONE_REFUSED':
+    'Nobody hears you: the server can not take sound in the form in which this browser sends it. Use a current Chrome, Edge, Firefox or Safari.',
+  'error.CAMERA_REFUSED':
+    'Nobody sees your camera: the server can not take video in the form in which this browser sends it. You are still heard. Use a current Chrome, Edge, Firefox or Safari.',
+  'error.SCREEN_REFUSED':
+    'Nobody sees your screen: the server can not take video in the form in which this browser sends it. Use a current Chrome, Edge, Firefox or Safari.',
+  'error.SECTION_REFUSED':
+    'A part of what this browser sends reaches nobody: the server can not take it in this form. Use a current Chrome, Edge, Firefox or Safari.',
   'error.BUNDLE_CUT_OFF':
     'The download was cut off, and the server can not be reached to continue it. Check your connection and press download again.',
   'error.BUNDLE_LIMIT_REACHED':

@@ -155,6 +155,14 @@ export const errors = {
     'La lista de quienes pueden asistir ya está fijada y no cambia. Hable con quien convocó la sesión.',
   'error.ELIGIBLE_LIST_UNKNOWN':
     'Todavía no se conoce la lista de quienes pueden asistir. Espere un momento y vuelva a intentarlo.',
+  'error.MICROPHONE_REFUSED':
+    'Nadie le oye: el servidor no puede recibir el sonido en la forma en que lo envía este navegador. Use una versión actual de Chrome, Edge, Firefox o Safari.',
+  'error.CAMERA_REFUSED':
+    'Nadie ve su cámara: el servidor no puede recibir el vídeo en la forma en que lo envía este navegador. Se le sigue oyendo. Use una versión actual de Chrome, Edge, Firefox o Safari.',
+  'error.SCREEN_REFUSED':
+    'Nadie ve su pantalla: el servidor no puede recibir el vídeo en la forma en que lo envía este navegador. Use una versión actual de Chrome, Edge, Firefox o Safari.',
+  'error.SECTION_REFUSED':
+    'Una parte de lo que envía este navegador no llega a nadie: el servidor no puede recibirla en esta forma. Use una versión actual de Chrome, Edge, Firefox o Safari.',
   'error.BUNDLE_CUT_OFF':
     'La descarga se cortó y no se puede llegar al servidor para continuarla. Compruebe su conexión y vuelva a descargar.',
   'error.BUNDLE_LIMIT_REACHED':

@@ -153,6 +153,14 @@ export const errors: ErrorTexts = {
     'A lista de quem pode assistir já está fixada e não muda. Fale com quem convocou a sessão.',
   'error.ELIGIBLE_LIST_UNKNOWN':
     'Ainda não se conhece a lista de quem pode assistir. Espere um momento e tente de novo.',
+  'error.MICROPHONE_REFUSED':
+    'Ninguém ouve você: o servidor não consegue receber o som na forma em que este navegador o envia. Use uma versão atual do Chrome, Edge, Firefox ou Safari.',
+  'error.CAMERA_REFUSED':
+    'Ninguém vê a sua câmera: o servidor não consegue receber o vídeo na forma em que este navegador o envia. Você continua sendo ouvido. Use uma versão atual do Chrome, Edge, Firefox ou Safari.',
+  'error.SCREEN_REFUSED':
+    'Ninguém vê a sua tela: o servidor não consegue receber o vídeo na forma em que este navegador o envia. Use uma versão atual do Chrome, Edge, Firefox ou Safari.',
+  'error.SECTION_REFUSED':
+    'Uma parte do que este navegador envia não chega a ninguém: o servidor não consegue recebê-la nesta forma. Use uma versão atual do Chrome, Edge, Firefox ou Safari.',
   'error.BUNDLE_CUT_OFF':
     'O download foi interrompido e não é possível chegar ao servidor para continuá-lo. Verifique a sua conexão e baixe de novo.',
   'error.BUNDLE_LIMIT_REACHED':
