@@ -219,6 +219,7 @@ fn principal(tenant: TenantId, number: usize) -> Principal {
         session_id: None,
         key_thumbprint: None,
         expires_at: Clock::system().now().after(Duration::from_hours(1)),
+        judged_at: Clock::system().now(),
     }
 }
 

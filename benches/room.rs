@@ -163,6 +163,7 @@ impl Meeting {
             session_id: None,
             key_thumbprint: None,
             expires_at: Clock::system().now().after(Duration::from_hours(1)),
+            judged_at: Clock::system().now(),
         }
     }
 

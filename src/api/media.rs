@@ -37,6 +37,7 @@ use crate::domain::media::TrackSource;
 use crate::domain::participant::Principal;
 use crate::domain::role::Action;
 use crate::domain::session::{Provider, Session, SessionStatus};
+use crate::domain::time::Timestamp;
 use crate::room::MemberHandle;
 use crate::room::error::RoomError;
 use crate::sfu::TransportSide;
@@ -244,8 +245,8 @@ struct MediaCaller {
 }
 
 impl MediaCaller {
-    fn by_media_token(token: MediaToken) -> Self {
-        Self { person: token.principal(), ticket: Ticket::Media(token) }
+    fn by_media_token(token: MediaToken, now: Timestamp) -> Self {
+        Self { person: token.principal(now), ticket: Ticket::Media(token) }
     }
 }
 
@@ -267,7 +268,7 @@ async fn caller_of(
         let checked =
             api.media_tokens.check(SessionKey::new(tenant, session), kind.of_token(), text, now);
         let token = checked.await.map_err(|error| refused(&error))?;
-        return Ok(MediaCaller::by_media_token(token));
+        return Ok(MediaCaller::by_media_token(token, now));
     }
     let person = credentials.reader(api, kind.action()).await?;
     if kind == Kind::Whip && person.key_thumbprint.is_none() {
@@ -508,7 +509,8 @@ async fn ended_caller(
         .await
         .map_err(|error| refused(&error))?;
     let token = found.filter(|token| token.kind == kind.of_token());
-    Ok(token.map(MediaCaller::by_media_token))
+    let now = api.wall.now();
+    Ok(token.map(|token| MediaCaller::by_media_token(token, now)))
 }
 
 /// The text of a media token, if that is what the caller shows.

@@ -171,6 +171,7 @@ impl Claims {
             session_id: session_id.map_err(|_| AuthError::TokenInvalid)?,
             key_thumbprint: self.cnf.map(|cnf| cnf.jkt),
             expires_at,
+            judged_at: now,
         };
         if principal.roles.is_empty() {
             Err(AuthError::Forbidden)

@@ -112,9 +112,9 @@ impl MediaToken {
         self.revoked_at.is_none() && now < self.expires_at
     }
 
-    /// Who its connections are.
+    /// Who its connections are that begin now.
     #[must_use]
-    pub fn principal(&self) -> Principal {
+    pub fn principal(&self, now: Timestamp) -> Principal {
         Principal {
             tenant_id: self.tenant,
             user_id: self.user.clone(),
@@ -124,6 +124,7 @@ impl MediaToken {
             session_id: Some(self.session),
             key_thumbprint: None,
             expires_at: self.expires_at,
+            judged_at: now,
         }
     }
 }

@@ -24,8 +24,10 @@ pub struct Principal {
     pub session_id: Option<SessionId>,
     /// RFC 7638 thumbprint of the key its token is bound to (`cnf.jkt`).
     pub key_thumbprint: Option<String>,
-    /// When its token expires.
+    /// When its token expires, by the clock of the machine, which may be set.
     pub expires_at: Timestamp,
+    /// When the token was judged, by the same clock: the time between both is what it has left.
+    pub judged_at: Timestamp,
 }
 
 /// A service that presented a client certificate on the internal listener.

@@ -176,7 +176,10 @@ pub(super) struct Connection {
     pub(super) user: UserId,
     pub(super) roles: Roles,
     pub(super) kind: ConnectionKind,
+    /// When its token expires, by the clock of the machine.
     pub(super) expires_at: Timestamp,
+    /// The same by the clock of meetings, which nobody sets; `None` after a restart.
+    pub(super) ends_at: Option<Timestamp>,
     /// When it was lost; `None` while it stands.
     pub(super) lost_at: Option<Timestamp>,
     /// When members are to be told that it is lost; `None` while it stands, and once they were.

@@ -112,6 +112,8 @@ impl Rooms {
         sink: Sink,
     ) -> Result<Entered, RoomError> {
         let user_id = camera_user(camera).ok_or(RoomError::Forbidden)?;
+        // It has no token, and is never resumed.
+        let now = self.parts.clock.now();
         let principal = Principal {
             tenant_id: tenant,
             user_id,
@@ -120,8 +122,8 @@ impl Rooms {
             locale: None,
             session_id: None,
             key_thumbprint: None,
-            // It has no token, and is never resumed.
-            expires_at: self.parts.clock.now(),
+            expires_at: now,
+            judged_at: now,
         };
         let (kind, resume) = (ConnectionKind::MediaOnly, [0; 32]);
         self.admit(principal, session, |principal| Entering {

@@ -156,6 +156,7 @@ impl House {
             session_id: None,
             key_thumbprint: None,
             expires_at: Clock::system().now().after(Duration::from_hours(1)),
+            judged_at: Clock::system().now(),
         }
     }
 

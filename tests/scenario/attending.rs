@@ -158,6 +158,7 @@ impl Assembly {
             session_id: None,
             key_thumbprint: None,
             expires_at: self.now.after(Duration::from_hours(1)),
+            judged_at: self.now,
         };
         self.engine.handle_enter(connection, &principal, kind, [1; 32], self.now).expect("let in");
         self.keep();

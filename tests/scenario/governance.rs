@@ -186,6 +186,7 @@ async fn a_vote_is_announced_once_however_often_it_is_told() {
         session_id: None,
         key_thumbprint: None,
         expires_at: Clock::system().now().after(std::time::Duration::from_hours(1)),
+        judged_at: Clock::system().now(),
     };
     house.rooms.enter(principal, session, [1; 32], sink).await.expect("let in");
     let vote = house.vote();

@@ -116,6 +116,7 @@ impl Hall {
             session_id: None,
             key_thumbprint: None,
             expires_at: self.now.after(Duration::from_hours(1)),
+            judged_at: self.now,
         }
     }
 
@@ -601,6 +602,44 @@ fn an_expired_token_resumes_nothing() {
     let late = hall.now.after(Duration::from_hours(1));
     let refused = hall.engine.handle_resume(ana, secret("ana"), secret("x"), late, late);
     assert_eq!(refused, Err(RoomError::NothingToResume));
+}
+
+#[test]
+fn a_clock_that_is_set_ends_no_token_and_prolongs_none() {
+    let mut hall = Hall::new(ModerationMode::Open);
+    let ana = hall.enter("ana", Role::Participant);
+    let (begin, day) = (hall.now, Duration::from_hours(24));
+    // The clock of the machine, not that of the meeting, is set by a day and back.
+    for (machine, next) in [(begin.after(day), "b"), (begin.before(day), "c")] {
+        let held = if next == "b" { "ana" } else { "b" };
+        let resumed = hall.engine.handle_resume(ana, secret(held), secret(next), machine, hall.now);
+        assert_eq!(resumed, Ok(()), "{machine}");
+    }
+    // A token that is judged by a clock that was set has the same time left.
+    let judged_at = begin.after(day);
+    let expires_at = judged_at.after(Duration::from_mins(30));
+    let renewed = Principal { judged_at, expires_at, ..hall.principal("ana", Role::Participant) };
+    hall.engine.handle_renewal(ana, &renewed, secret("d"), begin).expect("renewed");
+    let over = begin.after(Duration::from_mins(30));
+    for at in [begin, judged_at] {
+        let late = hall.engine.handle_resume(ana, secret("d"), secret("x"), at, over);
+        assert_eq!(late, Err(RoomError::NothingToResume), "{at}");
+    }
+    let just = over.before(Duration::from_secs(1));
+    let resumed = hall.engine.handle_resume(ana, secret("d"), secret("e"), expires_at, just);
+    assert_eq!(resumed, Ok(()));
+    // Another process knows only the time of the machine.
+    hall.store();
+    let (info, stored) = (hall.info.clone(), hall.stored.clone());
+    for (machine, is_over) in
+        [(expires_at.before(Duration::from_secs(1)), false), (expires_at, true)]
+    {
+        let read =
+            RoomEngine::from_stored(info.clone(), Recorder::Present, stored.clone(), machine);
+        let mut engine = read.expect("the stored room is readable");
+        let resumed = engine.handle_resume(ana, secret("e"), secret("f"), machine, machine);
+        assert_eq!(resumed.is_err(), is_over, "{machine}");
+    }
 }
 
 #[test]

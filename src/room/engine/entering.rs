@@ -77,6 +77,7 @@ impl RoomEngine {
             roles: principal.roles,
             kind,
             expires_at: principal.expires_at,
+            ends_at: Some(end_of(principal, now)),
             lost_at: None,
             loss_due: None,
             resume: [Some(resume), None],
@@ -97,9 +98,9 @@ impl RoomEngine {
     /// they were told that it was lost. A refusal changes nothing.
     ///
     /// # Errors
-    /// [`RoomError::NothingToResume`] when the secret is not one of the last two
-    /// or the access token has expired `at` the time of the clock that judges
-    /// tokens; [`RoomError::TooMuch`].
+    /// [`RoomError::NothingToResume`] when the secret is not one of the last two, or what the access
+    /// token had left has passed by the clock of meetings; after a restart, when it has expired `at`
+    /// the time of the machine. [`RoomError::TooMuch`].
     pub fn handle_resume(
         &mut self,
         connection: ConnectionId,
@@ -109,7 +110,8 @@ impl RoomEngine {
         now: Timestamp,
     ) -> Result<(), RoomError> {
         let found = self.connections.get(&connection).ok_or(RoomError::NothingToResume)?;
-        if !found.resume.contains(&Some(secret)) || found.expires_at <= at {
+        let is_over = found.ends_at.map_or(found.expires_at <= at, |ends_at| ends_at <= now);
+        if is_over || !found.resume.contains(&Some(secret)) {
             return Err(RoomError::NothingToResume);
         }
         let (user, roles) = (found.user.clone(), found.roles);
@@ -146,6 +148,7 @@ impl RoomEngine {
             return Err(RoomError::Forbidden);
         }
         found.expires_at = principal.expires_at;
+        found.ends_at = Some(end_of(principal, now));
         found.resume = [Some(next), found.resume[0]];
         if found.roles != principal.roles {
             found.roles = principal.roles;
@@ -304,4 +307,9 @@ impl RoomEngine {
         let (user_id, reason) = (user.as_str().to_owned(), goodbye.as_str().to_owned());
         self.tell(Event::ParticipantLeft { user_id, reason }, now);
     }
+}
+
+/// When the token ends by the clock of meetings, which nobody sets.
+fn end_of(principal: &Principal, now: Timestamp) -> Timestamp {
+    now.after(principal.expires_at.since(principal.judged_at))
 }

@@ -423,6 +423,7 @@ fn connection(stored: &StoredConnection, now: Timestamp) -> Result<Connection, S
         roles: Roles::of(&roles),
         kind,
         expires_at: Timestamp::from_unix_us(stored.expires_at_us),
+        ends_at: None,
         lost_at: Some(now),
         // Whoever had been lost before was told of, or is shown as away to all who come back.
         loss_due: stored.lost_at_us.is_none().then(|| now.after(RETURN_EXPECTED)),

@@ -35,6 +35,7 @@ fn person(session: &Session, user: &str, role: Role) -> Principal {
         session_id: None,
         key_thumbprint: None,
         expires_at: NOW.after(HOUR),
+        judged_at: NOW,
     }
 }
 
@@ -69,8 +70,8 @@ async fn a_token_is_kept_as_a_hash_and_found_by_its_text(fixture: Fixture) {
     assert_eq!(found, token);
     assert_eq!((found.source, found.expires_at), (Some(TrackSource::Screen), NOW.after(HOUR)));
     // A moderator's rights were not asked for.
-    assert_eq!(found.principal().roles, Roles::of(&[Role::Participant]));
-    assert_eq!(found.principal().session_id, Some(session.id));
+    assert_eq!(found.principal(NOW).roles, Roles::of(&[Role::Participant]));
+    assert_eq!(found.principal(NOW).session_id, Some(session.id));
     let mut altered = text.clone().into_bytes();
     altered[10] = if altered[10] == b'A' { b'B' } else { b'A' };
     let altered = String::from_utf8(altered).expect("ASCII");
