@@ -349,7 +349,7 @@ mod tests {
         let first = made[0].0.ticks;
         for (number, (packet, _)) in (0..).zip(made) {
             assert_eq!(packet.ticks, first + number * PACKET_TICKS, "no packet is missing");
-            let mut sound = [0.0; 5_760];
+            let mut sound = [0.0; 960];
             let count = decoder.decode_float(&packet.payload, &mut sound, false).expect("Opus");
             assert_eq!(count, 960);
             samples.extend_from_slice(&sound[..count]);
