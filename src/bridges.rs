@@ -157,8 +157,9 @@ impl Bridges {
     /// Brings a camera into the room of an active session. One that is there stays.
     ///
     /// # Errors
-    /// What is wrong with the camera or the room; [`BridgeError::Unsupported`], and
-    /// [`BridgeError::NotInRoom`] when it is taken out while it comes in.
+    /// What is wrong with the camera or the room; [`BridgeError::Unsupported`],
+    /// [`BridgeError::NotInRoom`] when it is taken out while it comes in, and
+    /// [`CameraError::Stopping`] when the server stops meanwhile.
     pub async fn add(
         &self,
         session_key: SessionKey,
@@ -189,8 +190,10 @@ impl Bridges {
         // A camera that shows nothing in time comes in as it is.
         let seen = tokio::time::timeout(FIRST_PICTURE_MAX, stream.seen_or_failed());
         if reserved.place.stop.run_until_cancelled(seen).await.is_none() {
-            // It was taken out meanwhile.
-            return Err(BridgeError::NotInRoom);
+            // It was taken out meanwhile, or nothing comes in any more.
+            let is_over = self.0.stop.is_cancelled();
+            let stopping = is_over.then_some(CameraError::Stopping.into());
+            return Err(stopping.unwrap_or(BridgeError::NotInRoom));
         }
         let fault = fault_of(&stream, self.0.aac);
         if let Some(fault) = fault.filter(|fault| is_unsupported(*fault)) {
@@ -370,7 +373,10 @@ impl Bridges {
         if let Some(place) = active.get(&key) {
             return Ok(Err(place.clone()));
         }
-        if active.len() >= BRIDGES_MAX || self.0.stop.is_cancelled() {
+        if self.0.stop.is_cancelled() {
+            return Err(CameraError::Stopping);
+        }
+        if active.len() >= BRIDGES_MAX {
             return Err(CameraError::StreamLimit(BRIDGES_MAX));
         }
         let place = Place { stop: self.0.stop.child_token(), ..Place::default() };

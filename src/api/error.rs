@@ -324,7 +324,7 @@ impl From<CameraError> for ApiError {
                 tracing::error!(%reason, "the vault failed");
                 Self::new(code, "the vault does not answer").retry_after_s(DEPENDENCY_RETRY_AFTER_S)
             }
-            CameraError::Contended | CameraError::StreamLimit(_) => {
+            CameraError::Contended | CameraError::StreamLimit(_) | CameraError::Stopping => {
                 Self::new(code, message).retry_after_s(1)
             }
             CameraError::Unusable { field, problem } => Self::new(code, message)

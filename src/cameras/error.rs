@@ -39,6 +39,9 @@ pub enum CameraError {
     /// This instance calls as many cameras as it may.
     #[error("this server calls as many cameras as it may: {0}")]
     StreamLimit(usize),
+    /// This instance stops.
+    #[error("this server stops; ask again")]
+    Stopping,
     /// The tenant may have no streams, or has as many as it may.
     #[error("{}", denied_text(*.denied))]
     Denied {
@@ -121,9 +124,11 @@ impl CameraError {
             }
             Self::CaptureNotFound => ErrorCode::CaptureSessionNotFound,
             Self::CaptureConflict(_) => ErrorCode::CaptureSessionConflict,
-            Self::Contended | Self::StreamLimit(_) | Self::Keys(_) | Self::Vault(_) => {
-                ErrorCode::DependencyUnavailable
-            }
+            Self::Contended
+            | Self::StreamLimit(_)
+            | Self::Stopping
+            | Self::Keys(_)
+            | Self::Vault(_) => ErrorCode::DependencyUnavailable,
             Self::Store(error) => error.code(),
         }
     }

@@ -98,7 +98,7 @@ impl Ingest {
     /// for half a minute.
     ///
     /// # Errors
-    /// [`CameraError::StreamLimit`] when as many are called as may be.
+    /// [`CameraError::StreamLimit`] when as many are called as may be, and [`CameraError::Stopping`].
     pub fn want(&self, tenant: TenantId, camera: &CameraId) -> Result<Arc<Stream>, CameraError> {
         self.want_for(tenant, camera, LINGER)
     }
@@ -117,7 +117,10 @@ impl Ingest {
         {
             return Ok(entry.stream.clone());
         }
-        if streams.len() >= STREAMS_MAX || self.0.stop.is_cancelled() {
+        if self.0.stop.is_cancelled() {
+            return Err(CameraError::Stopping);
+        }
+        if streams.len() >= STREAMS_MAX {
             return Err(CameraError::StreamLimit(STREAMS_MAX));
         }
         let key = (tenant, camera.clone());

@@ -102,7 +102,7 @@ impl From<CameraError> for PlaybackError {
         match error {
             CameraError::CameraNotFound => Self::StreamNotFound,
             CameraError::SessionNotFound | CameraError::Transition(_) => Self::SessionClosed,
-            CameraError::StreamLimit(_) => Self::StreamNotReady,
+            CameraError::StreamLimit(_) | CameraError::Stopping => Self::StreamNotReady,
             error => Self::Camera(error),
         }
     }

@@ -416,6 +416,31 @@ async fn a_camera_that_is_taken_out_while_it_comes_in_is_not_in_the_room() {
 }
 
 #[tokio::test]
+async fn whoever_brings_a_camera_in_while_the_server_stops_is_told_to_ask_again() {
+    let server = Server::start_with(&[("cameras.probe_interval_s", "0")]).await;
+    let session = server.create_active().await;
+    let chair = Person::with_role(&server, "moderator").await;
+    // Its picture is waited for.
+    let silent = RtspCamera::start(Behaviour { plays: false, ..Behaviour::default() }).await;
+    provision(&server, "hall", &silent.url()).await;
+    let nonce = chair.learn_nonce(&server).await;
+    let path = format!("/api/v1/sessions/{session}/cameras");
+    let proof = chair.proof(&Method::POST, &format!("{}{path}", server.http), Some(&nonce));
+    let request = server
+        .request(Method::POST, &path)
+        .header("authorization", format!("DPoP {}", chair.token))
+        .header("dpop", proof)
+        .json(&json!({"camera_id": "hall"}));
+    let stopped = async {
+        silent.asked("PLAY", 1).await;
+        server.app.stop().await;
+    };
+    let (added, ()) = tokio::join!(send(request), stopped);
+    assert_eq!((added.status, added.code().as_str()), (503, "DEPENDENCY_UNAVAILABLE"), "{added:?}");
+    assert_eq!(added.header("retry-after"), "1", "{added:?}");
+}
+
+#[tokio::test]
 async fn a_camera_that_a_room_can_not_show_says_why() {
     let server = Server::start_with(&[("cameras.probe_interval_s", "0")]).await;
     let session = server.create_active().await;
