@@ -71,7 +71,9 @@ use crate::auth::client_cert::ServiceAllowList;
 use crate::auth::dev_issuer::DevIssuer;
 use crate::auth::{Authenticator, MediaTokens};
 use crate::bridges::Bridges;
-use crate::cameras::{CaptureStore, Gateway, Intake, Playback, Probes, Replay, StreamControl};
+use crate::cameras::{
+    CaptureStore, Gateway, Intake, Playback, Probes, Recordings, Replay, StreamControl,
+};
 use crate::clock::Clock;
 use crate::custody::Custody;
 use crate::delivery::EventStreams;
@@ -158,6 +160,8 @@ pub struct ApiParts {
     pub streams: StreamControl,
     /// Plays cameras to viewers with a token.
     pub camera_playback: Playback,
+    /// The recordings of cameras.
+    pub camera_recordings: Recordings,
     /// The captures of edge devices.
     pub captures: CaptureStore,
     /// Plays captures.

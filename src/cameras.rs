@@ -1,5 +1,5 @@
 //! Cameras of tenants: which there are and how they are reached, what they send,
-//! who may watch them and how it is played to them, and the captures of edge devices. Addresses are sealed with the
+//! who may watch them and how it is played to them, their recordings, and the captures of edge devices. Addresses are sealed with the
 //! tenant's key, and shown without their credentials.
 
 mod address;
@@ -14,6 +14,7 @@ mod metrics;
 mod playback;
 mod ports;
 mod probes;
+mod recordings;
 mod replay;
 pub mod repository;
 mod secrets;
@@ -39,6 +40,7 @@ pub use metrics::describe_metrics;
 pub use playback::{Playback, PlaybackError};
 pub use ports::StreamLimits;
 pub use probes::Probes;
+pub use recordings::{Recorded, Recordings, RecordingsOptions, RecordingsParts};
 pub use replay::Replay;
 pub use streams::StreamControl;
 pub use token::{Grant, PlaybackSecret, TokenRefused};

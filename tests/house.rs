@@ -42,9 +42,6 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // salts are derived from a wrapped key.
     ("vault", &["domain", "clock", "telemetry", "sealing"]),
     ("evidence", &["domain", "clock", "telemetry", "sealing", "vault"]),
-    // Addresses of cameras are sealed with a wrapped key; what they send is bytes of
-    // media.
-    ("cameras", &["domain", "clock", "formats", "telemetry", "sealing", "vault"]),
     // The verifier is a stranger to the writer: it shares nothing with it.
     ("verify", &[]),
     // The load client is a stranger to the server: it may not reuse what it
@@ -64,6 +61,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "sfu",
             "claims",
         ],
+    ),
+    // Addresses of cameras are sealed with a wrapped key; what they send is bytes of
+    // media, and is recorded through the spool's disk.
+    (
+        "cameras",
+        &["domain", "clock", "formats", "telemetry", "sealing", "vault", "claims", "recorder"],
     ),
     (
         "playable",

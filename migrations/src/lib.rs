@@ -27,6 +27,7 @@ mod m0021_camera_transport;
 mod m0022_session_glossary;
 mod m0023_planned_ids;
 mod m0024_capture_files;
+mod m0025_camera_recordings;
 
 use sea_orm::DbErr;
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
@@ -79,6 +80,7 @@ pub const TABLES: &[&str] = &[
     "provider_meetings",
     "capture_publications",
     "capture_files",
+    "camera_recordings",
 ];
 
 /// What the server's role may do with each table on PostgreSQL. It can neither
@@ -125,6 +127,7 @@ pub const PRIVILEGES: &[(&str, &str)] = &[
     ("provider_meetings", "SELECT, INSERT, UPDATE"),
     ("capture_publications", "SELECT, INSERT, UPDATE, DELETE"),
     ("capture_files", "SELECT, INSERT, DELETE"),
+    ("camera_recordings", "SELECT, INSERT, UPDATE, DELETE"),
     (MIGRATION_TABLE, "SELECT"),
 ];
 
@@ -159,6 +162,7 @@ impl MigratorTrait for Migrations {
             Box::new(m0022_session_glossary::SessionGlossary),
             Box::new(m0023_planned_ids::PlannedIds),
             Box::new(m0024_capture_files::CaptureFiles),
+            Box::new(m0025_camera_recordings::CameraRecordings),
         ]
     }
 }

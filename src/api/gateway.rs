@@ -4,6 +4,7 @@
 pub(super) mod cameras;
 pub(super) mod health;
 pub(super) mod playback;
+pub(super) mod recordings;
 pub(super) mod sessions;
 pub(super) mod streams;
 
@@ -14,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use self::recordings::{PolicyBody, RecordingBody};
 use super::Api;
 use super::body::{WholeBody, json};
 use super::caller::{Credentials, PersonOrService};
@@ -22,7 +24,7 @@ use super::error::ApiError;
 use super::idempotency::once;
 use super::json_forms::{Id, Moment};
 use super::refusals::{BODY, READER, REPEATABLE, SERVICE, refusals};
-use crate::cameras::repository::Camera;
+use crate::cameras::repository::{Camera, RecordedCamera};
 use crate::cameras::{CameraError, NewCamera, Provisioned};
 use crate::domain::error_code::ErrorCode;
 use crate::domain::id::{CameraId, TenantId};
@@ -123,6 +125,8 @@ pub(super) struct ProvisionBody {
     #[serde(default)]
     #[schema(max_items = 8)]
     target_profiles: Vec<String>,
+    /// How it is to be recorded outside sessions; as before when absent, at first not at all.
+    recording: Option<PolicyBody>,
 }
 
 /// A camera as it is shown.
@@ -140,6 +144,8 @@ pub(super) struct CameraBody {
     transport: &'static str,
     codec_hint: Option<String>,
     target_profiles: Vec<String>,
+    /// How it is recorded outside sessions, and what is kept of it; nothing when it never was.
+    recording: Option<RecordingBody>,
     /// Counts its changes, from 1.
     revision: u64,
     #[schema(value_type = String, format = DateTime)]
@@ -149,7 +155,7 @@ pub(super) struct CameraBody {
 }
 
 impl CameraBody {
-    fn new(camera: Camera) -> Self {
+    fn new(camera: Camera, recorded: Option<RecordedCamera>) -> Self {
         Self {
             tenant_id: Id(camera.tenant),
             camera_id: camera.id.to_string(),
@@ -157,6 +163,7 @@ impl CameraBody {
             transport: camera.transport.as_str(),
             codec_hint: camera.codec_hint,
             target_profiles: camera.target_profiles,
+            recording: recorded.map(Into::into),
             revision: camera.revision,
             created_at: Moment(camera.created_at),
             updated_at: Moment(camera.updated_at),
@@ -212,10 +219,12 @@ pub(super) async fn provision(
         transport: wanted.transport,
         codec_hint: wanted.codec_hint,
         target_profiles: wanted.target_profiles,
+        recording: wanted.recording.map(Into::into),
     };
     let Provisioned { camera, created, changed } = api.cameras.provision(new).await?;
     let status = if created { StatusCode::CREATED } else { StatusCode::OK };
-    let body = ProvisionedBody { camera: CameraBody::new(camera), changed };
+    let recorded = api.camera_recordings.camera(tenant, &camera.id).await?;
+    let body = ProvisionedBody { camera: CameraBody::new(camera, recorded), changed };
     Ok(operator.answer(&api, (status, Json(body)).into_response()))
 }
 
@@ -245,8 +254,9 @@ pub(super) struct DeprovisionedBody {
 
 refusals!(DeprovisionRefusals: READER, SERVICE, BODY, REPEATABLE, &[ErrorCode::CameraNotFound]);
 
-/// Forgets a camera and ends its stream sessions. One that is not known is
-/// forgotten already.
+/// Forgets a camera and ends its stream sessions and its recording. One that is not known is
+/// forgotten already. What was recorded of it is kept until its time is over, and can be listed,
+/// played and deleted as before.
 #[utoipa::path(
     post, path = "/gateway/deprovision", tag = "cameras", operation_id = "deprovisionCamera",
     security(("dpop" = []), ("service" = [])),

@@ -104,6 +104,8 @@ fn cameras() -> OpenApiRouter<Api> {
         .routes(routes!(gateway::health::sync))
         .routes(routes!(gateway::cameras::list))
         .routes(routes!(gateway::cameras::preview))
+        .routes(routes!(gateway::recordings::list, gateway::recordings::delete))
+        .routes(routes!(gateway::recordings::set))
         .routes(routes!(gateway::health::scrape))
         .routes(routes!(gateway::sessions::list, gateway::sessions::issue))
         .routes(routes!(gateway::sessions::activate))
@@ -172,9 +174,14 @@ fn camera_playback() -> OpenApiRouter<Api> {
     use gateway::playback;
     OpenApiRouter::new()
         .routes(routes!(playback::main))
+        .routes(routes!(playback::recorded))
         .routes(routes!(playback::file))
         .route(
             "/gateway/playback/{tenantId}/{cameraId}/index.m3u8",
+            options(playback::allowed_methods),
+        )
+        .route(
+            "/gateway/playback/{tenantId}/{cameraId}/recorded.m3u8",
             options(playback::allowed_methods),
         )
         .route(

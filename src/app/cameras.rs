@@ -26,14 +26,18 @@ use crate::cameras::engine::policy::Lifetimes;
 use crate::cameras::{
     AddressPolicy, Archive, ArchiveOptions, ArchiveParts, CameraError, CaptureStore,
     CaptureStoreParts, DeviceParts, Devices, Gateway, GatewayOptions, GatewayParts, Intake,
-    IntakeParts, PlaybackSecret, Probes, Publishers, Replay, StreamControl,
+    IntakeParts, Playback, PlaybackSecret, Probes, Publishers, Recordings, RecordingsOptions,
+    RecordingsParts, Replay, StreamControl,
 };
 use crate::config::CamerasConfig;
 use crate::domain::secret::Secret;
+use crate::recorder::SystemDisk;
 use crate::uplinks::{UplinkParts, Uplinks};
 
 /// How often sessions that have been over for long are forgotten.
 const FORGET_EVERY: Duration = Duration::from_hours(1);
+/// The directory of cameras' segments in the recorder's spool.
+const SPOOL: &str = "cameras";
 /// Bytes of a playback secret that is made here.
 const SECRET_BYTES: usize = 32;
 
@@ -55,6 +59,8 @@ pub(super) struct Cameras {
     pub(super) uplinks: Uplinks,
     pub(super) probes: Probes,
     pub(super) streams: StreamControl,
+    pub(super) playback: Playback,
+    pub(super) recordings: Recordings,
     pub(super) bridges: Bridges,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -69,26 +75,7 @@ impl Cameras {
         let Around { services, foundation, media, rooms } = *around;
         let (config, store) = (&base.config.cameras, Arc::new(base.store.clone()));
         let secret = playback_secret(config, &base.config.recording.keys.directory)?;
-        let options = GatewayOptions {
-            addresses: AddressPolicy::new(config.allowed_networks.clone()),
-            cameras_max: config.max_per_tenant,
-            lifetimes: Lifetimes {
-                token: config.token_ttl,
-                idle: config.idle_ttl,
-                absolute: config.session_ttl,
-            },
-            captions: config.captions,
-        };
-        let parts = GatewayParts {
-            cameras: store.clone(),
-            sessions: store.clone(),
-            keys: foundation.keys.clone(),
-            limits: tenants::stream_limits(base, services),
-            secret: secret.clone(),
-            // Other instances judge by these times as well.
-            clock: base.wall.clone(),
-        };
-        let gateway = Gateway::new(options, parts);
+        let gateway = gateway(base, around, secret.clone());
         let probes = Probes::new(gateway.clone(), store.clone(), config.probe_interval);
         let streams = StreamControl::new(gateway.clone(), store.clone());
         let (live, clock) = (rooms.rooms.clone(), base.clock.clone());
@@ -96,6 +83,8 @@ impl Cameras {
         let bridges = Bridges::new(gateway.clone(), live, store.clone(), clock, aac);
         let captures = captures(base, secret, listener.as_ref())?;
         let archive = archive(base, foundation);
+        let recordings = recordings(base, foundation, (gateway.clone(), archive.clone()))?;
+        let playback = Playback::new(gateway.clone(), archive.clone());
         let publishers = Publishers::default();
         let clock = base.wall.clone();
         let devices = listener.map(|listener| {
@@ -117,6 +106,7 @@ impl Cameras {
         let swept = (gateway.clone(), streams.clone());
         tasks.spawn(sweep(swept, config.sweep_interval, stop.clone()));
         tasks.spawn(streams.clone().run());
+        tasks.spawn(recordings.clone().run());
         tasks.spawn(bridges.clone().run());
         tasks.spawn(probes.clone().run(stop.clone()));
         tasks.close();
@@ -129,6 +119,8 @@ impl Cameras {
             uplinks,
             probes,
             streams,
+            playback,
+            recordings,
             bridges,
             stop,
             tasks,
@@ -144,10 +136,37 @@ impl Cameras {
         };
         tokio::join!(devices, self.uplinks.shutdown());
         self.bridges.shutdown().await;
+        self.recordings.shutdown().await;
         self.streams.shutdown().await;
         self.gateway.ingest().shutdown().await;
         self.tasks.wait().await;
     }
+}
+
+fn gateway(base: &Base, around: &Around<'_>, secret: PlaybackSecret) -> Gateway {
+    let Around { services, foundation, .. } = *around;
+    let (config, store) = (&base.config.cameras, Arc::new(base.store.clone()));
+    let options = GatewayOptions {
+        addresses: AddressPolicy::new(config.allowed_networks.clone()),
+        cameras_max: config.max_per_tenant,
+        lifetimes: Lifetimes {
+            token: config.token_ttl,
+            idle: config.idle_ttl,
+            absolute: config.session_ttl,
+        },
+        captions: config.captions,
+    };
+    let parts = GatewayParts {
+        cameras: store.clone(),
+        recordings: store.clone(),
+        sessions: store.clone(),
+        keys: foundation.keys.clone(),
+        limits: tenants::stream_limits(base, services),
+        secret,
+        // Other instances judge by these times as well.
+        clock: base.wall.clone(),
+    };
+    Gateway::new(options, parts)
 }
 
 fn captures(
@@ -176,6 +195,28 @@ fn archive(base: &Base, foundation: &Foundation) -> Archive {
             clock: base.wall.clone(),
         },
     )
+}
+
+fn recordings(
+    base: &Base,
+    foundation: &Foundation,
+    (gateway, archive): (Gateway, Archive),
+) -> anyhow::Result<Recordings> {
+    let (config, recorder) = (&base.config.cameras, &base.config.recording.recorder);
+    let options = RecordingsOptions {
+        spool: recorder.spool.join(SPOOL),
+        free_bytes_min: u64::from(recorder.spool_free_mib_min) << 20,
+        age_max: config.recordings_kept,
+        bytes_max: config.recordings_max_bytes,
+    };
+    let parts = RecordingsParts {
+        gateway,
+        archive,
+        repository: Arc::new(base.store.clone()),
+        claims: foundation.claims.clone(),
+        disk: Arc::new(SystemDisk),
+    };
+    Recordings::open(options, parts).context("recorder.spool")
 }
 
 /// Ends sessions that have run out, for as long as the server runs.

@@ -29,7 +29,6 @@ use crate::api::{
 };
 use crate::auth::MediaTokens;
 use crate::auth::served_tls::ServedTls;
-use crate::cameras::Playback;
 use crate::config::Config;
 use crate::evidence::Evidence;
 use crate::moderation::{ChannelLimits, ChannelOptions, routes};
@@ -234,7 +233,8 @@ fn api(base: &Base, behind: Behind<'_>) -> Api {
         camera_probes: cameras.probes.clone(),
         bridges: cameras.bridges.clone(),
         streams: cameras.streams.clone(),
-        camera_playback: Playback::new(cameras.gateway.clone()),
+        camera_playback: cameras.playback.clone(),
+        camera_recordings: cameras.recordings.clone(),
         captures: cameras.captures.clone(),
         capture_playback: cameras.replay.clone(),
         intake: cameras.intake.clone(),

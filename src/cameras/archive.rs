@@ -1,6 +1,6 @@
-//! What edge devices publish into captures, kept: segments become sealed objects of the vault,
-//! with a key of their own for each publication, and play from there while the device publishes
-//! and afterwards.
+//! What edge devices publish into captures and what cameras are recorded, kept: segments become
+//! sealed objects of the vault, with a key of their own for each publication, and play from there
+//! at once and afterwards.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::cameras::error::CameraError;
 use crate::cameras::repository::{
-    CaptureFile, CaptureSegment, Filed, OldFiles, Publication, PublicationRepository,
+    CaptureFile, CaptureSegment, Filed, FilmsOf, OldFiles, Publication, PublicationRepository,
 };
 use crate::clock::Clock;
 use crate::domain::id::{CaptureId, PublicationId, TenantId};
@@ -33,7 +33,7 @@ const PUBLICATIONS_AT_ONCE: u32 = 200;
 pub struct ArchiveOptions {
     /// How long what was published is kept.
     pub kept_for: Duration,
-    /// Bytes of a tenant that are kept; then nothing more is taken.
+    /// Bytes of a tenant's captures that are kept; then nothing more is taken.
     pub bytes_max: u64,
 }
 
@@ -54,7 +54,7 @@ struct Inner {
     parts: ArchiveParts,
 }
 
-/// What edge devices published. Cheap to clone.
+/// What edge devices published and cameras sent. Cheap to clone.
 #[derive(Clone)]
 pub struct Archive(Arc<Inner>);
 
@@ -82,26 +82,43 @@ impl Archive {
         Self(Arc::new(Inner { options, parts }))
     }
 
-    /// Begins a publication, which is from now on the only one that its capture is made of.
-    pub(super) async fn begin(
-        &self,
-        tenant: TenantId,
-        capture: CaptureId,
-    ) -> Result<Filing, NotKept> {
+    /// Begins a publication, which is from now on the only one that its capture is made of. Of a
+    /// camera there may be several.
+    pub(super) async fn begin(&self, tenant: TenantId, of: FilmsOf) -> Result<Filing, NotKept> {
         let (id, key) = (PublicationId::generate(), random_key());
         let parts = &self.0.parts;
         let wrapped = parts.keys.wrap(tenant, KeyPurpose::Capture(id), &key).await;
         let publication = Publication {
             tenant,
             id,
-            capture,
+            of,
             wrapped_key: wrapped.map_err(CameraError::from)?,
             began_at: parts.clock.now(),
         };
         let added = parts.publications.add_publication(&publication, self.0.options.bytes_max);
         kept(added.await.map_err(CameraError::from)?)?;
-        let key = ContentKey::new(key);
+        let key = Arc::new(ContentKey::new(key));
         Ok(Filing { archive: self.clone(), publication, key, next: 0, unlooked: 0 })
+    }
+
+    /// Goes on with a publication that another process began; nothing when it is not kept any more.
+    pub(super) async fn resume(
+        &self,
+        tenant: TenantId,
+        id: PublicationId,
+    ) -> Result<Option<Filing>, CameraError> {
+        let known = self.0.parts.publications.publication(tenant, id).await?;
+        let Some(publication) = known else { return Ok(None) };
+        let key = Arc::new(self.key(&publication).await?);
+        Ok(Some(Filing { archive: self.clone(), publication, key, next: 0, unlooked: 0 }))
+    }
+
+    async fn key(&self, publication: &Publication) -> Result<ContentKey, CameraError> {
+        let purpose = KeyPurpose::Capture(publication.id);
+        let keys = &self.0.parts.keys;
+        Ok(ContentKey::new(
+            keys.unwrap(publication.tenant, purpose, &publication.wrapped_key).await?,
+        ))
     }
 
     /// The segments of a capture, the oldest first: at most so many of the newest.
@@ -114,18 +131,17 @@ impl Archive {
         Ok(self.0.parts.publications.capture_segments(tenant, capture, limit).await?)
     }
 
-    /// A file of a capture; nothing when there is none, or not any more.
+    /// A file of a capture or camera; nothing when there is none, or not any more.
     pub(super) async fn file(
         &self,
         tenant: TenantId,
-        capture: &CaptureId,
+        of: &FilmsOf,
         (publication, number): (PublicationId, u64),
     ) -> Result<Option<Bytes>, CameraError> {
         let parts = &self.0.parts;
         let known = parts.publications.publication(tenant, publication).await?;
-        let Some(known) = known.filter(|it| it.capture == *capture) else { return Ok(None) };
-        let purpose = KeyPurpose::Capture(publication);
-        let key = parts.keys.unwrap(tenant, purpose, &known.wrapped_key).await?;
+        let Some(known) = known.filter(|it| it.of == *of) else { return Ok(None) };
+        let key = self.key(&known).await?;
         let name = ObjectName::capture(tenant, publication, number);
         let sealed = match parts.vault.read(&name, None).await {
             Ok(sealed) => sealed,
@@ -133,7 +149,7 @@ impl Archive {
             Err(error) => return Err(CameraError::Vault(error.to_string())),
         };
         let context = Context::Capture { tenant, publication, number };
-        let opened = Opener::open(&ContentKey::new(key), &context, &sealed);
+        let opened = Opener::open(&key, &context, &sealed);
         opened.map(|bytes| Some(bytes.into())).map_err(|_| CameraError::SecretLost)
     }
 
@@ -189,7 +205,8 @@ impl Archive {
         }
     }
 
-    async fn delete(
+    /// Deletes the object of a file.
+    pub(super) async fn delete(
         &self,
         tenant: TenantId,
         publication: PublicationId,
@@ -205,11 +222,11 @@ impl Archive {
     }
 }
 
-/// Keeps what one connection publishes.
+/// Keeps what one connection publishes, or one run of a camera's recording.
 pub(super) struct Filing {
     archive: Archive,
     publication: Publication,
-    key: ContentKey,
+    key: Arc<ContentKey>,
     /// The number of the next file.
     next: u64,
     /// Bytes since it was looked whether the tenant has room.
@@ -236,6 +253,21 @@ pub(super) struct OfSegment {
 }
 
 impl Filing {
+    /// The key of its files.
+    pub(super) fn key(&self) -> Arc<ContentKey> {
+        self.key.clone()
+    }
+
+    /// Which publication it files.
+    pub(super) const fn id(&self) -> PublicationId {
+        self.publication.id
+    }
+
+    /// The next file gets this number.
+    pub(super) const fn skip_to(&mut self, number: u64) {
+        self.next = number;
+    }
+
     /// Seals the next file: a header when it is not `of` a segment.
     pub(super) fn seal(&self, data: &[u8], of: Option<OfSegment>) -> Sealed {
         let (Publication { tenant, id, .. }, number) = (&self.publication, self.next);
@@ -263,7 +295,11 @@ impl Filing {
         let (file, publication) = (&sealed.file, &self.publication);
         let name = ObjectName::capture(publication.tenant, publication.id, file.number);
         let put = parts.vault.put(&name, Contents::Bytes(&sealed.object), sealed.sha256).await;
-        put.map_err(|error| CameraError::Vault(error.to_string()))?;
+        match put {
+            Ok(_) => {}
+            Err(VaultError::Conflict) if self.is_own(&name, file.number).await? => {}
+            Err(error) => return Err(CameraError::Vault(error.to_string()).into()),
+        }
         let bytes_max = (self.unlooked >= ROOM_LOOKED_EVERY).then_some(options.bytes_max);
         let closed_after = parts.clock.now().before(CLOSING);
         let filed = parts.publications.add_file(publication, file, closed_after, bytes_max).await;
@@ -273,8 +309,18 @@ impl Filing {
             return Err(refused);
         }
         self.unlooked = if bytes_max.is_some() { 0 } else { self.unlooked + file.bytes };
-        self.next += 1;
+        self.next = file.number + 1;
         Ok(file.number)
+    }
+
+    /// Whether the object of this name is this file: a process that was killed sealed it with
+    /// another salt, and could not note it any more.
+    async fn is_own(&self, name: &ObjectName, number: u64) -> Result<bool, CameraError> {
+        let read = self.archive.0.parts.vault.read(name, None).await;
+        let object = read.map_err(|error| CameraError::Vault(error.to_string()))?;
+        let (tenant, publication) = (self.publication.tenant, self.publication.id);
+        let context = Context::Capture { tenant, publication, number };
+        Ok(Opener::open(&self.key, &context, &object).is_ok())
     }
 }
 

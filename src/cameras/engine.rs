@@ -1,6 +1,6 @@
 //! What decides about cameras without a clock, a socket or a store: the policy
 //! of stream sessions, the addresses of cameras, when a camera is called and what
-//! is thought of it, and what is made of its pictures.
+//! is thought of it, what is made of its pictures, and how what is recorded plays.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
@@ -14,6 +14,7 @@ pub mod policy;
 pub mod preview;
 pub mod probing;
 pub mod publishing;
+pub mod recorded;
 pub mod reload;
 pub mod rtsp;
 pub mod segments;

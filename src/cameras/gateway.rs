@@ -12,8 +12,8 @@ use crate::cameras::ingest::{Ingest, IngestParts};
 use crate::cameras::metrics;
 use crate::cameras::ports::StreamLimits;
 use crate::cameras::repository::{
-    Camera, CameraRepository, Put, SessionQuery, StepAt, Stepped, StreamSession,
-    StreamSessionRepository,
+    Camera, CameraRecordingRepository, CameraRepository, Put, RecordedSegment, RecordingPolicy,
+    SessionQuery, StepAt, Stepped, StreamSession, StreamSessionRepository,
 };
 use crate::cameras::secrets::Secrets;
 use crate::cameras::token::{Grant, PlaybackSecret};
@@ -30,6 +30,8 @@ const CODEC_HINTS: [&str; 7] = ["h264", "h265", "hevc", "opus", "aac", "pcmu", "
 const PROFILES_MAX: usize = 8;
 /// Longest name of a target profile, in bytes.
 const PROFILE_BYTES_MAX: usize = 64;
+/// Most bytes that a recording may be limited to: what every database can count.
+const BYTES_MAX: u64 = 1 << 60;
 /// How often something that others change at the same time is tried.
 const ATTEMPTS: u32 = 5;
 /// Sessions that one sweep ends at once; it goes on until none is left.
@@ -59,6 +61,8 @@ pub struct GatewayOptions {
 pub struct GatewayParts {
     /// Where cameras are kept.
     pub cameras: Arc<dyn CameraRepository>,
+    /// Where it is kept which cameras are recorded.
+    pub recordings: Arc<dyn CameraRecordingRepository>,
     /// Where stream sessions are kept.
     pub sessions: Arc<dyn StreamSessionRepository>,
     /// Where tenants' keys are.
@@ -86,6 +90,8 @@ pub struct NewCamera {
     pub codec_hint: Option<String>,
     /// What its owner wants made of it.
     pub target_profiles: Vec<String>,
+    /// How it is to be recorded; as before when nothing is said.
+    pub recording: Option<RecordingPolicy>,
 }
 
 /// What provisioning did.
@@ -156,6 +162,33 @@ impl Gateway {
     /// # Errors
     /// What is wrong with it; [`CameraError::CameraLimit`].
     pub async fn provision(&self, new: NewCamera) -> Result<Provisioned, CameraError> {
+        let (tenant, recording) = (new.tenant, new.recording);
+        recording.map_or(Ok(()), check_recording)?;
+        let mut provisioned = self.provision_camera(new).await?;
+        if let Some(policy) = recording {
+            // Somebody else may have removed it meanwhile.
+            let camera = &provisioned.camera.id;
+            provisioned.changed |= self.set_recording(tenant, camera, policy).await?;
+        }
+        Ok(provisioned)
+    }
+
+    /// Has a camera recorded outside sessions, or not; whether that is other than before.
+    ///
+    /// # Errors
+    /// [`CameraError::CameraNotFound`] and [`CameraError::Unusable`].
+    pub async fn set_recording(
+        &self,
+        tenant: TenantId,
+        camera: &CameraId,
+        policy: RecordingPolicy,
+    ) -> Result<bool, CameraError> {
+        check_recording(policy)?;
+        let changed = self.0.parts.recordings.put_recording(tenant, camera, policy).await?;
+        changed.ok_or(CameraError::CameraNotFound)
+    }
+
+    async fn provision_camera(&self, new: NewCamera) -> Result<Provisioned, CameraError> {
         let source = Source::parse(new.address.expose())?;
         let transport = check_wishes(&new)?;
         match self.0.options.addresses.resolve(&source).await {
@@ -187,7 +220,8 @@ impl Gateway {
         Err(CameraError::Contended)
     }
 
-    /// Forgets a camera and ends its sessions; whether there was one.
+    /// Forgets a camera and ends its sessions and its recording; whether there was one. What was
+    /// recorded of it is kept until its time is over.
     ///
     /// # Errors
     /// When the store does not answer.
@@ -236,7 +270,13 @@ impl Gateway {
     /// # Errors
     /// [`CameraError::CameraNotFound`] and [`CameraError::Denied`].
     pub async fn issue(&self, tenant: TenantId, camera: &CameraId) -> Result<Issued, CameraError> {
-        let camera = self.camera(tenant, camera).await?.id;
+        let camera = match self.camera(tenant, camera).await {
+            // What was recorded of a camera may be watched as long as it is kept.
+            Err(CameraError::CameraNotFound) if self.is_recorded(tenant, camera).await? => {
+                camera.clone()
+            }
+            found => found?.id,
+        };
         let (now, max) = (self.0.parts.clock.now(), self.active_max(tenant).await);
         let expires_at = self.0.options.lifetimes.issued_until(now);
         let session = StreamSession {
@@ -415,6 +455,21 @@ impl Gateway {
         self.0.parts.limits.max_concurrent_streams(tenant).await
     }
 
+    /// What is recorded of a camera: segments that began in a span of time, and the one before.
+    pub(super) async fn recorded(
+        &self,
+        (tenant, camera): (TenantId, &CameraId),
+        span: (Timestamp, Timestamp),
+        limit: u32,
+    ) -> Result<Vec<RecordedSegment>, CameraError> {
+        Ok(self.0.parts.recordings.recorded_segments(tenant, camera, span, limit).await?)
+    }
+
+    async fn is_recorded(&self, tenant: TenantId, camera: &CameraId) -> Result<bool, CameraError> {
+        let found = self.0.parts.recordings.recorded_cameras(tenant, Some(camera)).await?;
+        Ok(found.iter().any(|it| it.since.is_some()))
+    }
+
     /// Whether nothing about a camera is other than it is to be. One whose
     /// address can't be opened any more is.
     async fn is_same(
@@ -452,6 +507,19 @@ impl Gateway {
             updated_at: now,
         })
     }
+}
+
+/// Whether a camera may be recorded like that.
+fn check_recording(policy: RecordingPolicy) -> Result<(), CameraError> {
+    let RecordingPolicy { max_age_s, max_bytes, .. } = policy;
+    let unusable = |problem| Err(CameraError::Unusable { field: "recording", problem });
+    if max_age_s == Some(0) {
+        return unusable("maxAgeHours: expected 1 or more");
+    }
+    if max_bytes.is_some_and(|most| !(1..=BYTES_MAX).contains(&most)) {
+        return unusable("maxBytes: expected 1 to 2^60");
+    }
+    Ok(())
 }
 
 /// How a camera is to send, if all that is wanted of it can be had.

@@ -20,6 +20,10 @@ const RETRIES: &str = "cabildo_playback_read_retries_total";
 const PUBLISHERS: &str = "cabildo_capture_publishers";
 const PUBLICATIONS: &str = "cabildo_capture_publications_total";
 const REFUSED_DEVICES: &str = "cabildo_capture_connections_refused_total";
+const RECORDED_CAMERAS: &str = "cabildo_camera_recordings";
+const RECORDED_BYTES: &str = "cabildo_camera_recorded_bytes_total";
+const RECORDING_FAILURES: &str = "cabildo_camera_recording_failures_total";
+const RECORDINGS_DELETED: &str = "cabildo_camera_recordings_deleted_total";
 /// Cameras with labels of their own; further ones are counted together as `other`.
 /// Raising it raises the memory of the Prometheus server.
 const CAMERA_LABELS_MAX: usize = 2_000;
@@ -39,6 +43,33 @@ pub fn describe_metrics() {
     metrics::describe_gauge!(PUBLISHERS, "Devices that publish into captures on this instance.");
     metrics::describe_counter!(PUBLICATIONS, "What devices published, by how it ended.");
     metrics::describe_counter!(REFUSED_DEVICES, "Connections of devices that had no place.");
+    metrics::describe_gauge!(RECORDED_CAMERAS, "Cameras that this instance records.");
+    metrics::describe_counter!(RECORDED_BYTES, "Bytes of cameras' recordings that were kept.");
+    metrics::describe_counter!(
+        RECORDING_FAILURES,
+        "What failed while cameras were recorded: the disk of the spool, the vault, or the camera."
+    );
+    metrics::describe_counter!(RECORDINGS_DELETED, "Segments of cameras' recordings deleted.");
+}
+
+/// How many cameras are recorded.
+pub(super) fn recorded_cameras(cameras: usize) {
+    metrics::gauge!(RECORDED_CAMERAS).set(number(cameras as u64));
+}
+
+/// A segment of a camera was kept.
+pub(super) fn recorded(bytes: usize) {
+    metrics::counter!(RECORDED_BYTES).increment(bytes as u64);
+}
+
+/// Something failed while a camera was recorded.
+pub(super) fn recording_failed(what: &'static str) {
+    metrics::counter!(RECORDING_FAILURES, "what" => what).increment(1);
+}
+
+/// Segments of cameras were deleted.
+pub(super) fn recordings_deleted(segments: usize) {
+    metrics::counter!(RECORDINGS_DELETED).increment(segments as u64);
 }
 
 /// How many devices publish.
@@ -95,6 +126,8 @@ pub(super) enum Asset {
     Segment,
     /// Captions, or their playlist.
     Captions,
+    /// The playlist of a recording.
+    Recorded,
 }
 
 impl Asset {
@@ -104,6 +137,7 @@ impl Asset {
             Self::Playlist => "playlist",
             Self::Segment => "segment",
             Self::Captions => "captions",
+            Self::Recorded => "recorded",
         }
     }
 }

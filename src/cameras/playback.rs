@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::cameras::archive::Archive;
 use crate::cameras::engine::playlist::{self, CaptionsAt};
+use crate::cameras::engine::recorded;
 use crate::cameras::engine::reload::{self, Directives, ReloadInvalid};
 use crate::cameras::engine::segments::Segments;
 use crate::cameras::engine::subtitles;
@@ -16,6 +18,7 @@ use crate::cameras::error::CameraError;
 use crate::cameras::gateway::Gateway;
 use crate::cameras::ingest::Stream;
 use crate::cameras::metrics::{self, Asset};
+use crate::cameras::repository::FilmsOf;
 use crate::cameras::token::{Grant, TokenRefused};
 use crate::cameras::waiting::{Full, Place, Waiting};
 use crate::domain::error_code::ErrorCode;
@@ -25,6 +28,11 @@ use crate::domain::time::Timestamp;
 /// Longest wait for the first segment of a camera. Raising it lets more requests
 /// wait; players then ask again.
 const READY_TIME_MAX: Duration = Duration::from_secs(6);
+/// Longest span of a recording in one playlist. Raising it makes larger playlists.
+const RECORDED_MAX: Duration = Duration::from_hours(24);
+/// Segments of a recording in one playlist; the rest of the span is left out. In so long a span
+/// there are fewer, as long as segments are no shorter than two seconds.
+const RECORDED_SEGMENTS_MAX: u32 = 45_000;
 /// How long a stream session that was found active is believed to be. Raising it
 /// lets who was ended by another instance watch on for longer.
 const BELIEVED_FOR: Duration = Duration::from_secs(1);
@@ -126,6 +134,7 @@ pub struct Playback(Arc<Inner>);
 
 struct Inner {
     gateway: Gateway,
+    archive: Archive,
     believed: Believed,
     waiting: Waiting,
     /// How often the use of a session is noted.
@@ -133,12 +142,13 @@ struct Inner {
 }
 
 impl Playback {
-    /// Plays the cameras of `gateway`.
+    /// Plays the cameras of `gateway`, and what is recorded of them in `archive`.
     #[must_use]
-    pub fn new(gateway: Gateway) -> Self {
+    pub fn new(gateway: Gateway, archive: Archive) -> Self {
         let touch_every = gateway.lifetimes().idle / 4;
         let waiting = Waiting::default();
-        Self(Arc::new(Inner { gateway, believed: Believed::default(), waiting, touch_every }))
+        let believed = Believed::default();
+        Self(Arc::new(Inner { gateway, archive, believed, waiting, touch_every }))
     }
 
     /// Exchanges a token: the playlist that leads to the one with segments.
@@ -152,6 +162,34 @@ impl Playback {
     ) -> Result<String, PlaybackError> {
         let answer = self.exchange((tenant, camera), token).await;
         count((tenant, camera), Asset::Main, &answer);
+        answer
+    }
+
+    /// Exchanges a token: the playlist of what is recorded of a camera from the one time to the
+    /// other. The camera is not called for it.
+    ///
+    /// # Errors
+    /// Why nothing is played; [`PlaybackError::ManifestNotFound`] when nothing is recorded then.
+    pub async fn recorded(
+        &self,
+        (tenant, camera): (TenantId, &CameraId),
+        token: Option<&str>,
+        (from, until): (Timestamp, Timestamp),
+    ) -> Result<String, PlaybackError> {
+        let answer = async {
+            let grant = self.admitted((tenant, camera), token).await?;
+            if from >= until || until.since(from) > RECORDED_MAX {
+                let problem = "a span of time ends after it begins and has at most 24 hours";
+                return Err(CameraError::Unusable { field: "to", problem }.into());
+            }
+            let (gateway, span) = (&self.0.gateway, (from, until));
+            let found = gateway.recorded((tenant, camera), span, RECORDED_SEGMENTS_MAX).await?;
+            let session = self.session(grant);
+            let text = recorded::playlist(&found, span, &format!("{session}/"));
+            text.ok_or(PlaybackError::ManifestNotFound)
+        };
+        let answer = answer.await;
+        count((tenant, camera), Asset::Recorded, &answer);
         answer
     }
 
@@ -237,7 +275,7 @@ impl Playback {
         answer
     }
 
-    /// A segment, a part of one, or the header of some. The part that is made now is waited for.
+    /// A segment, a part of one, or the header of some, live or recorded. The part that is made now is waited for.
     ///
     /// # Errors
     /// Why nothing is played.
@@ -248,6 +286,12 @@ impl Playback {
         name: &str,
     ) -> Result<Bytes, PlaybackError> {
         let answer = async {
+            if let Some(file) = recorded::parsed(name) {
+                self.watching((tenant, camera), session).await?;
+                let of = FilmsOf::Camera(camera.clone());
+                let found = self.0.archive.file(tenant, &of, file).await?;
+                return found.ok_or(PlaybackError::SegmentNotFound);
+            }
             let (grant, stream) = self.watched((tenant, camera), session).await?;
             let look = |segments: &Segments| {
                 let file = segments.file(name);
@@ -267,17 +311,12 @@ impl Playback {
         token: Option<&str>,
     ) -> Result<String, PlaybackError> {
         let gateway = &self.0.gateway;
-        let token = token.filter(|token| !token.is_empty()).ok_or(PlaybackError::TokenMissing)?;
-        let grant = gateway.secret().open(token, gateway.now())?;
-        in_scope(&grant, tenant, camera)?;
-        // Who is no viewer any more learns nothing of the camera, and a full tenant calls none.
-        gateway.activate(tenant, grant.session).await?;
+        let grant = self.admitted((tenant, camera), token).await?;
         gateway.camera(tenant, camera).await?;
         let stream = gateway.ingest().want(tenant, camera)?;
         self.ready(&grant, &stream, Asset::Main).await?;
         let look = stream.look().ok_or(PlaybackError::StreamNotReady)?;
-        let until = gateway.now().after(gateway.lifetimes().absolute);
-        let session = gateway.secret().sign_session(&Grant { expires_at: until, ..grant });
+        let session = self.session(grant);
         let offered = gateway.captions().and_then(|it| it.offered((tenant, camera)));
         let address = format!("{session}/captions.m3u8");
         let captions = offered
@@ -286,12 +325,45 @@ impl Playback {
         Ok(playlist::main(&look, &format!("{session}/media.m3u8"), captions))
     }
 
+    /// What a token grants, whose session is active from now on. Who is no viewer any more learns
+    /// nothing of the camera, and a full tenant calls none.
+    async fn admitted(
+        &self,
+        (tenant, camera): (TenantId, &CameraId),
+        token: Option<&str>,
+    ) -> Result<Grant, PlaybackError> {
+        let gateway = &self.0.gateway;
+        let token = token.filter(|token| !token.is_empty()).ok_or(PlaybackError::TokenMissing)?;
+        let grant = gateway.secret().open(token, gateway.now())?;
+        in_scope(&grant, tenant, camera)?;
+        gateway.activate(tenant, grant.session).await?;
+        Ok(grant)
+    }
+
+    /// The playback session of a grant, which stands in addresses.
+    fn session(&self, grant: Grant) -> String {
+        let gateway = &self.0.gateway;
+        let until = gateway.now().after(gateway.lifetimes().absolute);
+        gateway.secret().sign_session(&Grant { expires_at: until, ..grant })
+    }
+
     /// The stream that a playback session is for, if somebody may watch it.
     async fn watched(
         &self,
         (tenant, camera): (TenantId, &CameraId),
         session: &str,
     ) -> Result<(Grant, Arc<Stream>), PlaybackError> {
+        let grant = self.watching((tenant, camera), session).await?;
+        let stream = self.0.gateway.ingest().want(tenant, camera)?;
+        Ok((grant, stream))
+    }
+
+    /// What a playback session grants, if somebody may watch.
+    async fn watching(
+        &self,
+        (tenant, camera): (TenantId, &CameraId),
+        session: &str,
+    ) -> Result<Grant, PlaybackError> {
         let gateway = &self.0.gateway;
         let grant = gateway.secret().open_session(session, gateway.now()).map_err(|refused| {
             // The address was made here, so its time is that of the session.
@@ -303,8 +375,7 @@ impl Playback {
         })?;
         in_scope(&grant, tenant, camera)?;
         self.is_active(&grant).await?;
-        let stream = gateway.ingest().want(tenant, camera)?;
-        Ok((grant, stream))
+        Ok(grant)
     }
 
     /// Whether the stream session is active; that it is used is noted now and then.

@@ -10,14 +10,14 @@ use bytes::Bytes;
 
 use crate::cameras::archive::{Archive, CLOSING};
 use crate::cameras::captures::CaptureStore;
-use crate::cameras::engine::playlist::Seconds;
+use crate::cameras::engine::recorded::{self, Listed};
 use crate::cameras::error::CameraError;
 use crate::cameras::ingest::TARGET_S;
 use crate::cameras::metrics::{self, Asset};
 use crate::cameras::playback::PlaybackError;
-use crate::cameras::repository::CaptureSegment;
+use crate::cameras::repository::{CaptureSegment, FilmsOf};
 use crate::clock::Clock;
-use crate::domain::id::{CaptureId, PublicationId, TenantId};
+use crate::domain::id::{CaptureId, TenantId};
 use crate::domain::time::Timestamp;
 
 /// Segments that are listed while a capture is open: an hour and more. Raising it makes playlists
@@ -29,8 +29,6 @@ const LISTED_CLOSED: u32 = 50_000;
 const FRESH_FOR: Duration = Duration::from_millis(500);
 /// Playlists that are remembered for that; at the limit others are made for each request.
 const REMEMBERED_MAX: usize = 256;
-/// The version that a header in a file of its own needs (RFC 8216 §7).
-const VERSION: u8 = 7;
 
 type Remembered = BTreeMap<(TenantId, CaptureId), (Timestamp, Bytes)>;
 
@@ -88,8 +86,9 @@ impl Replay {
     ) -> Result<Bytes, PlaybackError> {
         let answer = async {
             self.check((tenant, capture), session)?;
-            let file = parsed(name).ok_or(PlaybackError::SegmentNotFound)?;
-            let found = self.0.archive.file(tenant, capture, file).await?;
+            let file = recorded::parsed(name).ok_or(PlaybackError::SegmentNotFound)?;
+            let found =
+                self.0.archive.file(tenant, &FilmsOf::Capture(capture.clone()), file).await?;
             found.ok_or(PlaybackError::SegmentNotFound)
         };
         let answer = answer.await;
@@ -146,57 +145,35 @@ impl Replay {
 
 /// The playlist of these segments (RFC 8216 §4.3.3), of which there is one at least.
 fn text_of(segments: &[CaptureSegment], is_closed: bool) -> String {
-    let mut text = format!("#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-TARGETDURATION:{TARGET_S}\n");
     let (first, mut breaks) = segments.first().map_or((0, 0), |it| (it.sequence, it.breaks));
-    push(&mut text, format_args!("#EXT-X-MEDIA-SEQUENCE:{first}"));
+    let mut text = recorded::head(TARGET_S, first);
     if breaks > 0 {
-        push(&mut text, format_args!("#EXT-X-DISCONTINUITY-SEQUENCE:{breaks}"));
+        // Writing to a string does not fail.
+        writeln!(text, "#EXT-X-DISCONTINUITY-SEQUENCE:{breaks}").ok();
     }
     if is_closed && first == 0 {
         text.push_str("#EXT-X-PLAYLIST-TYPE:VOD\n");
     }
-    let mut header = None;
-    for segment in segments {
-        if segment.breaks != breaks {
-            breaks = segment.breaks;
-            text.push_str("#EXT-X-DISCONTINUITY\n");
-        }
-        let needed = (segment.publication, segment.header);
-        if header != Some(needed) {
-            header = Some(needed);
-            push(&mut text, format_args!("#EXT-X-MAP:URI=\"{}\"", name(needed, "mp4")));
-        }
-        push(&mut text, format_args!("#EXT-X-PROGRAM-DATE-TIME:{}", segment.at));
-        push(&mut text, format_args!("#EXTINF:{},", Seconds(segment.ticks)));
-        push(&mut text, format_args!("{}", name((segment.publication, segment.number), "m4s")));
-    }
+    let listed = segments.iter().map(|it| Listed {
+        is_break: std::mem::replace(&mut breaks, it.breaks) != it.breaks,
+        publication: it.publication,
+        number: it.number,
+        header: it.header,
+        ticks: it.ticks,
+        at: it.at,
+    });
+    recorded::list(&mut text, listed, "");
     if is_closed {
         text.push_str("#EXT-X-ENDLIST\n");
     }
     text
 }
 
-fn push(text: &mut String, line: std::fmt::Arguments<'_>) {
-    // Writing to a string does not fail.
-    writeln!(text, "{line}").ok();
-}
-
-fn name((publication, number): (PublicationId, u64), kind: &str) -> String {
-    format!("{publication}.{number}.{kind}")
-}
-
-/// What the name of a file means.
-fn parsed(name: &str) -> Option<(PublicationId, u64)> {
-    let (publication, rest) = name.split_once('.')?;
-    let (number, kind) = rest.split_once('.')?;
-    let (publication, number) = (publication.parse().ok()?, number.parse().ok()?);
-    let is_own = matches!(kind, "mp4" | "m4s") && self::name((publication, number), kind) == name;
-    is_own.then_some((publication, number))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cameras::engine::recorded::parsed;
+    use crate::domain::id::PublicationId;
 
     fn segment(publication: PublicationId, sequence: u64, breaks: u64) -> CaptureSegment {
         CaptureSegment {

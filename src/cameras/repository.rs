@@ -1,11 +1,15 @@
 //! Where cameras, stream sessions and captures are kept.
 
 mod publications;
+mod recordings;
 
 use async_trait::async_trait;
 
 pub use self::publications::{
-    CaptureFile, CaptureSegment, Filed, OldFiles, Publication, PublicationRepository,
+    CaptureFile, CaptureSegment, Filed, FilmsOf, OldFiles, Publication, PublicationRepository,
+};
+pub use self::recordings::{
+    CameraRecordingRepository, RecordedCamera, RecordedSegment, RecordingPolicy, SpentPublication,
 };
 use crate::cameras::captures::Capture;
 use crate::cameras::engine::policy::{Denied, Step};

@@ -289,7 +289,9 @@ impl StreamControl {
         let transport = known.as_ref().map(|camera| camera.transport.as_str().to_owned());
         let (codec_hint, target_profiles) =
             known.map(|camera| (camera.codec_hint, camera.target_profiles)).unwrap_or_default();
-        let new = NewCamera { tenant, id, address, transport, codec_hint, target_profiles };
+        let recording = None;
+        let new =
+            NewCamera { tenant, id, address, transport, codec_hint, target_profiles, recording };
         self.0.gateway.provision(new).await.map(drop)
     }
 }

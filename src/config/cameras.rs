@@ -47,6 +47,10 @@ pub struct CamerasConfig {
     pub captures_kept: Duration,
     /// Bytes of what they published that are kept of one tenant.
     pub captures_max_bytes: u64,
+    /// How long recordings of cameras are kept at most.
+    pub recordings_kept: Duration,
+    /// Bytes of recordings of cameras that are kept of one tenant.
+    pub recordings_max_bytes: u64,
 }
 
 pub(super) fn read(reader: &mut Reader, profile: &Profile) -> CamerasConfig {
@@ -70,6 +74,8 @@ pub(super) fn read(reader: &mut Reader, profile: &Profile) -> CamerasConfig {
         reader.parsed("cameras.transcode_audio", "true or false").unwrap_or(false);
     let kept_days = reader.number_u32("cameras.captures_kept_days", 30, 1..=36_500);
     let max_gib = reader.number_u32("cameras.captures_max_gib", 200, 1..=1_000_000);
+    let recorded_days = reader.number_u32("cameras.recordings.kept_days", 30, 1..=36_500);
+    let recorded_gib = reader.number_u32("cameras.recordings.max_gib", 500, 1..=1_000_000);
     CamerasConfig {
         allowed_networks,
         max_per_tenant: reader.number_u32("cameras.max_per_tenant", 500, 1..=100_000),
@@ -85,6 +91,8 @@ pub(super) fn read(reader: &mut Reader, profile: &Profile) -> CamerasConfig {
         rtsp_bind: reader.parsed("cameras.rtsp_bind", "an address and port, like 0.0.0.0:8554"),
         captures_kept: Duration::from_secs(u64::from(kept_days) * 86_400),
         captures_max_bytes: u64::from(max_gib) << 30,
+        recordings_kept: Duration::from_secs(u64::from(recorded_days) * 86_400),
+        recordings_max_bytes: u64::from(recorded_gib) << 30,
     }
 }
 

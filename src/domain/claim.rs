@@ -18,6 +18,9 @@ pub enum Work {
     /// Making and closing its meeting at another provider. The claim is taken before the
     /// session is stored.
     Meeting,
+    /// Recording a camera outside sessions. It is of no session: the id that stands for
+    /// one is made of the camera's name.
+    CameraRecording,
     /// Handing events on to one place outside. It is of no session: the id that
     /// stands for one is made of the reader's name.
     Delivery,
@@ -33,6 +36,7 @@ impl Work {
             Self::Custody => "custody",
             Self::Governance => "governance",
             Self::Meeting => "meeting",
+            Self::CameraRecording => "camera_recording",
             Self::Delivery => "delivery",
         }
     }
@@ -46,6 +50,7 @@ impl Work {
             Self::Custody,
             Self::Governance,
             Self::Meeting,
+            Self::CameraRecording,
             Self::Delivery,
         ]
         .into_iter()

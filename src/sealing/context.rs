@@ -44,6 +44,17 @@ pub enum Context {
         /// The number of the file, from 0.
         number: u64,
     },
+    /// A piece of a segment of a camera's recording that is not in the vault yet.
+    Piece {
+        /// Whose camera.
+        tenant: TenantId,
+        /// The run of its recording.
+        publication: PublicationId,
+        /// The number of the segment's file.
+        number: u64,
+        /// The number of the piece within the segment, from 0.
+        piece: u64,
+    },
 }
 
 impl Context {
@@ -74,6 +85,13 @@ impl Context {
                 push_id(&mut cbor, tenant.as_uuid().as_bytes());
                 push_id(&mut cbor, publication.as_uuid().as_bytes());
                 push_unsigned(&mut cbor, number);
+            }
+            Self::Piece { tenant, publication, number, piece } => {
+                cbor.extend([0x85, 5]);
+                push_id(&mut cbor, tenant.as_uuid().as_bytes());
+                push_id(&mut cbor, publication.as_uuid().as_bytes());
+                push_unsigned(&mut cbor, number);
+                push_unsigned(&mut cbor, piece);
             }
         }
         cbor

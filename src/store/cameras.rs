@@ -5,6 +5,7 @@ mod captures;
 mod directory;
 mod probes;
 mod publications;
+mod recordings;
 mod sessions;
 mod streams;
 
@@ -184,6 +185,7 @@ async fn remove(
     streams::stop_all(&tx, id, at).await?;
     probes::forget_all(&tx, id).await?;
     bridges::forget_all(&tx, id).await?;
+    recordings::end(&tx, id).await?;
     directory::leave(&tx, CAMERA, id.as_str()).await?;
     tx.commit().await?;
     Ok(removed)

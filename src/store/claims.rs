@@ -26,7 +26,7 @@ const fn table_of(work: Work) -> &'static str {
     let [of_sessions, of_none] = TABLES;
     match work {
         Work::Recording | Work::Playables | Work::Custody | Work::Governance => of_sessions,
-        Work::Meeting | Work::Delivery => of_none,
+        Work::Meeting | Work::CameraRecording | Work::Delivery => of_none,
     }
 }
 

@@ -5,6 +5,7 @@ mod attendance;
 mod bad_input;
 mod binary;
 mod camera_connections;
+mod camera_recordings;
 mod cameras;
 mod channel;
 mod channel_client;

@@ -17,6 +17,7 @@ use crate::api::caller::Credentials;
 use crate::api::error::ApiError;
 use crate::api::json_forms::Id;
 use crate::api::refusals::{READER, SERVICE, refusals};
+use crate::cameras::repository::RecordedCamera;
 use crate::cameras::{CameraError, SessionFilter};
 use crate::domain::camera::StreamSessionStatus;
 use crate::domain::error_code::ErrorCode;
@@ -69,11 +70,19 @@ pub(in crate::api) async fn list(
     for session in api.cameras.sessions(&watched).await? {
         *viewers.entry(session.camera).or_default() += 1;
     }
+    let recorded = api.camera_recordings.cameras(tenant).await?.into_iter();
+    let mut recorded: BTreeMap<CameraId, RecordedCamera> =
+        recorded.map(|it| (it.camera.clone(), it)).collect();
     let mut cameras = Vec::new();
     for camera in api.cameras.cameras(tenant).await? {
         let health = known(&api, tenant, &camera.id).await?;
         let viewers = viewers.get(&camera.id).copied().unwrap_or_default();
-        cameras.push(ListedCameraBody { camera: CameraBody::new(camera), health, viewers });
+        let recorded = recorded.remove(&camera.id);
+        cameras.push(ListedCameraBody {
+            camera: CameraBody::new(camera, recorded),
+            health,
+            viewers,
+        });
     }
     Ok(Json(CamerasBody { tenant_id: Id(tenant), cameras }).into_response())
 }

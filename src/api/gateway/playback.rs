@@ -16,6 +16,7 @@ use utoipa::IntoParams;
 use crate::api::Api;
 use crate::api::body::query;
 use crate::api::error::ApiError;
+use crate::api::json_forms::Moment;
 use crate::api::range::{Wanted, wanted_range};
 use crate::api::refusals::refusals;
 use crate::cameras::PlaybackError;
@@ -84,6 +85,56 @@ pub(in crate::api) async fn main(
     let wanted: TokenParameters = query(&parts)?;
     let (tenant, camera) = camera_of(&tenant, &camera)?;
     let text = api.camera_playback.main((tenant, &camera), wanted.token.as_deref()).await?;
+    Ok(playlist(text))
+}
+
+/// The token, and when what is to be played was recorded.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::api) struct RecordedParameters {
+    /// The stream token of `POST /gateway/sessions`.
+    token: Option<String>,
+    /// When the span of time begins.
+    #[param(value_type = String, format = DateTime)]
+    from: Moment,
+    /// When it ends, at most 24 hours later; now when absent.
+    #[param(value_type = Option<String>, format = DateTime)]
+    to: Option<Moment>,
+}
+
+refusals!(RecordedRefusals: TOKEN, &[
+    ErrorCode::PlaybackTokenMissing,
+    ErrorCode::PlaybackTokenExpired,
+    ErrorCode::PlaybackManifestNotFound,
+    ErrorCode::StreamLimitReached,
+    ErrorCode::StreamNotEntitled,
+    ErrorCode::UnprocessableRequest,
+]);
+
+/// Exchanges a token: a playlist that plays what is recorded of a camera in a span of time, without
+/// its gaps. It begins with the segment of about ten seconds in which the span begins;
+/// `EXT-X-PROGRAM-DATE-TIME` says when each was recorded. The session lives as long as files are
+/// asked for, as that of a live viewer.
+#[utoipa::path(
+    get, path = "/gateway/playback/{tenantId}/{cameraId}/recorded.m3u8", tag = "cameras",
+    operation_id = "playCameraRecording",
+    params(("tenantId" = String, Path, format = Uuid), ("cameraId" = String, Path), RecordedParameters),
+    responses(
+        (status = 200, description = "A playlist", body = String, content_type = "application/vnd.apple.mpegurl"),
+        RecordedRefusals,
+    )
+)]
+pub(in crate::api) async fn recorded(
+    State(api): State<Api>,
+    Path((tenant, camera)): Path<(String, String)>,
+    parts: Parts,
+) -> Result<Response, ApiError> {
+    let wanted: RecordedParameters = query(&parts)?;
+    let (tenant, camera) = camera_of(&tenant, &camera)?;
+    let span = (wanted.from.0, wanted.to.map_or_else(|| api.cameras.now(), |it| it.0));
+    let token = wanted.token.as_deref();
+    let text = api.camera_playback.recorded((tenant, &camera), token, span).await?;
     Ok(playlist(text))
 }
 

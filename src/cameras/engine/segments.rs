@@ -2,11 +2,15 @@
 //! key picture to a later one, in fragmented MP4. Each is made of parts, which players
 //! with low latency fetch while the segment grows. The last ones are kept in memory.
 
+mod pieces;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use self::pieces::{KEPT_RECORDED, SEGMENT_RECORDED_MIN};
+pub use self::pieces::{Piece, RecordedPart};
 use crate::cameras::engine::growing::{Growing, Part};
 use crate::cameras::engine::pictures::Picture;
 use crate::cameras::engine::sound::{SoundFormat, SoundTrack};
@@ -34,6 +38,9 @@ const SEGMENT_MIN: i64 = TICKS_PER_S;
 /// Least and greatest target duration, in seconds. A camera whose key pictures are
 /// further apart gets segments that do not begin with one.
 const TARGET_S: std::ops::RangeInclusive<i64> = 2..=10;
+/// Without a picture for so long, in ticks, there is a gap in a recording. Raising it shows the last
+/// picture for longer.
+const HOLE_RECORDED: i64 = 5 * TICKS_PER_S;
 /// How much longer than the target duration a segment may be: rounded, it is not.
 const SLACK: i64 = TICKS_PER_S * 2 / 5;
 /// How long a part is to be at most, in ticks. Raising it makes fewer requests and more delay.
@@ -135,6 +142,9 @@ pub struct Segments {
     next: u64,
     target_s: Option<u64>,
     part_target: PartTarget,
+    /// Whether they are recorded: then they are long, and few are kept.
+    is_recorded: bool,
+    last_key: Option<i64>,
     holes: u32,
     kept: VecDeque<Segment>,
     kept_bytes: usize,
@@ -160,6 +170,8 @@ impl Segments {
             next: first,
             target_s: None,
             part_target: PartTarget::Unknown,
+            is_recorded: false,
+            last_key: None,
             holes: 0,
             kept: VecDeque::new(),
             kept_bytes: 0,
@@ -222,6 +234,9 @@ impl Segments {
             self.cut(picture.moment.decode);
         } else {
             self.end_part(picture.moment.decode);
+        }
+        if picture.key {
+            self.last_key = Some(picture.moment.decode);
         }
         if changed {
             self.change(picture.setup.as_ref());
@@ -413,20 +428,25 @@ impl Segments {
             || self.growing.bytes() >= SEGMENT_BYTES_MAX
             || self.growing.pictures() >= SEGMENT_PICTURES_MAX;
         let after_hole = picture.key && self.is_hole(picture.moment.decode);
-        changed || too_long || after_hole || (picture.key && length >= SEGMENT_MIN)
+        // The group that begins with it is expected to last as long as the one before.
+        let group = self.last_key.map_or(0, |before| picture.moment.decode - before);
+        let least = if self.is_recorded { SEGMENT_RECORDED_MIN } else { SEGMENT_MIN };
+        let is_long = length >= least || (self.is_recorded && length + group > self.target_ticks());
+        changed || too_long || after_hole || (picture.key && is_long)
     }
 
     /// Whether the last picture would be shown for longer than a part may last if it were shown
     /// until then.
     fn is_hole(&self, end: i64) -> bool {
         let ends = self.growing.ends();
-        self.part_target.ticks().zip(ends).is_some_and(|(target, (_, last))| end - last > target)
+        let longest = if self.is_recorded { Some(HOLE_RECORDED) } else { self.part_target.ticks() };
+        longest.zip(ends).is_some_and(|(target, (_, last))| end - last > target)
     }
 
     /// Ends the part that grows before a picture that is decoded at `end`, if it would become
     /// too long with it.
     fn end_part(&mut self, end: i64) {
-        if self.is_hole(end) {
+        if !self.is_recorded && self.is_hole(end) {
             // No key picture follows, so it is no loss: pictures come so rarely now.
             self.part_target = PartTarget::GivenUp;
         }
@@ -471,16 +491,15 @@ impl Segments {
             self.part_target = PartTarget::of(apart);
         }
         self.holes += u32::from(is_hole);
-        if self.holes > HOLES_MAX {
+        if !self.is_recorded && self.holes > HOLES_MAX {
             self.part_target = PartTarget::GivenUp;
         }
         self.forget();
     }
 
     fn forget(&mut self) {
-        while self.kept.len() > KEPT_MAX
-            || (self.kept_bytes > KEPT_BYTES_MAX && self.kept.len() > 1)
-        {
+        let most = if self.is_recorded { KEPT_RECORDED } else { KEPT_MAX };
+        while self.kept.len() > most || (self.kept_bytes > KEPT_BYTES_MAX && self.kept.len() > 1) {
             let Some(gone) = self.kept.pop_front() else { break };
             self.kept_bytes -= gone.data.len();
             self.breaks_gone += u64::from(gone.is_break);
@@ -723,6 +742,60 @@ mod tests {
         let wanted =
             [(100, false, true), (101, false, true), (102, true, true), (103, false, true)];
         assert_eq!(found, wanted);
+    }
+
+    /// The parts of a recording: of which segment, when its segment began, and how long it is.
+    fn taken(all: &Segments, taken: &mut (u64, usize)) -> Vec<(u64, bool, u64)> {
+        let mut parts = Vec::new();
+        while let Some(piece) = all.recorded(*taken) {
+            match piece {
+                Piece::End(segment) => *taken = (segment + 1, 0),
+                Piece::Part(part) => {
+                    *taken = (part.segment, part.place + 1);
+                    parts.push((part.segment, part.is_break, part.ticks));
+                }
+            }
+        }
+        parts
+    }
+
+    #[test]
+    fn a_recording_has_parts_of_a_second_from_the_beginning_and_long_segments() {
+        for (gop, length) in [(25, 8), (50, 8), (150, 6), (100, 8), (10_000, 10)] {
+            let (mut all, mut place, mut parts) = (Segments::to_record(), (0, 0), Vec::new());
+            for n in 0..25 * 60 {
+                all.handle(picture(n, n % gop == 0, 100, (1_280, 720)), at(n));
+                let new = taken(&all, &mut place);
+                assert!(new.len() <= 2, "parts come one after the other");
+                parts.extend(new);
+            }
+            assert!(parts.iter().all(|it| !it.1 && it.2 <= 90_000), "{parts:?}");
+            let of = |segment| parts.iter().filter(move |it| it.0 == segment).map(|it| it.2);
+            for segment in 0..place.0 {
+                assert_eq!(of(segment).sum::<u64>(), length * 90_000, "{gop} pictures");
+            }
+            let missing = 60 * 90_000 - parts.iter().map(|it| it.2).sum::<u64>();
+            assert!(missing <= 90_000, "{missing} ticks are not on the disk");
+        }
+    }
+
+    #[test]
+    fn a_recording_of_few_pictures_has_no_gaps_and_one_of_missing_pictures_has() {
+        let (mut all, mut place) = (Segments::to_record(), (0, 0));
+        // A picture each 1.2 seconds, and a key picture after ten of them.
+        for n in 0..40 {
+            all.handle(picture(n * 30, n % 10 == 0, 100, (1_280, 720)), at(n * 30));
+            let new = taken(&all, &mut place);
+            assert!(new.iter().all(|it| !it.1), "{new:?}");
+        }
+        all.handle(picture(40 * 30 + 200, true, 100, (1_280, 720)), at(40 * 30 + 200));
+        assert!(all.handle_break());
+        let after = taken(&all, &mut place);
+        assert!(after.last().expect("a part").1, "eight seconds are missing: {after:?}");
+        // Whoever is slow is told by the numbers that something is gone.
+        send(&mut all, 2_000, 25 * 60, 25, 100);
+        let Some(Piece::Part(part)) = all.recorded(place) else { panic!("nothing") };
+        assert!(part.segment > place.0 + 1 && part.place == 0);
     }
 
     #[test]

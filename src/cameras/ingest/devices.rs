@@ -26,6 +26,7 @@ use crate::cameras::captures::CaptureStore;
 use crate::cameras::engine::publishing::{Act, NotTaken, Publishing};
 use crate::cameras::engine::rtsp::Reader;
 use crate::cameras::metrics;
+use crate::cameras::repository::FilmsOf;
 use crate::clock::Clock;
 use crate::domain::camera::StreamFault;
 use crate::domain::id::{CaptureId, TenantId};
@@ -206,7 +207,7 @@ impl Devices {
             Ok(opened) => opened,
             Err(fault) => return Over::Fault(fault),
         };
-        let filing = match parts.archive.begin(tenant, capture).await {
+        let filing = match parts.archive.begin(tenant, FilmsOf::Capture(capture)).await {
             Ok(filing) => filing,
             Err(error) => {
                 tracing::warn!(%tenant, %error, "what a device publishes can't be kept");

@@ -19,6 +19,7 @@ use crate::cameras::engine::sound::SoundFormat;
 use crate::cameras::engine::timeline::TICKS_PER_S;
 use crate::cameras::error::CameraError;
 use crate::cameras::metrics;
+use crate::cameras::repository::FilmsOf;
 use crate::clock::Clock;
 use crate::domain::camera::{CameraCodec, StreamFault};
 use crate::domain::id::{CaptureId, TenantId};
@@ -207,7 +208,8 @@ impl Admitted {
     /// [`CameraError::CapturesFull`], and when it can't be kept.
     pub async fn begin(self) -> Result<Taking, CameraError> {
         let Self { intake, tenant, capture, claimed, .. } = self;
-        let filing = intake.0.archive.begin(tenant, capture).await.map_err(refusal)?;
+        let filing =
+            intake.0.archive.begin(tenant, FilmsOf::Capture(capture)).await.map_err(refusal)?;
         Ok(Taking { intake, tenant, claimed, filing })
     }
 }

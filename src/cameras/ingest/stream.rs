@@ -10,7 +10,7 @@ use crate::cameras::engine::attempts::{Attempts, Due};
 use crate::cameras::engine::group::Group;
 use crate::cameras::engine::pictures::{Picture, Pictures, VideoPacket};
 use crate::cameras::engine::playlist;
-use crate::cameras::engine::segments::{Look, Segments};
+use crate::cameras::engine::segments::{Look, Piece, Segments};
 use crate::cameras::engine::sound::SoundFormat;
 use crate::cameras::engine::statistics::{Report, Statistics, health};
 use crate::domain::camera::{CameraCodec, CameraHealth, StreamFault, StreamStatus};
@@ -89,6 +89,8 @@ struct State {
     statistics: Statistics,
     pictures: Pictures,
     segments: Segments,
+    /// Those of its recording, while it is recorded.
+    recorded: Option<Segments>,
     /// The playlists of these segments, whole and without old ones, once somebody has asked.
     playlists: [Option<Bytes>; 2],
     group: Group,
@@ -123,6 +125,7 @@ impl Stream {
                 statistics: Statistics::new(now),
                 pictures: Pictures::default(),
                 segments,
+                recorded: None,
                 playlists: [None, None],
                 group: Group::default(),
                 video: None,
@@ -203,12 +206,36 @@ impl Stream {
 
     /// Waits until `look` finds something in the segments; nothing when the stream has ended.
     pub async fn until<T>(&self, look: impl Fn(&Segments) -> Option<T>) -> Option<T> {
+        self.wait(|state| look(&state.segments)).await
+    }
+
+    /// Begins to make segments for a recording, from the next key picture on.
+    pub(in crate::cameras) fn record(&self) {
+        let mut state = self.lock();
+        let mut recorded = Segments::to_record();
+        recorded.handle_new_source(state.segments.sound_format().cloned());
+        state.recorded = Some(recorded);
+    }
+
+    /// Waits for what follows in the recording; nothing when the stream has ended.
+    pub(in crate::cameras) async fn recorded(&self, taken: (u64, usize)) -> Option<Piece> {
+        self.wait(|state| state.recorded.as_ref().and_then(|it| it.recorded(taken))).await
+    }
+
+    /// Ends the recording; what was not taken of it.
+    pub(in crate::cameras) fn end_recording(&self) -> Option<Segments> {
+        let mut recorded = self.lock().recorded.take()?;
+        recorded.handle_break();
+        Some(recorded)
+    }
+
+    async fn wait<T>(&self, look: impl Fn(&State) -> Option<T>) -> Option<T> {
         let mut progress = self.progress.subscribe();
         loop {
             progress.borrow_and_update();
             {
                 let state = self.lock();
-                if let Some(found) = look(&state.segments) {
+                if let Some(found) = look(&state) {
                     return Some(found);
                 }
                 if state.is_closed {
@@ -266,7 +293,7 @@ impl Stream {
     }
 
     /// Somebody wants it until then; `false` when it has ended.
-    pub(super) fn want(&self, until: Instant) -> bool {
+    pub(in crate::cameras) fn want(&self, until: Instant) -> bool {
         let mut state = self.lock();
         state.wanted_until = state.wanted_until.max(until);
         !state.is_closed
@@ -323,6 +350,9 @@ impl Stream {
         state.audio = audio;
         state.latency = None;
         state.pictures.handle_new_source(video, sets);
+        if let Some(recorded) = &mut state.recorded {
+            recorded.handle_new_source(sound.clone());
+        }
         state.segments.handle_new_source(sound);
     }
 
@@ -341,6 +371,9 @@ impl Stream {
             state.group.handle(&picture);
             // Nobody may listen.
             drop(self.heard.send(Heard::Picture(picture.clone())));
+            if let Some(recorded) = &mut state.recorded {
+                is_news |= recorded.handle(picture.clone(), at);
+            }
             if state.segments.handle(picture, at) {
                 is_news = true;
                 state.playlists = [None, None];
@@ -360,6 +393,9 @@ impl Stream {
         let arrived = now.saturating_duration_since(state.began).as_micros();
         if let Some(now) = state.pictures.now(u64::try_from(arrived).unwrap_or(u64::MAX)) {
             state.segments.handle_sound(ticks, &payload, lost, now);
+            if let Some(recorded) = &mut state.recorded {
+                recorded.handle_sound(ticks, &payload, lost, now);
+            }
         }
         if let Some(codec) = state.audio {
             // Nobody may listen.
@@ -393,6 +429,9 @@ impl Stream {
 
     fn breaks(&self, state: &mut State) {
         state.segments.handle_break();
+        if let Some(recorded) = &mut state.recorded {
+            recorded.handle_break();
+        }
         state.playlists = [None, None];
         state.group.handle_break();
         // Nobody may listen.

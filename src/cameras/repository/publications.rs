@@ -2,19 +2,29 @@
 
 use async_trait::async_trait;
 
-use crate::domain::id::{CaptureId, PublicationId, TenantId};
+use crate::domain::id::{CameraId, CaptureId, PublicationId, TenantId};
 use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 
-/// What one connection of an edge device publishes into a capture.
+/// Whose films files are.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FilmsOf {
+    /// Of a capture of an edge device. Only its newest publication gets files, while it is open.
+    Capture(CaptureId),
+    /// Of a camera that is recorded.
+    Camera(CameraId),
+}
+
+/// What one connection of an edge device publishes into a capture, or one run of the recording
+/// of a camera.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publication {
-    /// Whose device.
+    /// Whose device or camera.
     pub tenant: TenantId,
     /// Which.
     pub id: PublicationId,
-    /// The capture.
-    pub capture: CaptureId,
+    /// Of what.
+    pub of: FilmsOf,
     /// The key of its files, wrapped by the tenant's.
     pub wrapped_key: Vec<u8>,
     /// When it began.
@@ -80,19 +90,20 @@ pub struct OldFiles {
     pub is_all: bool,
 }
 
-/// What edge devices published. Of a capture only the newest publication gets files.
+/// What edge devices published and cameras sent. Of a capture only the newest publication gets files.
 #[async_trait]
 pub trait PublicationRepository: Send + Sync {
-    /// Stores a publication, which is from now on the newest of its capture; unless the files of
-    /// the tenant have `bytes_max` bytes.
+    /// Stores a publication, which is from now on the newest of its capture or camera; unless the
+    /// files of the tenant's captures have `bytes_max` bytes.
     async fn add_publication(
         &self,
         publication: &Publication,
         bytes_max: u64,
     ) -> Result<Filed, StoreError>;
 
-    /// Stores a file, which the vault has, unless the capture was closed before `closed_after`. With
-    /// `bytes_max` it is looked whether the files of the tenant have so many bytes.
+    /// Stores a file, which the vault has, unless its capture was closed before `closed_after`. With
+    /// `bytes_max` it is looked whether the files of the tenant's captures have so many bytes. One
+    /// of a camera that is stored already stays as it is.
     async fn add_file(
         &self,
         publication: &Publication,

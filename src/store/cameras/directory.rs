@@ -18,6 +18,7 @@ pub(super) const CAMERA: &str = "camera";
 pub(super) const STREAM: &str = "stream";
 pub(super) const BRIDGE: &str = "bridge";
 pub(super) const CAPTURE: &str = "capture";
+pub(super) const RECORDING: &str = "recording";
 
 /// Enters something, or changes when it is due.
 pub(super) async fn enter(

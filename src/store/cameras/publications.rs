@@ -1,24 +1,27 @@
-//! What edge devices published on the database: which files of the vault play a capture.
+//! What edge devices published and cameras sent, on the database: which files of the vault play a
+//! capture, and the recording of a camera.
 
 use async_trait::async_trait;
 use sea_orm::sea_query::{Alias, Expr, ExprTrait as _, Order, Query};
 use sea_orm::{Condition, ConnectionTrait, QueryResult};
 
 use super::directory::{self, CAPTURE};
-use super::{chosen, moment, of_tenant};
+use super::{moment, of_tenant, recordings};
 use crate::cameras::repository::{
-    CaptureFile, CaptureSegment, Filed, OldFiles, Publication, PublicationRepository,
+    CaptureFile, CaptureSegment, Filed, FilmsOf, OldFiles, Publication, PublicationRepository,
 };
-use crate::domain::id::{CaptureId, PublicationId, TenantId};
+use crate::domain::id::{CameraId, CaptureId, PublicationId, TenantId};
 use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::store::connect::Store;
 use crate::store::error::{number, stored};
 use crate::store::tenant_tx::TenantTx;
 
-const PUBLICATIONS: &str = "capture_publications";
-const FILES: &str = "capture_files";
+pub(super) const PUBLICATIONS: &str = "capture_publications";
+pub(super) const FILES: &str = "capture_files";
 const CAPTURES: &str = "capture_sessions";
+/// What the stored names of cameras begin with; no capture is named so.
+const CAMERAS: &str = "camera/";
 const SEGMENT_COLUMNS: [&str; 7] =
     ["publication_id", "number", "header", "sequence", "breaks", "ticks", "began_at"];
 
@@ -87,16 +90,38 @@ impl PublicationRepository for Store {
     }
 }
 
-fn is_publication(tx: &TenantTx, id: PublicationId) -> Condition {
+pub(super) fn is_publication(tx: &TenantTx, id: PublicationId) -> Condition {
     of_tenant(tx).add(Expr::col("id").eq(id.as_uuid()))
 }
 
-fn of_publication(tx: &TenantTx, id: PublicationId) -> Condition {
+pub(super) fn of_publication(tx: &TenantTx, id: PublicationId) -> Condition {
     of_tenant(tx).add(Expr::col("publication_id").eq(id.as_uuid()))
 }
 
 fn of_capture(tx: &TenantTx, capture: &CaptureId) -> Condition {
     of_tenant(tx).add(Expr::col("capture_id").eq(capture.as_str()))
+}
+
+/// The rows of a camera's recording.
+pub(super) fn of_camera(tx: &TenantTx, camera: &CameraId) -> Condition {
+    let name = named(&FilmsOf::Camera(camera.clone()));
+    of_tenant(tx).add(Expr::col("capture_id").eq(name))
+}
+
+/// How what has films is named in the tables.
+fn named(of: &FilmsOf) -> String {
+    match of {
+        FilmsOf::Capture(capture) => capture.to_string(),
+        FilmsOf::Camera(camera) => format!("{CAMERAS}{camera}"),
+    }
+}
+
+fn of_name(name: &str) -> Result<FilmsOf, StoreError> {
+    let wrong = || StoreError::Corrupt("capture_id holds no identifier".to_owned());
+    match name.strip_prefix(CAMERAS) {
+        Some(camera) => camera.parse().map(FilmsOf::Camera).map_err(|_| wrong()),
+        None => name.parse().map(FilmsOf::Capture).map_err(|_| wrong()),
+    }
 }
 
 async fn add_publication(
@@ -107,19 +132,17 @@ async fn add_publication(
     let tx = TenantTx::write(store, publication.tenant).await?.marked(store).await?;
     // Whoever publishes comes after whoever published before.
     tx.lock_tenant().await?;
-    let refused = if !is_open(&tx, &publication.capture, None).await? {
-        Some(Filed::Closed)
-    } else if bytes(&tx).await? >= bytes_max {
-        Some(Filed::Full)
-    } else {
-        None
+    let refused = match &publication.of {
+        FilmsOf::Capture(capture) if !is_open(&tx, capture, None).await? => Some(Filed::Closed),
+        FilmsOf::Capture(_) if bytes(&tx).await? >= bytes_max => Some(Filed::Full),
+        FilmsOf::Camera(_) | FilmsOf::Capture(_) => None,
     };
     if let Some(refused) = refused {
         tx.rollback().await?;
         return Ok(refused);
     }
     // The newest one is the newest whatever the clocks of instances say.
-    let newest = newest(&tx, &publication.capture).await?;
+    let newest = newest(&tx, &publication.of).await?;
     let began_at =
         std::cmp::max(newest.map_or(0, |newest| newest + 1), publication.began_at.unix_us());
     let insert = Query::insert()
@@ -128,14 +151,16 @@ async fn add_publication(
         .values_panic([
             tx.tenant().as_uuid().into(),
             publication.id.as_uuid().into(),
-            publication.capture.as_str().into(),
+            named(&publication.of).into(),
             publication.wrapped_key.clone().into(),
             began_at.into(),
         ])
         .take();
     tx.connection().execute(&insert).await?;
-    let id = publication.id.to_string();
-    directory::enter(&tx, CAPTURE, &id, Some(publication.began_at)).await?;
+    if let FilmsOf::Capture(_) = &publication.of {
+        let id = publication.id.to_string();
+        directory::enter(&tx, CAPTURE, &id, Some(publication.began_at)).await?;
+    }
     tx.commit().await?;
     Ok(Filed::Done)
 }
@@ -161,22 +186,27 @@ async fn is_open(
     Ok(tx.connection().query_one(&select).await?.is_some())
 }
 
-/// When the newest publication of a capture began.
-async fn newest(tx: &TenantTx, capture: &CaptureId) -> Result<Option<i64>, StoreError> {
+/// When the newest publication of a capture or camera began.
+async fn newest(tx: &TenantTx, of: &FilmsOf) -> Result<Option<i64>, StoreError> {
     let select = Query::select()
         .expr_as(Expr::col("began_at").max(), "newest")
         .from(PUBLICATIONS)
-        .cond_where(of_capture(tx, capture))
+        .cond_where(of_tenant(tx).add(Expr::col("capture_id").eq(named(of))))
         .take();
     let row = tx.connection().query_one(&select).await?;
     Ok(row.map_or(Ok(None), |row| row.try_get("", "newest"))?)
 }
 
-/// The bytes of the tenant's files.
+/// The bytes of the files of the tenant's captures.
 async fn bytes(tx: &TenantTx) -> Result<u64, StoreError> {
     // PostgreSQL adds integers up to a number of any size.
     let sum = Expr::col("bytes").sum().cast_as(Alias::new("bigint"));
-    let select = Query::select().expr_as(sum, "bytes").from(FILES).cond_where(of_tenant(tx)).take();
+    let select = Query::select()
+        .expr_as(sum, "bytes")
+        .from(FILES)
+        .cond_where(of_tenant(tx))
+        .and_where(Expr::col("capture_id").not_like(format!("{CAMERAS}%")))
+        .take();
     let row = tx.connection().query_one(&select).await?;
     let sum: Option<i64> = row.map_or(Ok(None), |row| row.try_get("", "bytes"))?;
     number(sum.unwrap_or(0), "bytes")
@@ -192,24 +222,32 @@ async fn add_file(
     let tx = TenantTx::write_from_reserve(store, publication.tenant).await?.marked(store).await?;
     tx.lock_tenant().await?;
     let own = began_at(&tx, publication.id).await?;
-    let refused = if !is_open(&tx, &publication.capture, Some(closed_after)).await? {
-        Some(Filed::Closed)
-    } else if own.is_none() || newest(&tx, &publication.capture).await? != own {
-        Some(Filed::Replaced)
-    } else if let Some(bytes_max) = bytes_max
-        && bytes(&tx).await? >= bytes_max
-    {
-        Some(Filed::Full)
-    } else {
-        None
+    let refused = match &publication.of {
+        FilmsOf::Camera(_) if own.is_none() => Some(Filed::Replaced),
+        FilmsOf::Camera(_) if is_filed(&tx, publication.id, file.number).await? => {
+            Some(Filed::Done)
+        }
+        FilmsOf::Camera(_) => None,
+        FilmsOf::Capture(capture) => {
+            let until = (closed_after, bytes_max);
+            refusal(&tx, (capture, &publication.of), own, until).await?
+        }
     };
     if let Some(refused) = refused {
         tx.rollback().await?;
         return Ok(refused);
     }
-    let place = match file.header {
-        None => None,
-        Some(_) => Some(next_place(&tx, publication, file.is_break).await?),
+    let (sequence, breaks) = match (&publication.of, file.header) {
+        (_, None) => (None, None),
+        (FilmsOf::Camera(camera), Some(_)) => {
+            recordings::add_bytes(&tx, camera, stored(file.bytes)?).await?;
+            (None, Some(i64::from(file.is_break)))
+        }
+        (FilmsOf::Capture(capture), Some(_)) => {
+            let is_break = file.is_break;
+            let (sequence, breaks) = next_place(&tx, (capture, publication.id), is_break).await?;
+            (Some(sequence), Some(breaks))
+        }
     };
     let insert = Query::insert()
         .into_table(FILES)
@@ -229,10 +267,10 @@ async fn add_file(
             tx.tenant().as_uuid().into(),
             publication.id.as_uuid().into(),
             stored(file.number)?.into(),
-            publication.capture.as_str().into(),
+            named(&publication.of).into(),
             file.header.map(stored).transpose()?.into(),
-            place.map(|(sequence, _)| sequence).into(),
-            place.map(|(_, breaks)| breaks).into(),
+            sequence.into(),
+            breaks.into(),
             stored(file.ticks)?.into(),
             file.at.unix_us().into(),
             stored(file.bytes)?.into(),
@@ -241,6 +279,37 @@ async fn add_file(
     tx.connection().execute(&insert).await?;
     tx.commit().await?;
     Ok(Filed::Done)
+}
+
+/// Why a file of a capture is not stored.
+async fn refusal(
+    tx: &TenantTx,
+    (capture, of): (&CaptureId, &FilmsOf),
+    own: Option<i64>,
+    (closed_after, bytes_max): (Timestamp, Option<u64>),
+) -> Result<Option<Filed>, StoreError> {
+    Ok(if !is_open(tx, capture, Some(closed_after)).await? {
+        Some(Filed::Closed)
+    } else if own.is_none() || newest(tx, of).await? != own {
+        Some(Filed::Replaced)
+    } else if let Some(bytes_max) = bytes_max
+        && bytes(tx).await? >= bytes_max
+    {
+        Some(Filed::Full)
+    } else {
+        None
+    })
+}
+
+/// Whether a file is stored already.
+async fn is_filed(tx: &TenantTx, id: PublicationId, number: u64) -> Result<bool, StoreError> {
+    let select = Query::select()
+        .column("number")
+        .from(FILES)
+        .cond_where(of_publication(tx, id))
+        .and_where(Expr::col("number").eq(stored(number)?))
+        .take();
+    Ok(tx.connection().query_one(&select).await?.is_some())
 }
 
 async fn began_at(tx: &TenantTx, id: PublicationId) -> Result<Option<i64>, StoreError> {
@@ -256,13 +325,13 @@ async fn began_at(tx: &TenantTx, id: PublicationId) -> Result<Option<i64>, Store
 /// Sequence and breaks of the next segment of a capture.
 async fn next_place(
     tx: &TenantTx,
-    publication: &Publication,
+    (capture, publication): (&CaptureId, PublicationId),
     is_break: bool,
 ) -> Result<(i64, i64), StoreError> {
     let select = Query::select()
         .columns(["publication_id", "sequence", "breaks"])
         .from(FILES)
-        .cond_where(of_capture(tx, &publication.capture))
+        .cond_where(of_capture(tx, capture))
         .and_where(Expr::col("sequence").is_not_null())
         .order_by("sequence", Order::Desc)
         .limit(1)
@@ -270,7 +339,7 @@ async fn next_place(
     let Some(row) = tx.connection().query_one(&select).await? else { return Ok((0, 0)) };
     let before = PublicationId::from_uuid(row.try_get("", "publication_id")?);
     let (sequence, breaks): (i64, i64) = (row.try_get("", "sequence")?, row.try_get("", "breaks")?);
-    let breaks_here = is_break || before != publication.id;
+    let breaks_here = is_break || before != publication;
     Ok((sequence + 1, breaks + i64::from(breaks_here)))
 }
 
@@ -291,7 +360,7 @@ async fn publication(
         Ok(Publication {
             tenant,
             id,
-            capture: chosen(&row, "capture_id")?,
+            of: of_name(&row.try_get::<String>("", "capture_id")?)?,
             wrapped_key: row.try_get("", "wrapped_key")?,
             began_at: moment(&row, "began_at")?,
         })

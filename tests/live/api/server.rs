@@ -80,7 +80,7 @@ pub(crate) async fn send(request: RequestBuilder) -> Answer {
     Answer::of(request.send().await.expect("an answer")).await
 }
 
-fn provider() {
+pub(crate) fn provider() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         // Another test of this process may have been first.

@@ -6,9 +6,10 @@ use std::time::Duration;
 use cabildo::cameras::Capture;
 use cabildo::cameras::engine::policy::{Denied, Step};
 use cabildo::cameras::repository::{
-    BridgeKey, BridgeRepository as _, Camera, CameraRepository, CaptureFile, CaptureRepository,
-    Filed, Inserted, Probe, ProbeRepository, Publication, PublicationRepository, Put, SealedSource,
-    SessionQuery, StepAt, Stepped, StreamRecord, StreamRepository, StreamSession,
+    BridgeKey, BridgeRepository as _, Camera, CameraRecordingRepository as _, CameraRepository,
+    CaptureFile, CaptureRepository, Filed, FilmsOf, Inserted, Probe, ProbeRepository, Publication,
+    PublicationRepository, Put, RecordedSegment, RecordingPolicy, SealedSource, SessionQuery,
+    SpentPublication, StepAt, Stepped, StreamRecord, StreamRepository, StreamSession,
     StreamSessionRepository, StreamStarted,
 };
 use cabildo::domain::camera::{
@@ -41,6 +42,7 @@ cases!(
     a_camera_that_is_due_is_taken_once_and_its_probes_go_with_it,
     a_removed_camera_is_to_be_in_no_room_any_more,
     of_publications_of_a_capture_the_newest_is_kept_and_old_ones_are_forgotten,
+    what_is_recorded_of_a_camera_is_found_by_time_and_counted,
     of_starts_at_once_one_starts_and_limits_hold,
     a_stream_is_kept_by_one_and_stopped_once,
 );
@@ -525,7 +527,7 @@ fn publication(tenant: TenantId, capture: &CaptureId, seconds: u64) -> Publicati
     Publication {
         tenant,
         id: PublicationId::generate(),
-        capture: capture.clone(),
+        of: FilmsOf::Capture(capture.clone()),
         wrapped_key: vec![1; 65],
         began_at: later(seconds),
     }
@@ -606,6 +608,79 @@ async fn of_publications_of_a_capture_the_newest_is_kept_and_old_ones_are_forgot
     assert_eq!(first.publication(tenant, one.id).await, Ok(None));
     assert!(due(7).await.is_empty());
     assert_eq!(first.capture_segments(tenant, &id, 9).await.expect("read").len(), 1);
+}
+
+async fn what_is_recorded_of_a_camera_is_found_by_time_and_counted(fixture: Fixture) {
+    let [first, second] = &fixture.stores;
+    let (tenant, other, id) = (TenantId::generate(), TenantId::generate(), camera_id("hall"));
+    let wanted = RecordingPolicy { enabled: true, max_age_s: Some(60), max_bytes: None };
+    let put = async |store: &Store, tenant, wanted| store.put_recording(tenant, &id, wanted).await;
+    assert_eq!(put(first, tenant, wanted).await, Ok(None), "there is no such camera");
+    for tenant in [tenant, other] {
+        first.put_camera(&camera(tenant, "hall", 1), None, 9).await.expect("stored");
+    }
+    let off = RecordingPolicy::default();
+    assert_eq!(put(first, tenant, off).await, Ok(Some(false)), "it never was");
+    assert_eq!(put(first, tenant, wanted).await, Ok(Some(true)));
+    assert_eq!(put(second, tenant, wanted).await, Ok(Some(false)));
+    let to_record = first.cameras_to_record(99).await.expect("read");
+    assert!(to_record.contains(&(tenant, id.clone())) && !to_record.contains(&(other, id.clone())));
+    // A capture of the same name is something else.
+    let film = |tenant, seconds| Publication {
+        of: FilmsOf::Camera(id.clone()),
+        ..publication(tenant, &"hall".parse().expect("an id"), seconds)
+    };
+    let (one, two) = (film(tenant, 1), film(tenant, 2));
+    for publication in [&one, &two] {
+        assert_eq!(first.add_publication(publication, 0).await, Ok(Filed::Done));
+        assert_eq!(
+            first.publication(tenant, publication.id).await.map(|it| it.map(|it| it.of)),
+            Ok(Some(publication.of.clone()))
+        );
+    }
+    assert_eq!(first.publication(other, one.id).await, Ok(None));
+    let add =
+        async |of: &Publication, file: CaptureFile| second.add_file(of, &file, NOW, Some(0)).await;
+    assert_eq!(add(&one, capture_file(0, None, 1)).await, Ok(Filed::Done));
+    for (of, number, seconds) in [(&one, 1, 10), (&two, 1, 30), (&one, 3, 20), (&one, 3, 20)] {
+        let file = CaptureFile { is_break: number == 3, ..capture_file(number, Some(0), seconds) };
+        assert_eq!(add(of, file).await, Ok(Filed::Done), "an older publication too, and again");
+    }
+    assert_eq!(add(&film(tenant, 3), capture_file(1, Some(0), 9)).await, Ok(Filed::Replaced));
+    let found = async |from, until, limit| {
+        let span = (later(from), later(until));
+        let found = first.recorded_segments(tenant, &id, span, limit).await.expect("read");
+        found.iter().map(|it: &RecordedSegment| (it.at, it.is_break)).collect::<Vec<_>>()
+    };
+    let all = [(later(10), false), (later(20), true), (later(30), false)];
+    assert_eq!(found(0, 90, 9).await, all);
+    assert_eq!(found(15, 30, 9).await, all[..2], "the one before may reach into it");
+    assert_eq!(found(0, 90, 2).await, all[..2]);
+    let shown = async |tenant| first.recorded_cameras(tenant, None).await.expect("read");
+    let known = shown(tenant).await;
+    assert_eq!((known.len(), known[0].bytes, known[0].since), (1, 300, Some(later(10))));
+    assert_eq!(known[0].policy, wanted);
+    assert!(shown(other).await.is_empty());
+    // What captures have does not count, and the other way round.
+    let old = first.old_publications(later(99), 9).await.expect("read");
+    assert!(old.iter().all(|it| it.0 != tenant));
+    let spent = async || first.spent_publications(tenant, &id).await.expect("read");
+    assert!(spent().await.is_empty());
+    let gone = [(one.id, 1), (one.id, 3), (one.id, 3)];
+    second.forget_recorded(tenant, &id, &gone).await.expect("forgotten");
+    assert_eq!(spent().await, [SpentPublication { id: one.id, headers: vec![0] }]);
+    first.forget_publication(tenant, &id, two.id).await.expect("it has a segment, and stays");
+    first.forget_publication(tenant, &id, one.id).await.expect("forgotten");
+    assert_eq!((shown(tenant).await[0].bytes, spent().await), (100, vec![]));
+    second.forget_recorded(tenant, &id, &[(two.id, 1)]).await.expect("forgotten");
+    assert!(spent().await.is_empty(), "the newest one gets more");
+    assert_eq!(first.remove_camera(tenant, &id, NOW).await, Ok(true));
+    assert!(!first.cameras_to_record(99).await.expect("read").contains(&(tenant, id.clone())));
+    assert!(!shown(tenant).await[0].policy.enabled);
+    assert_eq!(spent().await, [SpentPublication { id: two.id, headers: vec![] }]);
+    first.forget_publication(tenant, &id, two.id).await.expect("forgotten");
+    assert!(shown(tenant).await.is_empty(), "nothing of it is left");
+    assert!(!first.tenants_with_recordings(None, 99).await.expect("read").contains(&tenant));
 }
 
 async fn a_removed_camera_is_to_be_in_no_room_any_more(fixture: Fixture) {

@@ -2,8 +2,8 @@
 
 use cabildo::cameras::Capture;
 use cabildo::cameras::repository::{
-    Camera, CameraRepository, CaptureRepository as _, Publication, PublicationRepository as _,
-    SealedSource,
+    Camera, CameraRepository, CaptureRepository as _, FilmsOf, Publication,
+    PublicationRepository as _, SealedSource,
 };
 use cabildo::custody::repository::CustodyRepository;
 use cabildo::custody::{CustodyError, Rewrapped};
@@ -258,7 +258,8 @@ async fn keys_of_captures_are_rewrapped_before_older_tenant_keys_can_be_destroye
     let (id, key) = (PublicationId::generate(), random_key());
     let purpose = KeyPurpose::Capture(id);
     let wrapped_key = fixture.keys.wrap(tenant, purpose, &key).await.expect("wrapped");
-    let publication = Publication { tenant, id, capture: capture.id, wrapped_key, began_at: now };
+    let of = FilmsOf::Capture(capture.id);
+    let publication = Publication { tenant, id, of, wrapped_key, began_at: now };
     fixture.store.add_publication(&publication, 1).await.expect("stored");
     let custody = fixture.custody();
     assert_eq!(custody.rotate(tenant).await.expect("rotated"), 2);
