@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { c, cameraWord } from '../i18n/cameras';
-import { number } from '../i18n/texts';
+import { exactTime, number } from '../i18n/texts';
 import { LivePlayer } from '../lib/player';
 import type { PlayerView } from '../lib/player';
 import { boot } from '../ui/boot';
@@ -16,6 +16,8 @@ const STARTING: PlayerView = {
 interface Watched {
   readonly camera: string;
   readonly address: string;
+  /** Whether it was recorded, and is not live. */
+  readonly isRecorded: boolean;
 }
 
 /** What the link says is to be watched; null when a part of it is missing. */
@@ -26,8 +28,14 @@ function watched(search: string = location.search): Watched | null {
   );
   if (!tenant || !camera || !token) return null;
   const path = [tenant, camera].map(encodeURIComponent).join('/');
-  const address = `/gateway/playback/${path}/index.m3u8?token=${encodeURIComponent(token)}`;
-  return { camera, address };
+  const from = parameters.get('from');
+  if (from === null) {
+    const query = new URLSearchParams({ token }).toString();
+    return { camera, address: `/gateway/playback/${path}/index.m3u8?${query}`, isRecorded: false };
+  }
+  const to = parameters.get('to');
+  const query = new URLSearchParams({ token, from, ...(to === null ? {} : { to }) }).toString();
+  return { camera, address: `/gateway/playback/${path}/recorded.m3u8?${query}`, isRecorded: true };
 }
 
 /** A camera, for whoever was given a link. */
@@ -35,7 +43,7 @@ function Player() {
   const found = watched();
   return (
     <main class="page wide stack" data-testid="player-page">
-      <PageHeader title={c('player.title')} />
+      <PageHeader title={c(found?.isRecorded ? 'player.recorded' : 'player.title')} />
       {found === null ? (
         <Notice look="danger" testId="player-incomplete">
           <p>{c('player.incomplete')}</p>
@@ -67,6 +75,7 @@ function Screen({ watched }: { watched: Watched }) {
         <video
           ref={video}
           playsInline
+          controls={watched.isRecorded}
           muted={muted}
           aria-label={c('player.video', { camera: watched.camera })}
           data-testid="player-video"
@@ -77,7 +86,7 @@ function Screen({ watched }: { watched: Watched }) {
       </div>
       <div class="player-bar">
         <p role="status" data-testid="player-state">
-          {stateText(view)}
+          {watched.isRecorded ? recordedText(view) : stateText(view)}
         </p>
         {view.state !== 'over' && (
           <Button
@@ -114,6 +123,13 @@ function Screen({ watched }: { watched: Watched }) {
       )}
     </>
   );
+}
+
+/** When what is seen was recorded. */
+function recordedText({ state, behindMs }: PlayerView): string {
+  if (state === 'starting') return c('player.starting');
+  if (behindMs === null) return c('player.recorded');
+  return c('player.recordedAt', { moment: exactTime(Date.now() - behindMs) });
 }
 
 function stateText({ state, behindMs }: PlayerView): string {
