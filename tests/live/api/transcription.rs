@@ -230,7 +230,8 @@ async fn a_server_whose_model_can_not_be_used_starts_and_says_so() {
 /// A server with OpenAI's interface that always answers so; its address.
 async fn remote(status: u16, body: &'static str) -> String {
     let status = StatusCode::from_u16(status).expect("a status");
-    let answer = move || async move { (status, body) };
+    // Reads what it is sent: a connection that is closed before that may take the answer with it.
+    let answer = move |_sent: Bytes| async move { (status, body) };
     let routes = Router::new().route("/v1/audio/transcriptions", post(answer));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
