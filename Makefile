@@ -2,7 +2,7 @@
 # when nothing is missing, and can be run again. `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint wire-types openapi bench proto-baseline load-test attack contract kill-loop fuzz check-readme clean
+.PHONY: help run build test lint wire-types openapi bench proto-baseline load-test attack contract kill-loop disk-loop network-matrix fuzz check-readme clean
 
 # The build cache lives outside the clone; see scripts/environment.
 run: ## start everything on embedded defaults; ARGS="…" go to `cabildo serve`
@@ -41,6 +41,9 @@ contract: ## call every route of the OpenAPI description with valid and invalid 
 
 kill-loop: ## kill a recording server KILLS times (default 30) at random moments
 	@scripts/kill-loop $(KILLS)
+
+network-matrix: ## watch a browser over every kind of network
+	@scripts/network-matrix
 
 disk-loop: ## fill the disk of the database ROUNDS times (default 300), and 30 times during a meeting
 	@scripts/disk-loop $(ROUNDS)
