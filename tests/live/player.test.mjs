@@ -179,6 +179,40 @@ story('Cameras for operators and viewers', open, {
     await page.context().close();
   },
 
+  'an operator has a camera recorded, and plays a moment of it by the keyboard': async (stage) => {
+    const page = await newPage(stage.browser);
+    const query = new URLSearchParams({
+      tenant: stage.tenant,
+      user: 'op',
+      role: 'operator',
+    });
+    await page.goto(`${stage.server.origin}/cameras?${query}`);
+    const card = page.getByTestId('camera-hall-1');
+    await card.waitFor();
+    assert.equal(await card.getByTestId('camera-recording').textContent(), 'No se graba');
+    await card.getByTestId('camera-record').focus();
+    await page.keyboard.press('Enter');
+    await page.getByTestId('recording-change').focus();
+    await page.keyboard.press('Enter');
+    const recorded = card.getByTestId('camera-recording').filter({ hasText: 'desde' });
+    await recorded.waitFor({ timeout: 60_000 });
+    await card.getByTestId('camera-record').focus();
+    await page.keyboard.press('Enter');
+    const from = page.getByTestId('recording-from');
+    await from.fill(await from.getAttribute('min'));
+    await look(page, 'recording-dialog');
+    await page.getByTestId('recording-play').focus();
+    await page.keyboard.press('Enter');
+    const video = page.getByTestId('player-video');
+    await until('pictures of the recording', async (seen) => {
+      seen.last = (await video.count()) > 0 && (await video.evaluate((it) => it.currentTime));
+      return seen.last > 1;
+    });
+    assert.match(await page.getByTestId('player-state').textContent(), /^Grabado el /);
+    assert.deepEqual(page.problems, []);
+    await page.context().close();
+  },
+
   'whoever is no operator sees no camera': async (stage) => {
     const page = await newPage(stage.browser);
     const query = new URLSearchParams({
