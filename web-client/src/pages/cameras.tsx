@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { c, cameraWord } from '../i18n/cameras';
 import { t } from '../i18n/i18n';
-import { exactTime, exactTimeOfDay, number } from '../i18n/texts';
+import { exactTime, exactTimeOfDay, megabytes, number } from '../i18n/texts';
 import { SignInRequired } from '../lib';
 import type { Access } from '../ui/access';
 import {
@@ -295,7 +295,8 @@ function recordingText(recording: Recording | null): string {
   const state = c(recording.enabled ? 'recording.on' : 'recording.off');
   if (recording.since === null) return state;
   const since = exactTime(Date.parse(recording.since));
-  const size = number(recording.bytes / BYTES_PER_GB, 2);
+  const { bytes } = recording;
+  const size = bytes < BYTES_PER_GB ? megabytes(bytes) : `${number(bytes / BYTES_PER_GB, 2)} GB`;
   return `${state} · ${c('recording.since', { since, size })}`;
 }
 
