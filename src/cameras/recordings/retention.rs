@@ -12,6 +12,9 @@ use crate::domain::time::Timestamp;
 
 /// Tenants that are looked through at once; it goes on until none is left.
 const TENANTS_AT_ONCE: u32 = 1_000;
+/// How long ago a publication must have begun until it is forgotten for having no segment: its first
+/// one may still be on its way, for as long as the vault is away.
+const SPENT_AFTER: Duration = Duration::from_hours(24);
 /// Segments that are deleted at once.
 const DELETED_AT_ONCE: u32 = 100;
 
@@ -59,7 +62,8 @@ impl Recordings {
         }
         deleted += self.sweep_quota(tenant).await?;
         for it in parts.repository.recorded_cameras(tenant, None).await? {
-            self.forget_spent(tenant, &it.camera).await?;
+            let before = parts.gateway.now().before(SPENT_AFTER);
+            self.forget_spent((tenant, &it.camera), before).await?;
         }
         Ok(deleted)
     }
@@ -133,7 +137,7 @@ impl Recordings {
             let within: Vec<RecordedSegment> =
                 found.into_iter().filter(|segment| segment.at >= from).collect();
             if within.is_empty() {
-                self.forget_spent(tenant, camera).await?;
+                self.forget_spent((tenant, camera), until).await?;
                 return Ok(deleted);
             }
             for some in within.chunks(usize::try_from(DELETED_AT_ONCE).unwrap_or(usize::MAX)) {
@@ -161,10 +165,14 @@ impl Recordings {
         Ok(())
     }
 
-    /// Forgets publications of which no segment is left, with their keys.
-    async fn forget_spent(&self, tenant: TenantId, camera: &CameraId) -> Result<(), CameraError> {
+    /// Forgets publications that began before a time and of which no segment is left, with their keys.
+    async fn forget_spent(
+        &self,
+        (tenant, camera): (TenantId, &CameraId),
+        before: Timestamp,
+    ) -> Result<(), CameraError> {
         let parts = &self.0.parts;
-        for spent in parts.repository.spent_publications(tenant, camera).await? {
+        for spent in parts.repository.spent_publications(tenant, camera, before).await? {
             for header in spent.headers {
                 parts.archive.delete(tenant, spent.id, header).await?;
             }

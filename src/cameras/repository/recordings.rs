@@ -113,12 +113,14 @@ pub trait CameraRecordingRepository: Send + Sync {
         segments: &[(PublicationId, u64)],
     ) -> Result<(), StoreError>;
 
-    /// Publications of a camera without a segment: all but the newest while it is recorded, as
-    /// that one gets more.
+    /// Publications of a camera that began before a time and have no segment: all but the newest
+    /// while it is recorded, as that one gets more. A header comes before its first segment, so one
+    /// that has just begun has none yet.
     async fn spent_publications(
         &self,
         tenant: TenantId,
         camera: &CameraId,
+        before: Timestamp,
     ) -> Result<Vec<SpentPublication>, StoreError>;
 
     /// Forgets a publication without a segment, whose headers the vault has no more; and what is

@@ -87,8 +87,9 @@ impl CameraRecordingRepository for Store {
         &self,
         tenant: TenantId,
         camera: &CameraId,
+        before: Timestamp,
     ) -> Result<Vec<SpentPublication>, StoreError> {
-        Ok(spent(self, (tenant, camera)).await?)
+        Ok(spent(self, (tenant, camera), before).await?)
     }
 
     async fn forget_publication(
@@ -330,30 +331,34 @@ async fn forget(
 async fn spent(
     store: &Store,
     (tenant, camera): (TenantId, &CameraId),
+    before: Timestamp,
 ) -> Result<Vec<SpentPublication>, StoreError> {
     let tx = TenantTx::read(store, tenant).await?;
     let is_enabled = find(&tx, camera).await?.is_some_and(|(policy, _)| policy.enabled);
-    let with_segments = Query::select()
-        .column("publication_id")
+    let publications = || {
+        Query::select().column("id").from(PUBLICATIONS).cond_where(of_camera(&tx, camera)).take()
+    };
+    let id =
+        |row: &QueryResult| Ok::<_, StoreError>(PublicationId::from_uuid(row.try_get("", "id")?));
+    let newest = publications().order_by("began_at", Order::Desc).limit(1).take();
+    let newest = tx.connection().query_one(&newest).await?.as_ref().map(id).transpose()?;
+    let segment = Query::select()
+        .column("number")
         .from(FILES)
-        .cond_where(of_camera(&tx, camera))
+        .cond_where(of_tenant(&tx))
+        .and_where(Expr::col("publication_id").equals((PUBLICATIONS, "id")))
         .and_where(Expr::col("header").is_not_null())
         .take();
-    let select = Query::select()
-        .column("id")
-        .from(PUBLICATIONS)
-        .cond_where(of_camera(&tx, camera))
-        .order_by("began_at", Order::Desc)
+    let select = publications()
+        .and_where(Expr::col("began_at").lt(before.unix_us()))
+        .and_where(Expr::exists(segment).not())
         .take();
-    let all = tx.connection().query_all(&select).await?;
-    let full = tx.connection().query_all(&with_segments.clone().distinct().take()).await?;
-    let ids = |rows: &[QueryResult], column: &str| {
-        let of = |row: &QueryResult| Ok(PublicationId::from_uuid(row.try_get("", column)?));
-        rows.iter().map(of).collect::<Result<Vec<_>, StoreError>>()
-    };
-    let (all, full) = (ids(&all, "id")?, ids(&full, "publication_id")?);
     let mut spent = Vec::new();
-    for id in all.into_iter().skip(usize::from(is_enabled)).filter(|id| !full.contains(id)) {
+    for row in tx.connection().query_all(&select).await? {
+        let id = id(&row)?;
+        if is_enabled && newest == Some(id) {
+            continue;
+        }
         let headers =
             Query::select().column("number").from(FILES).cond_where(of_publication(&tx, id)).take();
         let rows = tx.connection().query_all(&headers).await?;

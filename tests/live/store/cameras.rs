@@ -664,22 +664,35 @@ async fn what_is_recorded_of_a_camera_is_found_by_time_and_counted(fixture: Fixt
     // What captures have does not count, and the other way round.
     let old = first.old_publications(later(99), 9).await.expect("read");
     assert!(old.iter().all(|it| it.0 != tenant));
-    let spent = async || first.spent_publications(tenant, &id).await.expect("read");
+    what_is_spent_is_forgotten(&fixture.stores, (tenant, &id), [one.id, two.id]).await;
+}
+
+/// Of two publications of a camera that is recorded the first has two segments and the newest one.
+async fn what_is_spent_is_forgotten(
+    [first, second]: &[Store; 2],
+    (tenant, id): (TenantId, &CameraId),
+    [one, two]: [PublicationId; 2],
+) {
+    let shown = async || first.recorded_cameras(tenant, None).await.expect("read");
+    let spent_before =
+        async |at| first.spent_publications(tenant, id, later(at)).await.expect("read");
+    let spent = async || spent_before(99).await;
     assert!(spent().await.is_empty());
-    let gone = [(one.id, 1), (one.id, 3), (one.id, 3)];
-    second.forget_recorded(tenant, &id, &gone).await.expect("forgotten");
-    assert_eq!(spent().await, [SpentPublication { id: one.id, headers: vec![0] }]);
-    first.forget_publication(tenant, &id, two.id).await.expect("it has a segment, and stays");
-    first.forget_publication(tenant, &id, one.id).await.expect("forgotten");
-    assert_eq!((shown(tenant).await[0].bytes, spent().await), (100, vec![]));
-    second.forget_recorded(tenant, &id, &[(two.id, 1)]).await.expect("forgotten");
+    let gone = [(one, 1), (one, 3), (one, 3)];
+    second.forget_recorded(tenant, id, &gone).await.expect("forgotten");
+    assert_eq!(spent().await, [SpentPublication { id: one, headers: vec![0] }]);
+    assert_eq!(spent_before(1).await, [], "a segment may be on its way to one that has just begun");
+    first.forget_publication(tenant, id, two).await.expect("it has a segment, and stays");
+    first.forget_publication(tenant, id, one).await.expect("forgotten");
+    assert_eq!((shown().await[0].bytes, spent().await), (100, vec![]));
+    second.forget_recorded(tenant, id, &[(two, 1)]).await.expect("forgotten");
     assert!(spent().await.is_empty(), "the newest one gets more");
-    assert_eq!(first.remove_camera(tenant, &id, NOW).await, Ok(true));
+    assert_eq!(first.remove_camera(tenant, id, NOW).await, Ok(true));
     assert!(!first.cameras_to_record(99).await.expect("read").contains(&(tenant, id.clone())));
-    assert!(!shown(tenant).await[0].policy.enabled);
-    assert_eq!(spent().await, [SpentPublication { id: two.id, headers: vec![] }]);
-    first.forget_publication(tenant, &id, two.id).await.expect("forgotten");
-    assert!(shown(tenant).await.is_empty(), "nothing of it is left");
+    assert!(!shown().await[0].policy.enabled);
+    assert_eq!(spent().await, [SpentPublication { id: two, headers: vec![] }]);
+    first.forget_publication(tenant, id, two).await.expect("forgotten");
+    assert!(shown().await.is_empty(), "nothing of it is left");
     assert!(!first.tenants_with_recordings(None, 99).await.expect("read").contains(&tenant));
 }
 
