@@ -220,6 +220,16 @@ impl<A> State<A> {
         }
     }
 
+    /// Lets go of bundles that are too much once another one is not being sent any more; one of any
+    /// size stays, so that it can be continued.
+    fn trim(&mut self, now: Timestamp) {
+        self.forget(now);
+        let is_idle = |kept: &&Kept<A>| kept.sendings == 0;
+        while self.idle_bytes() > KEPT_BYTES_MAX && self.kept.iter().filter(is_idle).count() > 1 {
+            self.let_go(|_| true);
+        }
+    }
+
     fn idle_bytes(&self) -> usize {
         let idle = self.kept.iter().filter(|kept| kept.sendings == 0);
         idle.map(|kept| kept.bytes).sum()
@@ -259,10 +269,12 @@ impl<A> Drop for Place<A> {
 impl<A> Drop for Sending<A> {
     fn drop(&mut self) {
         let now = self.clock.now();
-        if let Some(kept) = self.bundles.state().of(self.tag) {
+        let mut state = self.bundles.state();
+        if let Some(kept) = state.of(self.tag) {
             kept.sendings -= 1;
             kept.last_sent_at = now;
         }
+        state.trim(now);
     }
 }
 
@@ -433,5 +445,22 @@ mod tests {
         desk.begin(&small, ("small", 2 * MB)).expect("begun");
         assert_eq!(desk.found(&big, Some(big_tag)), None, "both are more than there is room for");
         assert_eq!(desk.found(&small, None), Some("small"));
+    }
+
+    #[test]
+    fn bundles_that_were_sent_beside_each_other_are_not_all_kept_afterwards() {
+        let desk = Desk::new();
+        let people: Vec<_> = (0..3).map(|_| asked(TenantId::generate())).collect();
+        let sent: Vec<_> = people
+            .iter()
+            .map(|asked| desk.begin(asked, ("big", KEPT_BYTES_MAX + MB)).expect("a place"))
+            .collect();
+        assert_eq!(desk.bundles.state().kept.len(), 3, "all are being sent");
+        for sending in sent {
+            desk.pass(1);
+            drop(sending);
+        }
+        let found: Vec<_> = people.iter().map(|asked| desk.found(asked, None)).collect();
+        assert_eq!(found, [None, None, Some("big")], "the newest, whatever its size");
     }
 }
