@@ -94,11 +94,11 @@ impl Budget {
         bps <= self.left + self.slack
     }
 
-    /// Whether there is room for going up to something that takes this much more, when that may be.
-    /// If there is not, it is noted as wanted.
-    fn rises(&mut self, more: u64, may_be: bool) -> bool {
+    /// Whether there is room for something that takes this much more. If not, it is noted as wanted.
+    /// Neither, while nothing may go up (`is_allowed`).
+    fn rises(&mut self, more: u64, is_allowed: bool) -> bool {
         let needed = percent(self.used + more, 100 + HEADROOM_PERCENT);
-        if !may_be {
+        if !is_allowed {
             return false;
         }
         if more <= self.left && needed <= self.shown {
@@ -227,7 +227,7 @@ impl Forwarder {
         let Some(path) = &mut transport.path else { return };
         path.congestion.want(budget.wanted);
         // What goes down before the path has shown a limit was never measured.
-        // What goes down because nothing is told, as while a path is cut, goes up as soon as it is.
+        // While a path is cut nothing is told of it: what goes down then need not wait afterwards.
         let fell = fell && budget.is_limited && !path.congestion.is_silent();
         path.allocated.note(rose, fell, now_us);
         path.allocated.short_us =
@@ -281,7 +281,8 @@ impl Allocated {
             && self.lowered_us.is_none_or(|lowered_us| now_us >= lowered_us + hold_us)
     }
 
-    /// Being seen at all doesn't wait the longer for having been in vain before.
+    /// Whether the lowest layer of what was left out may be sent again. Unlike higher layers it waits
+    /// for the shortest time only, however often it had to be left out again.
     fn may_return(&self, now_us: u64) -> bool {
         self.lowered_us.is_none_or(|lowered_us| now_us >= lowered_us + HOLD_US)
     }
@@ -292,7 +293,7 @@ impl Allocated {
 
     fn note(&mut self, rose: bool, fell: bool, now_us: u64) {
         if fell {
-            // What goes on falling, because the path is cut or ever narrower, came down once.
+            // Several steps down without one up between them are one fall, and double the time once.
             let goes_on = self.lowered_us.is_some() && self.lowered_us > self.raised_us;
             let soon = self.raised_us.is_some_and(|raised_us| now_us < raised_us + SOON_US);
             if !goes_on {
