@@ -72,6 +72,17 @@ impl Operator {
         tenant_of(api, credentials, &self.0)
     }
 
+    /// The camera of the tenant that it means; there is none when `camera` is no valid id.
+    fn camera(
+        &self,
+        api: &Api,
+        credentials: &Credentials,
+        camera: &str,
+    ) -> Result<(TenantId, CameraId), ApiError> {
+        let camera = camera.parse().map_err(|_| CameraError::CameraNotFound)?;
+        Ok((self.meant(api, credentials)?, camera))
+    }
+
     /// A tenant that it names. What another one has is not there.
     fn of(&self, tenant: TenantId) -> Result<TenantId, ApiError> {
         if self.only().is_none_or(|own| own == tenant) {

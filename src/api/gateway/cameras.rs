@@ -17,8 +17,8 @@ use crate::api::caller::Credentials;
 use crate::api::error::ApiError;
 use crate::api::json_forms::Id;
 use crate::api::refusals::{READER, SERVICE, refusals};
+use crate::cameras::SessionFilter;
 use crate::cameras::repository::RecordedCamera;
-use crate::cameras::{CameraError, SessionFilter};
 use crate::domain::camera::StreamSessionStatus;
 use crate::domain::error_code::ErrorCode;
 use crate::domain::id::{CameraId, TenantId};
@@ -111,8 +111,7 @@ pub(in crate::api) async fn preview(
     Path(camera): Path<String>,
 ) -> Result<Response, ApiError> {
     let operator = Operator::reading(&api, &credentials).await?;
-    let camera: CameraId = camera.parse().map_err(|_| CameraError::CameraNotFound)?;
-    let tenant = operator.meant(&api, &credentials)?;
+    let (tenant, camera) = operator.camera(&api, &credentials, &camera)?;
     api.cameras.camera(tenant, &camera).await?;
     let headers = [(CONTENT_TYPE, "video/mp4"), (CACHE_CONTROL, "no-store")];
     Ok(match api.cameras.ingest().preview(tenant, &camera) {

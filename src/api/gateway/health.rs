@@ -238,9 +238,8 @@ pub(in crate::api) async fn sync(
     WholeBody(body): WholeBody,
 ) -> Result<Response, ApiError> {
     let operator = Operator::writing(&api, &credentials).await?;
-    let camera: CameraId = camera.parse().map_err(|_| CameraError::CameraNotFound)?;
+    let (tenant, camera) = operator.camera(&api, &credentials, &camera)?;
     expect_nothing(&body)?;
-    let tenant = operator.meant(&api, &credentials)?;
     api.camera_probes.probe(tenant, &camera).await?;
     let body = known(&api, tenant, &camera).await?;
     Ok(operator.answer(&api, Json(body).into_response()))

@@ -15,10 +15,8 @@ use crate::api::caller::Credentials;
 use crate::api::error::ApiError;
 use crate::api::json_forms::Moment;
 use crate::api::refusals::{BODY, READER, SERVICE, refusals};
-use crate::cameras::CameraError;
 use crate::cameras::repository::{RecordedCamera, RecordingPolicy};
 use crate::domain::error_code::ErrorCode;
-use crate::domain::id::CameraId;
 use crate::domain::time::Timestamp;
 
 const SECONDS_PER_HOUR: u32 = 3_600;
@@ -155,8 +153,7 @@ pub(in crate::api) async fn set(
 ) -> Result<Response, ApiError> {
     let operator = Operator::writing(&api, &credentials).await?;
     let wanted: PolicyBody = json(&credentials.headers, &body, &[JSON])?;
-    let camera: CameraId = camera.parse().map_err(|_| CameraError::CameraNotFound)?;
-    let tenant = operator.meant(&api, &credentials)?;
+    let (tenant, camera) = operator.camera(&api, &credentials, &camera)?;
     let policy = RecordingPolicy::from(wanted);
     api.cameras.set_recording(tenant, &camera, policy).await?;
     let never = RecordedCamera { camera: camera.clone(), policy, bytes: 0, since: None };
@@ -189,8 +186,7 @@ pub(in crate::api) async fn list(
 ) -> Result<Response, ApiError> {
     let operator = Operator::reading(&api, &credentials).await?;
     let wanted: SpanParameters = query(&parts)?;
-    let camera: CameraId = camera.parse().map_err(|_| CameraError::CameraNotFound)?;
-    let tenant = operator.meant(&api, &credentials)?;
+    let (tenant, camera) = operator.camera(&api, &credentials, &camera)?;
     let span = wanted.span(api.cameras.now());
     let recorded = api.camera_recordings.list(tenant, &camera, span).await?;
     let spans = recorded.spans.into_iter().map(|it| SpanBody {
@@ -241,8 +237,7 @@ pub(in crate::api) async fn delete(
 ) -> Result<Response, ApiError> {
     let operator = Operator::writing(&api, &credentials).await?;
     let wanted: SpanParameters = query(&parts)?;
-    let camera: CameraId = camera.parse().map_err(|_| CameraError::CameraNotFound)?;
-    let tenant = operator.meant(&api, &credentials)?;
+    let (tenant, camera) = operator.camera(&api, &credentials, &camera)?;
     let span = wanted.span(api.cameras.now());
     let segments = api.camera_recordings.erase(tenant, &camera, span).await?;
     Ok(operator.answer(&api, Json(DeletedBody { segments }).into_response()))
