@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { c, cameraWord } from '../i18n/cameras';
 import { t } from '../i18n/i18n';
-import { exactTime, exactTimeOfDay, megabytes, number } from '../i18n/texts';
+import { exactTimeOfDay, number } from '../i18n/texts';
 import { SignInRequired } from '../lib';
 import type { Access } from '../ui/access';
 import {
@@ -15,6 +15,8 @@ import {
   signedIn,
 } from '../ui/access';
 import { boot } from '../ui/boot';
+import type { RecordedCamera } from '../ui/camera_recording';
+import { RecordingDialog, playerPath, recordingText } from '../ui/camera_recording';
 import {
   Button,
   Dialog,
@@ -42,20 +44,9 @@ interface Health {
   readonly lastProbeAt: string | null;
 }
 
-interface Recording {
-  readonly enabled: boolean;
-  readonly maxAgeHours: number | null;
-  readonly maxBytes: number | null;
-  readonly bytes: number;
-  readonly since: string | null;
-}
-
-interface Camera {
-  readonly tenantId: string;
-  readonly cameraId: string;
+interface Camera extends RecordedCamera {
   readonly rtspUrl: string;
   readonly viewers: number;
-  readonly recording: Recording | null;
   readonly health: Health;
 }
 
@@ -64,17 +55,10 @@ interface Listed {
   readonly cameras: readonly Camera[];
 }
 
-interface Issued {
-  readonly token: string;
-}
-
 const TRANSPORTS = ['auto', 'tcp', 'udp'] as const;
 /** How often the list is read again, and the pictures. */
 const LIST_EVERY_MS = 5_000;
 const PREVIEW_EVERY_MS = 15_000;
-const BYTES_PER_GB = 1_000_000_000;
-/** How much of a recording a link from this page plays. */
-const PLAYED_MS = 3_600_000;
 /** A viewer waits for a whole picture; longer than this is worth a word. */
 const GOP_S_MAX = 4;
 
@@ -184,14 +168,7 @@ function Card(props: { access: Access; camera: Camera; onChange: () => void }) {
   };
   const copyLink = async () => {
     try {
-      const body = { tenantId: camera.tenantId, cameraId: camera.cameraId };
-      const issued = await access.api.request<Issued>('POST', '/gateway/sessions', { body });
-      const query = new URLSearchParams({
-        tenant: camera.tenantId,
-        camera: camera.cameraId,
-        token: issued.token,
-      });
-      const address = `${location.origin}/player?${query.toString()}`;
+      const address = `${location.origin}${await playerPath(access, camera)}`;
       try {
         await navigator.clipboard.writeText(address);
         toast(c('linked'));
@@ -283,21 +260,10 @@ function Card(props: { access: Access; camera: Camera; onChange: () => void }) {
         </Field>
       )}
       {dialog === 'remove' && <Remove {...props} onClose={() => setDialog(null)} />}
-      {dialog === 'recording' && <Record {...props} onClose={() => setDialog(null)} />}
+      {dialog === 'recording' && <RecordingDialog {...props} onClose={() => setDialog(null)} />}
       {dialog === 'bridge' && <Bridge {...props} onClose={() => setDialog(null)} />}
     </article>
   );
-}
-
-/** Whether a camera is recorded, and what is kept of it. */
-function recordingText(recording: Recording | null): string {
-  if (recording === null) return c('recording.off');
-  const state = c(recording.enabled ? 'recording.on' : 'recording.off');
-  if (recording.since === null) return state;
-  const since = exactTime(Date.parse(recording.since));
-  const { bytes } = recording;
-  const size = bytes < BYTES_PER_GB ? megabytes(bytes) : `${number(bytes / BYTES_PER_GB, 2)} GB`;
-  return `${state} · ${c('recording.since', { since, size })}`;
 }
 
 /** What is worth changing in the camera, in words. */
@@ -384,98 +350,6 @@ function Remove({ access, camera, onChange, onClose }: DialogProps) {
       <p>{c('removeAsk', named)}</p>
       <div class="camera-actions">
         <Button label={c('remove')} look="danger" testId="remove-sure" once onPress={remove} />
-        <Button label={c('cancel')} onPress={onClose} />
-      </div>
-    </Dialog>
-  );
-}
-
-/** A moment as a field for date and time has it, in this browser's time zone. */
-function fieldOf(at: number): string {
-  const local = new Date(at - new Date(at).getTimezoneOffset() * 60_000);
-  return local.toISOString().slice(0, 16);
-}
-
-/** Has a camera recorded or not, and plays what is recorded from a moment on. */
-function Record({ access, camera, onChange, onClose }: DialogProps) {
-  const { recording } = camera;
-  const since = recording?.since ?? null;
-  const [at, setAt] = useState(since === null ? '' : fieldOf(Date.parse(since) + 60_000));
-  const [problem, setProblem] = useState<string | null>(null);
-  const enabled = recording?.enabled ?? false;
-  const change = () => {
-    const path = `/gateway/cameras/${encodeURIComponent(camera.cameraId)}/recording`;
-    const body = {
-      enabled: !enabled,
-      maxAgeHours: recording?.maxAgeHours ?? null,
-      maxBytes: recording?.maxBytes ?? null,
-    };
-    access.api
-      .request('PUT', path, { body })
-      .then(() => {
-        toast(c(enabled ? 'recording.stopped' : 'recording.started', { camera: camera.cameraId }));
-        onClose();
-      })
-      .catch((error: unknown) => setProblem(failureText(error)))
-      .finally(onChange);
-  };
-  const play = async () => {
-    const from = Date.parse(at);
-    if (Number.isNaN(from)) {
-      setProblem(c('recording.noMoment'));
-      return;
-    }
-    try {
-      const body = { tenantId: camera.tenantId, cameraId: camera.cameraId };
-      const issued = await access.api.request<Issued>('POST', '/gateway/sessions', { body });
-      const query = new URLSearchParams({
-        tenant: camera.tenantId,
-        camera: camera.cameraId,
-        token: issued.token,
-        from: new Date(from).toISOString(),
-        to: new Date(from + PLAYED_MS).toISOString(),
-      });
-      location.assign(`/player?${query.toString()}`);
-    } catch (error) {
-      setProblem(failureText(error));
-    }
-  };
-  return (
-    <Dialog title={c('recording')} testId="recording-dialog" onClose={onClose}>
-      <p>{recordingText(recording)}</p>
-      {since !== null && (
-        <>
-          <Field label={c('recording.from')}>
-            <input
-              type="datetime-local"
-              data-testid="recording-from"
-              min={fieldOf(Date.parse(since))}
-              value={at}
-              onInput={(event) => setAt(event.currentTarget.value)}
-            />
-          </Field>
-          <Button
-            label={c('recording.play')}
-            icon="play"
-            look="main"
-            testId="recording-play"
-            onPress={() => void play()}
-          />
-        </>
-      )}
-      {problem !== null && (
-        <Notice look="danger" testId="recording-problem">
-          <p>{problem}</p>
-        </Notice>
-      )}
-      <p class="quiet">{c('recording.hint')}</p>
-      <div class="camera-actions">
-        <Button
-          label={c(enabled ? 'recording.stop' : 'recording.start')}
-          testId="recording-change"
-          once
-          onPress={change}
-        />
         <Button label={c('cancel')} onPress={onClose} />
       </div>
     </Dialog>
