@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::json;
 
@@ -11,6 +11,21 @@ fn cabildo() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cabildo"));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
+}
+
+/// The binary on `data` once it is ready, and what follows `name` in the line that says so.
+pub(super) fn serve(data: &Path, name: &str) -> (Child, String) {
+    let mut server = cabildo()
+        .args(["serve", "--dev", "--http", "127.0.0.1:0", "--internal", "127.0.0.1:0"])
+        .args(["--media", "127.0.0.1:0", "--data-dir"])
+        .arg(data)
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("started");
+    let mut line = String::new();
+    BufReader::new(server.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+    let address = line.split_whitespace().find_map(|word| word.strip_prefix(name));
+    (server, address.expect("ready").to_owned())
 }
 
 #[test]

@@ -1,9 +1,8 @@
 //! Cameras that are recorded outside sessions: what is there afterwards, whatever happened
 //! meanwhile to the camera, the vault, the disk and the process.
 
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::time::{Duration, SystemTime};
 
 use cabildo::domain::id::TenantId;
@@ -11,6 +10,7 @@ use cabildo::domain::time::Timestamp;
 use reqwest::{Certificate, Client, Identity, Method};
 use serde_json::{Value, json};
 
+use crate::api::binary;
 use crate::api::person::Person;
 use crate::api::playback::{probe, text};
 use crate::api::publishing::is_on_disk;
@@ -305,20 +305,8 @@ struct Serving {
 
 impl Serving {
     fn start(data: &Path) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_cabildo"))
-            .args(["serve", "--dev", "--http", "127.0.0.1:0", "--internal", "127.0.0.1:0"])
-            .args(["--media", "127.0.0.1:0", "--data-dir"])
-            .arg(data)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("started");
-        let mut line = String::new();
-        let stdout = process.stdout.take().expect("piped");
-        BufReader::new(stdout).read_line(&mut line).expect("a line");
-        let port = line.split_whitespace().find_map(|word| word.strip_prefix("internal="));
-        let port = port.and_then(|it| it.rsplit(':').next()).expect("a port").to_owned();
+        let (process, address) = binary::serve(data, "internal=");
+        let (_, port) = address.rsplit_once(':').expect("a port");
         let read = |name: &str| std::fs::read(data.join("certs").join(name)).expect("a file");
         let authority = Certificate::from_pem(&read("ca.pem")).expect("a certificate");
         let identity = [read("governance.pem"), read("governance.key")].concat();

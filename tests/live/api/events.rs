@@ -1,8 +1,7 @@
 //! The event stream: who may read it, from where, and that nothing is missed or
 //! told to others.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use futures_util::StreamExt as _;
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 
+use crate::api::binary;
 use crate::api::person::{Person, ending_token, token};
 use crate::api::server::{Answer, Server, send};
 
@@ -236,20 +236,8 @@ async fn an_endpoint_from_the_configuration_is_sent_what_happens() {
 
 /// The binary on `data`, and the origin of its public listener.
 fn serve(data: &std::path::Path) -> (Child, String) {
-    let mut server = Command::new(env!("CARGO_BIN_EXE_cabildo"))
-        .args(["serve", "--dev", "--http", "127.0.0.1:0", "--internal", "127.0.0.1:0"])
-        .args(["--media", "127.0.0.1:0", "--data-dir"])
-        .arg(data)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("started");
-    let mut line = String::new();
-    BufReader::new(server.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
-    let http = line.split_whitespace().find_map(|word| word.strip_prefix("http="));
-    let http = format!("http://{}", http.expect("ready"));
-    (server, http)
+    let (server, http) = binary::serve(data, "http=");
+    (server, format!("http://{http}"))
 }
 
 #[tokio::test]
