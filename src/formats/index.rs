@@ -35,12 +35,13 @@ impl Index {
     }
 
     /// The bytes that are needed to show this time, in milliseconds after the beginning: from the
-    /// last seek point before it.
+    /// last seek point before it. A time before the first seek point yields what follows that
+    /// point, since a piece without media can't be decoded.
     #[must_use]
     pub fn piece(&self, ms: Range<u64>) -> Range<u64> {
         let before = self.points.partition_point(|point| point.0 <= ms.start);
-        let first = self.points.get(before.saturating_sub(1)).or(self.points.first());
-        let after = self.points.partition_point(|point| point.0 < ms.end);
+        let first = self.points.get(before.saturating_sub(1));
+        let after = self.points.partition_point(|point| point.0 < ms.end).max(1);
         let end = self.points.get(after).map_or(self.size, |point| point.1);
         first.map_or(self.size, |point| point.1)..end
     }

@@ -7,6 +7,9 @@
 //! streams, and this server's own MP4 writer puts them together. Scenes join without a gap: a scene
 //! is a whole number of pictures and of AAC frames, and the audio encoder is first given the audio
 //! just before the scene.
+//!
+//! A participant decides what a track contains. A scene that can't be made is made again without
+//! the tracks that can't be decoded, so that nobody can prevent the file of the whole meeting.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -26,7 +29,7 @@ use crate::playable::build::{Maker, Making};
 use crate::playable::driver::{PlayablesOptions, TimelineSource};
 use crate::playable::ffmpeg::{Feed, Run};
 use crate::playable::reader::PlayableReader;
-use crate::playable::scenes::{GRID_MS, Scene, SceneTrack, scenes};
+use crate::playable::scenes::{GRID_MS, Scene, SceneTrack, View, scenes};
 use crate::playable::track::TrackFile;
 use crate::playable::view::{FRAME_RATE, HEIGHT, WIDTH, script, shown};
 use crate::recorder::repository::{Playable, PlayableOf, RecordedTrack};
@@ -50,6 +53,9 @@ const SOUNDS_MAX: usize = 16;
 const PRESENCE_GAP_MS: u64 = 2_000;
 /// Ticks of video per picture.
 const FRAME_TICKS: u32 = 3_600;
+
+/// Largest picture that is decoded: 7680 × 4320.
+const PIXELS_MAX: &str = "33177600";
 
 /// Paths of fonts on Debian, Fedora, Alpine and Arch.
 const FONTS: &[&str] = &[
@@ -166,7 +172,8 @@ impl Maker {
             let header = reader.read_all(0..header_bytes).await?;
             let index = Index::of(playable.container, &header, reader.size())?;
             let present = self.presence(track).await?;
-            let scene = SceneTrack { user: track.user.clone(), source: track.source, present };
+            let mut scene = SceneTrack { user: track.user.clone(), source: track.source, present };
+            scene.keep_within(playable.from_ms, playable.from_ms + playable.duration_ms);
             sources.push(Source { reader, index, playable: playable.clone(), scene });
         }
         Ok(sources)
@@ -322,17 +329,59 @@ impl Mixer<'_> {
         Run { program: self.program, scratch: self.scratch, arguments, feeds, script }
     }
 
+    /// Draws and encodes a scene, without the tracks that can't be decoded.
     async fn pictures(&self, scene: &Scene) -> Result<Pictures, PlayableError> {
+        let failed = match self.drawn(scene, &scene.view).await {
+            Err(failed @ PlayableError::Mixing(_)) => failed,
+            made => return made,
+        };
+        let ms = scene.from * GRID_MS..scene.to * GRID_MS;
+        match self.undecodable(&shown(&scene.view), &ms).await? {
+            hidden if hidden.is_empty() => Err(failed),
+            hidden => self.drawn(scene, &scene.view.without(&hidden)).await,
+        }
+    }
+
+    /// Those of the tracks from which nothing can be decoded in a range of milliseconds after the
+    /// beginning of the meeting.
+    async fn undecodable(
+        &self,
+        places: &[usize],
+        ms: &Range<u64>,
+    ) -> Result<Vec<usize>, PlayableError> {
+        let mut hidden = Vec::new();
+        for place in places {
+            let Some((feed, format, offset_ms)) = self.feed(*place, ms) else { continue };
+            let mut arguments = Vec::new();
+            push_input(&mut arguments, format, offset_ms, 0);
+            // A line for each frame.
+            let output = ["-frames:v", "1", "-frames:a", "1", "-f", "framecrc", "pipe:1"];
+            arguments.extend(output.map(str::to_owned));
+            let decodes = match self.run(arguments, vec![feed], String::new()).output().await {
+                Ok(frames) => frames.split(|byte| *byte == b'\n').any(is_frame),
+                Err(PlayableError::Mixing(_)) => false,
+                Err(error) => return Err(error),
+            };
+            if !decodes {
+                let track = &self.sources[*place].playable.id;
+                tracing::info!(%track, from_ms = ms.start, "a track can't be decoded and is left out");
+                hidden.push(*place);
+            }
+        }
+        Ok(hidden)
+    }
+
+    async fn drawn(&self, scene: &Scene, view: &View) -> Result<Pictures, PlayableError> {
         let ms = scene.from * GRID_MS..scene.to * GRID_MS;
         let mut arguments = vec!["-copyts".to_owned()];
         let mut feeds = Vec::new();
-        for place in shown(&scene.view) {
+        for place in shown(view) {
             let (feed, format, offset_ms) = self.feed(place, &ms).ok_or(PlayableError::Nothing)?;
             push_input(&mut arguments, format, offset_ms, feeds.len());
             feeds.push(feed);
         }
         let name = scene.name.as_deref();
-        let script = script(&scene.view, name, self.font.as_deref(), ms.start, ms.end);
+        let script = script(view, name, self.font.as_deref(), ms.start, ms.end);
         let count = (scene.to - scene.from) * STEP_FRAMES;
         arguments.extend([self.script_option, "pipe:0", "-map", "[out]"].map(str::to_owned));
         arguments.extend(["-fps_mode", "passthrough", "-frames:v"].map(str::to_owned));
@@ -364,7 +413,19 @@ impl Mixer<'_> {
             i64::try_from(start_ms * 48).unwrap_or(0) - i64::try_from(lead_samples).unwrap_or(0);
         for batch in scene.sound.chunks(SOUNDS_MAX) {
             let ms = start_ms.saturating_sub(lead_ms + 100)..scene.to * GRID_MS;
-            let pcm = self.decoded(batch, ms, first, samples).await?;
+            let pcm = match self.decoded(batch, &ms, first, samples).await {
+                Err(failed @ PlayableError::Mixing(_)) => {
+                    let hidden = self.undecodable(batch, &ms).await?;
+                    let mut left = batch.to_vec();
+                    left.retain(|place| !hidden.contains(place));
+                    match (hidden.is_empty(), left.is_empty()) {
+                        (true, _) => return Err(failed),
+                        (_, true) => continue,
+                        _ => self.decoded(&left, &ms, first, samples).await?,
+                    }
+                }
+                decoded => decoded?,
+            };
             for (mixed, pair) in mix.iter_mut().zip(pcm.as_chunks::<2>().0) {
                 *mixed = mixed.saturating_add(i32::from(i16::from_le_bytes(*pair)));
             }
@@ -392,7 +453,7 @@ impl Mixer<'_> {
     async fn decoded(
         &self,
         places: &[usize],
-        ms: Range<u64>,
+        ms: &Range<u64>,
         first: i64,
         samples: usize,
     ) -> Result<Vec<u8>, PlayableError> {
@@ -401,7 +462,7 @@ impl Mixer<'_> {
         let mut script = String::new();
         let mut mixed = String::new();
         for place in places {
-            let Some((feed, format, offset_ms)) = self.feed(*place, &ms) else { continue };
+            let Some((feed, format, offset_ms)) = self.feed(*place, ms) else { continue };
             let n = feeds.len();
             push_input(&mut arguments, format, offset_ms, n);
             let line = format!(
@@ -423,12 +484,18 @@ impl Mixer<'_> {
     }
 }
 
+/// Whether a line of ffmpeg's `framecrc` output describes a frame.
+fn is_frame(line: &[u8]) -> bool {
+    line.first().is_some_and(u8::is_ascii_digit)
+}
+
 fn push_input(arguments: &mut Vec<String>, format: &str, offset_ms: u64, place: usize) {
     let offset = format!("{}.{:03}", offset_ms / 1_000, offset_ms % 1_000);
     // ffmpeg treats a socket as seekable, and would look for an index at the end of the piece
     // without being able to return.
     let before = ["-threads", "1", "-reinit_filter", "0", "-fflags", "+ignidx"];
-    arguments.extend(before.map(str::to_owned));
+    let limit = ["-max_pixels", PIXELS_MAX];
+    arguments.extend(before.into_iter().chain(limit).map(str::to_owned));
     arguments.extend(["-itsoffset", &offset, "-f", format].map(str::to_owned));
     arguments.extend(["-i".to_owned(), format!("{{{place}}}")]);
 }

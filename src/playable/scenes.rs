@@ -55,6 +55,16 @@ pub(super) struct SceneTrack {
     pub present: Vec<(u64, u64)>,
 }
 
+impl SceneTrack {
+    /// Limits its presence to what its file contains, in milliseconds since 1970.
+    pub(super) fn keep_within(&mut self, from_ms: u64, to_ms: u64) {
+        for (from, to) in &mut self.present {
+            (*from, *to) = ((*from).max(from_ms), (*to).min(to_ms));
+        }
+        self.present.retain(|(from, to)| from < to);
+    }
+}
+
 /// A layout. Tracks are given by their position in the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum View {
@@ -62,6 +72,23 @@ pub(super) enum View {
     Grid(Vec<usize>),
     /// One track fills the picture, another is small in its corner.
     Speaker { main: usize, small: Option<usize> },
+}
+
+impl View {
+    /// The layout when some tracks can't be shown.
+    pub(super) fn without(&self, hidden: &[usize]) -> Self {
+        let is_shown = |place: &usize| !hidden.contains(place);
+        match self {
+            Self::Grid(places) => Self::Grid(places.iter().copied().filter(is_shown).collect()),
+            Self::Speaker { main, small } => {
+                let mut left = [Some(*main), *small].into_iter().flatten().filter(is_shown);
+                left.next().map_or(Self::Grid(Vec::new()), |main| Self::Speaker {
+                    main,
+                    small: left.next(),
+                })
+            }
+        }
+    }
 }
 
 /// An interval with one layout.
@@ -258,6 +285,16 @@ mod tests {
         let sound: Vec<_> =
             scenes.iter().map(|scene| (scene.from, scene.to, scene.sound.clone())).collect();
         assert_eq!(sound, [(0, 47, vec![1]), (47, 94, vec![1]), (94, 100, vec![2])]);
+    }
+
+    #[test]
+    fn a_layout_does_without_tracks_that_can_not_be_shown() {
+        let both = View::Speaker { main: 3, small: Some(5) };
+        assert_eq!(both.without(&[]), both);
+        assert_eq!(both.without(&[5]), View::Speaker { main: 3, small: None });
+        assert_eq!(both.without(&[3]), View::Speaker { main: 5, small: None });
+        assert_eq!(both.without(&[3, 5]), View::Grid(Vec::new()));
+        assert_eq!(View::Grid(vec![1, 2, 4]).without(&[2]), View::Grid(vec![1, 4]));
     }
 
     #[test]

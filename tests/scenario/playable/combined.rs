@@ -145,6 +145,61 @@ async fn a_screen_fills_the_picture_and_its_speaker_is_small() {
 }
 
 #[tokio::test]
+async fn sound_that_begins_just_after_a_scene_is_not_part_of_it() {
+    let fixture = meeting().await;
+    // The second scene begins after 4.48 s; this sound says that it was there before.
+    let sent = Source::new(Codec::Opus, 5).send(&tone(2_000, 1), 4_500_000);
+    let late = fixture.record("carla", TrackSource::Microphone, Codec::Opus, &sent).await;
+    for segment in fixture.repository.segments.lock().expect("sound").iter_mut() {
+        segment.from_ms -= if segment.track == late { 300 } else { 0 };
+    }
+    fixture.make(Some("ffmpeg")).await;
+    let playable = fixture.playable(PlayableOf::Combined).await;
+    assert_eq!(playable.state, PlayableState::Ready, "{:?}", playable.failure);
+    let (_directory, path) = written(&fixture).await;
+    let sound = sound(&path);
+    assert!(loudness(&sound, 4.3, 2_000.0) < 0.01);
+    assert!(loudness(&sound, 5.2, 2_000.0) > 0.08, "{}", loudness(&sound, 5.2, 2_000.0));
+}
+
+#[tokio::test]
+async fn tracks_that_can_not_be_decoded_are_left_out() {
+    let fixture = meeting().await;
+    let mut garbage = encode_video(Codec::Vp8, "color=c=green:s=640x360:r=25:d=3");
+    for frame in garbage.iter_mut().filter(|frame| frame.data[0] & 1 == 0) {
+        // A key frame that says 16383 × 16383 pixels (RFC 6386 §9.1).
+        frame.data[6..10].copy_from_slice(&[0xFF, 0x3F, 0xFF, 0x3F]);
+    }
+    let sent = Source::new(Codec::Vp8, 5).send(&garbage, 0);
+    let camera = fixture.record("mallory", TrackSource::Camera, Codec::Vp8, &sent).await;
+    let sent = Source::new(Codec::Vp8, 6).send(&garbage, 5_000_000);
+    let screen = fixture.record("bea", TrackSource::Screen, Codec::Vp8, &sent).await;
+    let mut noise = tone(440, 3);
+    for packet in &mut noise {
+        // Opus packets of many frames whose lengths do not fit.
+        packet.data = vec![0xFF; 2];
+    }
+    let sent = Source::new(Codec::Opus, 7).send(&noise, 0);
+    let microphone = fixture.record("mallory", TrackSource::Microphone, Codec::Opus, &sent).await;
+    // Nobody has the floor until Bea's turn: side by side.
+    fixture.timeline.0.lock().expect("sound").turns.remove(0);
+    fixture.make(Some("ffmpeg")).await;
+    for track in [camera, screen, microphone] {
+        let playable = fixture.playable(PlayableOf::Track(track)).await;
+        assert_eq!(playable.state, PlayableState::Ready, "{:?}", playable.failure);
+    }
+    let playable = fixture.playable(PlayableOf::Combined).await;
+    assert_eq!(playable.state, PlayableState::Ready, "{:?}", playable.failure);
+    let (_directory, path) = written(&fixture).await;
+    assert_eq!(packets(&path).len(), 16 * 16);
+    assert!(is_red(colour(&path, "1.0")), "{:?}", colour(&path, "1.0"));
+    assert!(is_blue(colour(&path, "6.0")), "{:?}", colour(&path, "6.0"));
+    let sound = sound(&path);
+    assert!(loudness(&sound, 1.0, 440.0) > 0.08, "{}", loudness(&sound, 1.0, 440.0));
+    assert!(loudness(&sound, 6.0, 1_000.0) > 0.08, "{}", loudness(&sound, 6.0, 1_000.0));
+}
+
+#[tokio::test]
 async fn killed_between_scenes_it_continues_with_the_next() {
     let fixture = meeting().await;
     fixture.make(None).await;
