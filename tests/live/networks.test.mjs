@@ -3,7 +3,8 @@
 // CABILDO_ATTACK=long over a matrix of networks, with what was seen of each printed.
 import assert from 'node:assert/strict';
 import { startedSession } from './api.mjs';
-import { inbound, launch, rawClient } from './browser.mjs';
+import { inbound, launch, rawClient, screenshot } from './browser.mjs';
+import { join, openJoin } from './pages.mjs';
 import { Server } from './server.mjs';
 import { story } from './story.mjs';
 import { until } from './until.mjs';
@@ -26,6 +27,7 @@ async function open(stage) {
   const { id: session, tenant_id: tenant } = await startedSession(stage.server, {
     moderation: 'open',
   });
+  stage.session = { id: session, tenant_id: tenant };
   const enter = async (user, options) => {
     const page = await rawClient(stage.browser, stage.server, { session, tenant, user }, options);
     stage.pages[user] = page;
@@ -155,6 +157,33 @@ story('Networks as people have them', open, {
     t.diagnostic(`seen again after ${ms} ms`);
     const offers = await pages.receiver.evaluate(() => window.client.subscribing.connectionState);
     assert.equal(offers, 'connected');
+  },
+
+  'a person reads in words what is wrong with their network': async (stage) => {
+    const { browser, network, pages, server, session } = stage;
+    const scripts = [reachedAt(network.port)];
+    pages.ana = await openJoin(browser, server, session, { user: 'ana' }, { scripts });
+    await join(pages.ana);
+    const state = pages.ana.getByTestId('connection-state');
+    const isTold = (quality, cause, words) =>
+      until(`${quality} for ${cause}`, async (seen) => {
+        seen.last = [
+          await state.getAttribute('data-quality'),
+          await state.getAttribute('data-cause'),
+          await state.textContent(),
+        ];
+        return seen.last[0] === quality && seen.last[1] === cause && words.test(seen.last[2]);
+      });
+    await isTold('good', null, /^Conexión buena$/);
+    network.set({ loss: 0.25 });
+    await isTold('poor', 'sent_lost', /^Conexión mala: se pierde el \d+ % de lo que envía$/);
+    await screenshot(pages.ana, 'networks-loss');
+    await pages.ana.setViewportSize({ width: 375, height: 667 });
+    await screenshot(pages.ana, 'networks-loss-phone');
+    network.set({ delayMs: 450 });
+    await isTold('poor', 'delay', /^Conexión mala: el sonido tarda \d,\d s en ir y volver$/);
+    network.set({});
+    await isTold('good', null, /^Conexión buena$/);
   },
 
   ...(LONG ? matrix() : {}),

@@ -145,6 +145,10 @@ export const en: Catalogue = {
   'connection.good': 'Good connection',
   'connection.fair': 'Fair connection',
   'connection.poor': 'Poor connection',
+  'connection.because': '{state}: {cause}',
+  'connection.sent_lost': '{percent} % of what you send is lost',
+  'connection.received_lost': '{percent} % of what you receive is lost',
+  'connection.delay': 'sound takes {seconds} s there and back',
   'connection.reconnecting':
     'No connection for {seconds, plural, one {one second} other {# seconds}}. Reconnecting…',
   'connection.restored': 'Connected again. Nothing was lost.',

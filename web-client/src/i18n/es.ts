@@ -146,6 +146,10 @@ export const es = {
   'connection.good': 'Conexión buena',
   'connection.fair': 'Conexión regular',
   'connection.poor': 'Conexión mala',
+  'connection.because': '{state}: {cause}',
+  'connection.sent_lost': 'se pierde el {percent} % de lo que envía',
+  'connection.received_lost': 'se pierde el {percent} % de lo que recibe',
+  'connection.delay': 'el sonido tarda {seconds} s en ir y volver',
   'connection.reconnecting':
     'Sin conexión desde hace {seconds, plural, one {un segundo} other {# segundos}}. Reconectando…',
   'connection.restored': 'Conexión recuperada. No se ha perdido nada.',

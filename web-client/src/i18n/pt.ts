@@ -146,6 +146,10 @@ export const pt: Catalogue = {
   'connection.good': 'Conexão boa',
   'connection.fair': 'Conexão regular',
   'connection.poor': 'Conexão ruim',
+  'connection.because': '{state}: {cause}',
+  'connection.sent_lost': '{percent} % do que você envia se perde',
+  'connection.received_lost': '{percent} % do que você recebe se perde',
+  'connection.delay': 'o som leva {seconds} s para ir e voltar',
   'connection.reconnecting':
     'Sem conexão há {seconds, plural, one {um segundo} other {# segundos}}. Reconectando…',
   'connection.restored': 'Conexão recuperada. Nada se perdeu.',

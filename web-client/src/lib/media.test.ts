@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { encodingsOf, layerFor, preferred } from './encodings';
 import type { RoomSnapshot } from './room_client';
 import { RoomClient } from './room_client';
-import { QualityMeter, grade } from './quality';
+import { QualityMeter, judge, sameJudgement } from './quality';
 import { withOpusOptions } from './sdp';
 import {
   FakePeer,
@@ -586,21 +586,38 @@ describe('the small rules', () => {
     expect(layerFor(height, layers)).toBe(expected),
   );
 
-  it('grades a connection by the worst of its parts', () => {
-    expect(grade([])).toBeNull();
-    expect(
-      grade([
-        { loss: 0, roundTripMs: 40 },
-        { loss: null, roundTripMs: null },
-      ]),
-    ).toBe('good');
-    expect(
-      grade([
-        { loss: 0, roundTripMs: 40 },
-        { loss: 0.05, roundTripMs: 40 },
-      ]),
-    ).toBe('fair');
-    expect(grade([{ loss: 0, roundTripMs: 900 }])).toBe('poor');
+  it('judges a connection by the worst of its parts, and says why', () => {
+    const fine = { loss: 0, roundTripMs: 40 };
+    expect(judge(null, null)).toBeNull();
+    expect(judge({ loss: null, roundTripMs: null }, null)).toBeNull();
+    expect(judge(fine, { loss: null, roundTripMs: null })).toEqual({
+      quality: 'good',
+      cause: null,
+    });
+    expect(judge({ loss: 0.05, roundTripMs: 40 }, fine)).toEqual({
+      quality: 'fair',
+      cause: { kind: 'sent_lost', share: 0.05 },
+    });
+    expect(judge({ loss: 0.05, roundTripMs: 40 }, { loss: 0.2, roundTripMs: 900 })).toEqual({
+      quality: 'poor',
+      cause: { kind: 'received_lost', share: 0.2 },
+    });
+    expect(judge(fine, { loss: 0, roundTripMs: 900 })).toEqual({
+      quality: 'poor',
+      cause: { kind: 'delay', ms: 900 },
+    });
+    expect(judge({ loss: 0.05, roundTripMs: 300 }, { loss: 0.05, roundTripMs: 40 })).toEqual({
+      quality: 'fair',
+      cause: { kind: 'sent_lost', share: 0.05 },
+    });
+  });
+
+  it('a judgement is told again when its cause changes, and only then', () => {
+    const of = (loss: number) => judge({ loss, roundTripMs: 40 }, null);
+    expect(sameJudgement(of(0), of(0.001))).toBe(true);
+    expect(sameJudgement(of(0.05), of(0.05))).toBe(true);
+    expect(sameJudgement(of(0.05), of(0.06))).toBe(false);
+    expect(sameJudgement(of(0.05), null)).toBe(false);
   });
 
   it('counts loss between two readings, not since the beginning', () => {

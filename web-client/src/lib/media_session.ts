@@ -6,8 +6,8 @@ import type { SignalMessage } from './moderation_channel';
 import type { PeerFactory, Signalling } from './publisher';
 import { PathWatch } from './path_watch';
 import { Publisher } from './publisher';
-import type { Quality } from './quality';
-import { QualityMeter, grade } from './quality';
+import type { Judgement, Measurement } from './quality';
+import { QualityMeter, judge } from './quality';
 import type { Reception } from './reception';
 import { ReceptionMeter, sameReception } from './reception';
 import type { RoomState } from './room_state';
@@ -48,7 +48,7 @@ export interface MediaHandlers {
   onLocal?(): void;
   /** A device was taken away, or the person stopped sharing in the browser's own bar. */
   onEnded?(source: Source): void;
-  onQuality?(quality: Quality | null): void;
+  onQuality?(quality: Judgement | null): void;
   /** How well others' media arrives, by track. */
   onReception?(reception: Reception): void;
   /** The server takes no more of what is sent. */
@@ -302,7 +302,7 @@ export class MediaSession {
   }
 
   private async measure(): Promise<void> {
-    const measured = [];
+    const measured: { publish?: Measurement; subscribe?: Measurement } = {};
     for (const [name, peer] of [
       ['publish', this.publisher.connection],
       ['subscribe', this.subscriber.connection],
@@ -310,10 +310,10 @@ export class MediaSession {
       if (peer?.connectionState !== 'connected') continue;
       const report = await peer.getStats();
       const entries = [...report.values()] as Readonly<Record<string, unknown>>[];
-      measured.push(this.meter.measure(name, entries));
+      measured[name] = this.meter.measure(name, entries);
       if (name === 'subscribe') this.tellReception(entries);
     }
-    this.options.handlers.onQuality?.(grade(measured));
+    this.options.handlers.onQuality?.(judge(measured.publish ?? null, measured.subscribe ?? null));
   }
 
   private tellReception(entries: readonly Readonly<Record<string, unknown>>[]): void {

@@ -9,20 +9,62 @@ export interface Measurement {
   readonly roundTripMs: number | null;
 }
 
-/** The grade of the worst of some measurements; `null` when nothing is known. */
-export function grade(measurements: readonly Measurement[]): Quality | null {
-  const losses = measurements.flatMap(({ loss }) => (loss === null ? [] : [loss]));
-  const trips = measurements.flatMap(({ roundTripMs }) =>
-    roundTripMs === null ? [] : [roundTripMs],
-  );
-  if (losses.length === 0 && trips.length === 0) return null;
-  const loss = Math.max(0, ...losses);
-  const roundTripMs = Math.max(0, ...trips);
-  // Speech with error correction holds to some 5 % of loss; a conversation
-  // turns into people talking over each other from some 600 ms.
-  if (loss > 0.08 || roundTripMs > 600) return 'poor';
-  if (loss > 0.02 || roundTripMs > 250) return 'fair';
-  return 'good';
+/** Why a connection is not good. */
+export type QualityCause =
+  /** Of all packets that are sent or that should arrive, `share` is lost, 0 to 1. */
+  | { readonly kind: 'sent_lost' | 'received_lost'; readonly share: number }
+  /** Packets take this long there and back. */
+  | { readonly kind: 'delay'; readonly ms: number };
+
+/** A grade, and what it is due to; `null` when it is good. */
+export interface Judgement {
+  readonly quality: Quality;
+  readonly cause: QualityCause | null;
+}
+
+const WORST_FIRST: readonly Quality[] = ['poor', 'fair', 'good'];
+
+/**
+ * Judges a connection by the worst of what is measured of its two transports; `null` when nothing is
+ * known. Of causes that are equally bad, what is sent comes first: only this side can help it.
+ */
+export function judge(
+  publishing: Measurement | null,
+  subscribing: Measurement | null,
+): Judgement | null {
+  const judged: { quality: Quality; cause: QualityCause }[] = [];
+  for (const [kind, of] of [
+    ['sent_lost', publishing],
+    ['received_lost', subscribing],
+  ] as const) {
+    const loss = of?.loss ?? null;
+    if (loss === null) continue;
+    // Speech with error correction holds to some 5 % of loss.
+    judged.push({
+      quality: gradeOf(loss, 0.02, 0.08),
+      cause: { kind, share: loss },
+    });
+  }
+  const trips = [publishing, subscribing].flatMap((of) => of?.roundTripMs ?? []);
+  if (trips.length > 0) {
+    const ms = Math.max(...trips);
+    // A conversation turns into people talking over each other from some 600 ms.
+    judged.push({ quality: gradeOf(ms, 250, 600), cause: { kind: 'delay', ms } });
+  }
+  judged.sort((a, b) => WORST_FIRST.indexOf(a.quality) - WORST_FIRST.indexOf(b.quality));
+  const worst = judged[0];
+  if (worst === undefined) return null;
+  return worst.quality === 'good' ? { quality: 'good', cause: null } : worst;
+}
+
+function gradeOf(value: number, good: number, fair: number): Quality {
+  if (value > fair) return 'poor';
+  return value > good ? 'fair' : 'good';
+}
+
+/** Whether two judgements say the same. */
+export function sameJudgement(a: Judgement | null, b: Judgement | null): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
 }
 
 interface Counters {

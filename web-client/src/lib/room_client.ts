@@ -8,7 +8,8 @@ import { MediaSession } from './media_session';
 import type { ChannelOptions } from './moderation_channel';
 import { ModerationChannel } from './moderation_channel';
 import type { Ack, Command } from './requests';
-import type { Quality } from './quality';
+import type { Judgement } from './quality';
+import { sameJudgement } from './quality';
 import type { Reception } from './reception';
 import type { AnnouncedVote, ChatLine, RemovedPerson, RoomState } from './room_state';
 import { after, saying, stateOf, withMediaPolicy } from './room_state';
@@ -22,7 +23,7 @@ export interface RoomSnapshot {
   readonly status: ChannelStatus;
   /** What is known of the room; null before the first welcome. */
   readonly state: RoomState | null;
-  readonly quality: Quality | null;
+  readonly quality: Judgement | null;
   /** How well others' media arrives here, by track; only what arrives is in it. */
   readonly reception: Reception;
   /** Media of remote tracks by track id. */
@@ -185,7 +186,7 @@ export class RoomClient {
         },
         onEnded: (source) => this.options.onEnded?.(source),
         onQuality: (quality) => {
-          if (quality !== this.current.quality) this.change({ quality });
+          if (!sameJudgement(quality, this.current.quality)) this.change({ quality });
         },
         onReception: (reception) => this.change({ reception }),
         onRefused: (error) => this.options.onRefused?.(error),

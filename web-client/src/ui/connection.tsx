@@ -1,7 +1,8 @@
 import type { ComponentChildren } from 'preact';
 import { isKey, t } from '../i18n/i18n';
 import type { Key } from '../i18n/i18n';
-import type { ChannelStatus, ClosedReason, Quality } from '../lib';
+import { number } from '../i18n/texts';
+import type { ChannelStatus, ClosedReason, Judgement, QualityCause } from '../lib';
 import { canCarryMedia, forgetVisits } from '../lib';
 import { useNow } from './hooks';
 import { Icon } from './icons';
@@ -10,8 +11,10 @@ import { Icon } from './icons';
 const BLOCKED_AFTER_MS = 10_000;
 
 /** Whether and how well we are connected, in words, with seconds while we are not. */
-export function ConnectionState(props: { status: ChannelStatus; quality: Quality | null }) {
-  const { status, quality } = props;
+export function ConnectionState(props: { status: ChannelStatus; quality: Judgement | null }) {
+  const { status } = props;
+  const quality = props.quality?.quality ?? null;
+  const cause = props.quality?.cause ?? null;
   const lost = status.phase === 'reconnecting';
   const connecting = status.phase === 'connecting';
   const now = useNow(500, lost || connecting);
@@ -64,11 +67,22 @@ export function ConnectionState(props: { status: ChannelStatus; quality: Quality
       data-testid="connection-state"
       data-phase={status.phase}
       data-quality={quality ?? undefined}
+      data-cause={status.phase === 'open' ? cause?.kind : undefined}
     >
       <Icon name="signal" />
-      {t(key)}
+      {status.phase === 'open' && cause !== null
+        ? t('connection.because', { state: t(key), cause: causeText(cause) })
+        : t(key)}
     </span>
   );
+}
+
+/** What is wrong with the connection, in words. */
+function causeText(cause: QualityCause): string {
+  if (cause.kind === 'delay') return t('connection.delay', { seconds: number(cause.ms / 1000, 1) });
+  // A loss that is told is never told as nothing.
+  const percent = number(Math.max(1, cause.share * 100));
+  return t(`connection.${cause.kind}`, { percent });
 }
 
 /** Why the room is closed to this page, and the way back if there is one. */
