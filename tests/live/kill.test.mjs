@@ -16,6 +16,8 @@ import { story } from './story.mjs';
 import { until } from './until.mjs';
 
 const KILLS = Number(process.env.CABILDO_KILLS ?? 3);
+/** The file of the whole meeting takes longer the longer the meeting was. */
+const READY_MS = 120_000 + 20_000 * KILLS;
 const SEED = Number(process.env.CABILDO_SEED ?? randomInt(2 ** 31));
 /** A kill comes this long after the first head that covers media. */
 const KILL_AFTER_MS = [0, 7_000];
@@ -140,7 +142,7 @@ steps['what a kill after the end interrupts is finished by the next start'] = as
   });
   const tenant = session.tenant_id;
   const auditor = await Person.of(server, { tenant, user: 'auditor', roles: ['auditor'] });
-  const { files } = await auditor.recordingReady(session.id);
+  const { files } = await auditor.recordingReady(session.id, READY_MS);
   assert.deepEqual(
     files.filter(({ state }) => state !== 'ready'),
     [],
@@ -178,4 +180,4 @@ steps['at the end all of it verifies, and little is missing'] = async (stage, t)
   assert.ok(Math.max(...losses) <= LOSS_MS_MAX, `${losses}`);
 };
 
-story('A server that is killed', open, steps);
+story('A server that is killed', open, steps, { stepMs: READY_MS + 60_000 });

@@ -5,9 +5,10 @@ import { closeAll, record, screenshot } from './browser.mjs';
 /**
  * Sets a stage and plays steps on it. What a step needs follows from the steps
  * before, so after one has failed the rest are skipped. `stage` may hold a
- * `server`, `pages` by name (pictured when a step fails) and `stop`.
+ * `server`, `pages` by name (pictured when a step fails) and `stop`. A step may
+ * take `stepMs`.
  */
-export function story(title, open, steps) {
+export function story(title, open, steps, { stepMs = 180_000 } = {}) {
   describe(title, () => {
     const stage = { pages: {} };
     let broken = false;
@@ -21,7 +22,7 @@ export function story(title, open, steps) {
       { timeout: 60_000 },
     );
     for (const [name, play] of Object.entries(steps)) {
-      it(name, { timeout: 180_000 }, async (t) => {
+      it(name, { timeout: stepMs }, async (t) => {
         if (broken) {
           t.skip('a step before failed');
           return;
