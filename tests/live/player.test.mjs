@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { asGovernance, startedSession } from './api.mjs';
 import { launch, newPage, screenshot } from './browser.mjs';
@@ -10,6 +11,8 @@ import { fits, isAccessible } from './looks.mjs';
 import { Server } from './server.mjs';
 import { story } from './story.mjs';
 import { ROOT, until, within } from './until.mjs';
+
+const require = createRequire(join(ROOT, 'web-client', 'package.json'));
 
 const SIZES = {
   phone: { width: 360, height: 740 },
@@ -46,15 +49,21 @@ async function open(stage) {
   }
 }
 
-/** The address of the player, with a new token. */
-async function link({ server, tenant }, change = {}) {
+/** A new token for playing a camera. */
+async function playbackToken({ server, tenant }) {
   const body = { tenantId: tenant, cameraId: 'hall-1' };
   const issued = await asGovernance(server, 'POST', '/gateway/sessions', body);
   assert.equal(issued.status, 201, JSON.stringify(issued));
+  return issued.body.token;
+}
+
+/** The address of the player, with a new token. */
+async function link(stage, change = {}) {
+  const { server, tenant } = stage;
   const query = {
     tenant,
     camera: 'hall-1',
-    token: issued.body.token,
+    token: await playbackToken(stage),
     ...change,
   };
   return `${server.origin}/player?${new URLSearchParams(query)}`;
@@ -117,6 +126,63 @@ story('Cameras for operators and viewers', open, {
     assert.equal(await video.evaluate((it) => it.muted), false);
     await look(page, 'player');
     assert.deepEqual(page.problems, []);
+    await page.context().close();
+  },
+
+  'Shaka Player plays it by parts too': async (stage, t) => {
+    const { server, tenant } = stage;
+    const page = await newPage(stage.browser, { bypassCSP: true });
+    // Any document of the origin will do; this one has no scripts of its own.
+    await page.goto(`${server.origin}/health/live`);
+    await page.addScriptTag({ path: require.resolve('shaka-player') });
+    const token = encodeURIComponent(await playbackToken(stage));
+    const address = `${server.origin}/gateway/playback/${tenant}/hall-1/index.m3u8?token=${token}`;
+    await page.evaluate(async (playlist) => {
+      const { shaka } = window;
+      shaka.polyfill.installAll();
+      const video = document.createElement('video');
+      video.muted = true;
+      document.body.append(video);
+      const player = new shaka.Player();
+      window.watched = { video, player, errors: [] };
+      player.addEventListener('error', ({ detail }) => window.watched.errors.push(detail.code));
+      player.configure({ streaming: { lowLatencyMode: true } });
+      await player.attach(video);
+      await player.load(playlist);
+      await video.play();
+    }, address);
+    const behind = [];
+    await until(
+      'its delay, read again and again',
+      async (seen) => {
+        const read = await page.evaluate(() => {
+          const { video, player } = window.watched;
+          const shows = player.getPlayheadTimeAsDate();
+          return video.currentTime > 0 && shows !== null ? Date.now() - shows.getTime() : null;
+        });
+        if (read !== null) behind.push(read);
+        seen.last = [behind.length, await page.evaluate(() => window.watched.errors)];
+        await new Promise((resolve) => setTimeout(resolve, READ_EVERY_MS));
+        return behind.length >= READ;
+      },
+      READING_MS_MAX,
+    );
+    const later = behind.slice(READ / 2).sort((one, other) => one - other);
+    t.diagnostic(
+      `behind by PROGRAM-DATE-TIME: P50 ${at(later, 0.5)} ms, P95 ${at(later, 0.95)} ms`,
+    );
+    assert.ok(at(later, 0.5) < 6_000, `${later}`);
+    const seen = await page.evaluate(() => {
+      const { video, player, errors } = window.watched;
+      const asked = performance.getEntriesByType('resource').map(({ name }) => name);
+      return {
+        size: [video.videoWidth, video.videoHeight],
+        isLowLatency: player.isLive() && asked.some((name) => name.includes('_HLS_msn=')),
+        errors,
+      };
+    });
+    assert.deepEqual(seen, { size: [320, 180], isLowLatency: true, errors: [] });
+    await page.evaluate(() => window.watched.player.destroy());
     await page.context().close();
   },
 
