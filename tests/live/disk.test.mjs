@@ -74,4 +74,5 @@ const steps = {
   },
 };
 
-story('A disk that is full now and then', open, steps);
+// A round takes some six seconds.
+story('A disk that is full now and then', open, steps, { stepMs: 60_000 + 20_000 * ROUNDS });
