@@ -2,7 +2,7 @@
 # when nothing is missing, and can be run again. `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint wire-types openapi bench proto-baseline load-test attack contract kill-loop disk-loop network-matrix fuzz check-readme clean
+.PHONY: help run build test lint wire-types openapi bench proto-baseline load-test measure-cameras attack contract kill-loop disk-loop network-matrix fuzz check-readme clean
 
 # The build cache lives outside the clone; see scripts/environment.
 run: ## start everything on embedded defaults; ARGS="…" go to `cabildo serve`
@@ -32,6 +32,9 @@ bench: ## run the benchmarks
 
 load-test: ## rooms of real WebRTC clients against a release server
 	@scripts/load-test $(ARGS)
+
+measure-cameras: ## what cameras in rooms and viewers of HLS cost a release server
+	@scripts/measure-cameras
 
 attack: ## the long forms of all attacks; ARGS="…" are minutes for the parsers
 	@scripts/attack $(ARGS)

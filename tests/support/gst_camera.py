@@ -8,6 +8,7 @@ Tells its port in one line and serves until its standard input ends:
     /aac      H.264, and sound in AAC
     /pcmu     H.264, and sound in G.711
     /hevc     H.265, and sound in AAC
+    /hd       1280 by 720 pictures at about 2 Mbit/s, and sound in Opus
     /udp      as /often, by UDP and not over the connection
 """
 
@@ -29,6 +30,10 @@ AAC = (
 )
 BASELINE = " ! video/x-h264,profile=constrained-baseline ! rtph264pay name=pay0 pt=96 "
 OFTEN = "x264enc tune=zerolatency speed-preset=ultrafast threads=1 key-int-max=15"
+HD = (
+    "videotestsrc is-live=true pattern=ball ! video/x-raw,width=1280,height=720,framerate=25/1 ! "
+    "x264enc tune=zerolatency speed-preset=ultrafast threads=1 key-int-max=25 pass=cbr bitrate=2000"
+)
 CAMERAS = {
     "/opus": "x264enc tune=zerolatency speed-preset=ultrafast threads=1 key-int-max=450"
     + BASELINE
@@ -37,6 +42,7 @@ CAMERAS = {
     "key-int-max=15" + BASELINE + "mtu=700",
     "/often": OFTEN + BASELINE + SOUND,
     "/udp": OFTEN + BASELINE + SOUND,
+    "/hd": HD + BASELINE + SOUND,
     "/aac": OFTEN + BASELINE + AAC,
     "/pcmu": OFTEN + BASELINE + TONE + "audio/x-raw,rate=8000,channels=1 ! mulawenc "
     "! rtppcmupay name=pay1",
@@ -54,7 +60,8 @@ def main():
     server.set_service("0")
     for path, encoder in CAMERAS.items():
         factory = GstRtspServer.RTSPMediaFactory()
-        factory.set_launch(f"( {PICTURES}{encoder} )")
+        pictures = "" if path == "/hd" else PICTURES
+        factory.set_launch(f"( {pictures}{encoder} )")
         factory.set_shared(True)
         if path == "/udp":
             factory.set_protocols(GstRtsp.RTSPLowerTrans.UDP)

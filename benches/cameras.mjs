@@ -1,0 +1,217 @@
+// What cameras cost a server: processor time and memory of 200 provisioned cameras of which 20 are
+// dead, of each camera in a room, and of 100 viewers of HLS. `scripts/measure-cameras` runs it with
+// a release build; it prints one line for each figure.
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { asGovernance, startedSession } from '../tests/live/api.mjs';
+import { Person } from '../tests/live/person.mjs';
+import { Server } from '../tests/live/server.mjs';
+import { ROOT, until, within } from '../tests/live/until.mjs';
+
+/** Cameras that are provisioned, and how many of them do not answer. */
+const CAMERAS = 200;
+const DEAD = 20;
+/** Cameras in the room. */
+const BRIDGED = 20;
+const VIEWERS = 100;
+/** For how long each thing is measured. */
+const MEASURED_MS = 30_000;
+const PROBE_INTERVAL_S = 15;
+/** Ticks of `/proc/PID/stat` a second (`getconf CLK_TCK`). */
+const TICKS = 100;
+
+const print = (what, value) => process.stdout.write(`${what.padEnd(56)}${value}\n`);
+const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Seconds of processor time of a process since its start. */
+function processorSeconds(pid) {
+  const [, fields] = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ');
+  const [user, system] = fields.split(' ').slice(11, 13).map(Number);
+  return (user + system) / TICKS;
+}
+
+function residentMiB(pid) {
+  const [, kib] = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  return Number(kib) / 1024;
+}
+
+/** Percent of one processor that a process uses while `during` runs. */
+async function load(pid, during = () => wait(MEASURED_MS)) {
+  const [began, before] = [performance.now(), processorSeconds(pid)];
+  await during();
+  return (100_000 * (processorSeconds(pid) - before)) / (performance.now() - began);
+}
+
+async function startCameras() {
+  const script = join(ROOT, 'tests', 'support', 'gst_camera.py');
+  const child = spawn('/usr/bin/python3', [script], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const [line] = await within(30_000, 'a port of the cameras', once(child.stdout, 'data'));
+  return { child, port: Number(String(line).trim()) };
+}
+
+/** A place that takes connections and never answers. */
+async function startSilence() {
+  const silent = createServer(() => undefined);
+  silent.listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  return silent;
+}
+
+async function provision(server, tenantId, cameraId, rtspUrl) {
+  const answer = await asGovernance(server, 'POST', '/gateway/provision', {
+    tenantId,
+    cameraId,
+    rtspUrl,
+  });
+  if (answer.status !== 201) throw new Error(JSON.stringify(answer));
+}
+
+const start = (name, probeIntervalS) =>
+  Server.start(name, {
+    CABILDO_CAMERAS__PROBE_INTERVAL_S: String(probeIntervalS),
+    CABILDO_TENANTS__DEFAULTS__MAX_CONCURRENT_STREAMS: '1000',
+  });
+
+/** All are looked after; those that are dead delay none of the others. */
+async function provisioned(port) {
+  const server = await start('many-cameras', PROBE_INTERVAL_S);
+  const { tenant_id: tenant } = await startedSession(server);
+  const empty = residentMiB(server.child.pid);
+  const silent = await startSilence();
+  const began = performance.now();
+  for (let n = 0; n < CAMERAS; n += 1) {
+    // Half of the dead refuse connections, half take them and say nothing.
+    const dead = n % 2 === 0 ? 'rtsp://127.0.0.1:1/' : `rtsp://127.0.0.1:${silent.address().port}/`;
+    const address = n < DEAD ? dead : `rtsp://127.0.0.1:${port}/often`;
+    await provision(server, tenant, `camera-${n}`, address);
+  }
+  print(
+    `${CAMERAS} cameras provisioned in`,
+    `${((performance.now() - began) / 1000).toFixed(1)} s`,
+  );
+  const health = async () => {
+    const answer = await asGovernance(server, 'GET', `/gateway/health?tenantId=${tenant}`);
+    return answer.body.cameras;
+  };
+  await until(
+    'a look at each',
+    async (seen) => {
+      const all = await health();
+      seen.last = all.length;
+      return all.length === CAMERAS && all.every(({ lastProbeAt: at }) => at !== null);
+    },
+    120_000,
+  );
+  const used = await load(server.child.pid, () => wait(2 * MEASURED_MS));
+  const all = await health();
+  const ages = all
+    .filter(({ lastProbeHealth: found }) => found === 'online')
+    .map(({ lastProbeAt: at }) => (Date.now() - Date.parse(at)) / 1000)
+    .sort((one, other) => one - other);
+  print('found online', `${ages.length} of ${CAMERAS - DEAD}`);
+  print(
+    `oldest look at one of those (every ${PROBE_INTERVAL_S} s)`,
+    `${ages.at(-1)?.toFixed(1)} s`,
+  );
+  print('processor for looking after all', `${used.toFixed(1)} % of one`);
+  print(
+    'memory, empty and now',
+    `${empty.toFixed(0)} and ${residentMiB(server.child.pid).toFixed(0)} MiB`,
+  );
+  silent.close();
+  await server.destroy();
+}
+
+/** Cameras in a room, each with pictures of 1280 × 720. */
+async function bridged(port) {
+  const server = await start('bridged-cameras', 0);
+  const session = await startedSession(server, { moderation: 'open' });
+  const { id, tenant_id: tenant } = session;
+  const chair = await Person.of(server, { tenant, user: 'chair', roles: ['moderator'] });
+  const { pid } = server.child;
+  const [idle, empty] = [await load(pid), residentMiB(pid)];
+  for (let n = 0; n < BRIDGED; n += 1) {
+    await provision(server, tenant, `hall-${n}`, `rtsp://127.0.0.1:${port}/hd`);
+    const path = `/api/v1/sessions/${id}/cameras`;
+    const added = await chair.call('POST', path, { camera_id: `hall-${n}` });
+    if (added.status !== 201) throw new Error(JSON.stringify(added));
+  }
+  await wait(5_000);
+  const used = (await load(pid)) - idle;
+  const one = used / BRIDGED;
+  print('processor for a camera in a room', `${one.toFixed(2)} % of one`);
+  print('cameras that one processor carries', `${Math.floor(100 / one)}`);
+  const memory = (residentMiB(pid) - empty) / BRIDGED;
+  print('memory for a camera in a room', `${memory.toFixed(1)} MiB`);
+  await server.destroy();
+}
+
+/** Watches by parts until it is told to stop; answers how many bytes came. */
+async function watch(server, tenant, isOver) {
+  const body = { tenantId: tenant, cameraId: 'hall' };
+  const issued = await asGovernance(server, 'POST', '/gateway/sessions', body);
+  const token = encodeURIComponent(issued.body.token);
+  const index = `${server.origin}/gateway/playback/${tenant}/hall/index.m3u8?token=${token}`;
+  const get = async (url) => {
+    const answer = await fetch(url);
+    if (!answer.ok) throw new Error(`${answer.status}: ${await answer.text()}`);
+    return answer;
+  };
+  const first = await until('a playlist', async () => {
+    const answer = await fetch(index);
+    const text = await answer.text();
+    return answer.ok && text;
+  });
+  const media = new URL(
+    first.split('\n').find((line) => line !== '' && !line.startsWith('#')),
+    index,
+  );
+  let [bytes, query] = [0, ''];
+  while (!isOver()) {
+    const text = await (await get(media.href + query)).text();
+    const hint = /#EXT-X-PRELOAD-HINT:TYPE=PART,URI="([^"]+-(\d+)\.(\d+)\.m4s)"/.exec(text);
+    if (hint === null) {
+      await wait(200);
+      continue;
+    }
+    const [, name, segment, part] = hint;
+    bytes += (await (await get(new URL(name, media))).arrayBuffer()).byteLength;
+    query = `?_HLS_msn=${segment}&_HLS_part=${part}`;
+  }
+  return bytes;
+}
+
+async function watched(port) {
+  const server = await start('watched-camera', 0);
+  const { tenant_id: tenant } = await startedSession(server);
+  await provision(server, tenant, 'hall', `rtsp://127.0.0.1:${port}/hd`);
+  const { pid } = server.child;
+  const by = async (viewers) => {
+    let isOver = false;
+    const watching = Array.from({ length: viewers }, () => watch(server, tenant, () => isOver));
+    await wait(10_000);
+    const used = await load(pid);
+    isOver = true;
+    const bytes = await Promise.all(watching);
+    return { used, mbits: (8 * bytes.reduce((sum, one) => sum + one, 0)) / 1e6 };
+  };
+  const one = await by(1);
+  const many = await by(VIEWERS);
+  print('processor for a camera that one viewer watches', `${one.used.toFixed(1)} % of one`);
+  const more = ((many.used - one.used) / (VIEWERS - 1)) * 100;
+  print('processor for 100 viewers more, by parts', `${more.toFixed(1)} % of one`);
+  print('what they were sent', `${many.mbits.toFixed(0)} Mbit in about 40 s`);
+  await server.destroy();
+}
+
+const cameras = await startCameras();
+try {
+  await provisioned(cameras.port);
+  await bridged(cameras.port);
+  await watched(cameras.port);
+} finally {
+  cameras.child.kill();
+}
