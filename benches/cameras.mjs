@@ -4,12 +4,11 @@
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { spawn } from 'node:child_process';
-import { join } from 'node:path';
 import { asGovernance, startedSession } from '../tests/live/api.mjs';
+import { startCameras } from '../tests/live/foreign_cameras.mjs';
 import { Person } from '../tests/live/person.mjs';
 import { Server } from '../tests/live/server.mjs';
-import { ROOT, until, within } from '../tests/live/until.mjs';
+import { until } from '../tests/live/until.mjs';
 
 /** Cameras that are provisioned, and how many of them do not answer. */
 const CAMERAS = 200;
@@ -43,13 +42,6 @@ async function load(pid, during = () => wait(MEASURED_MS)) {
   const [began, before] = [performance.now(), processorSeconds(pid)];
   await during();
   return (100_000 * (processorSeconds(pid) - before)) / (performance.now() - began);
-}
-
-async function startCameras() {
-  const script = join(ROOT, 'tests', 'support', 'gst_camera.py');
-  const child = spawn('/usr/bin/python3', [script], { stdio: ['pipe', 'pipe', 'inherit'] });
-  const [line] = await within(30_000, 'a port of the cameras', once(child.stdout, 'data'));
-  return { child, port: Number(String(line).trim()) };
 }
 
 /** A place that takes connections and never answers. */
@@ -213,5 +205,5 @@ try {
   await bridged(cameras.port);
   await watched(cameras.port);
 } finally {
-  cameras.child.kill();
+  cameras.stop();
 }

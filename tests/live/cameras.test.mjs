@@ -1,7 +1,5 @@
 // A camera of somebody else's making in a room: a browser decodes its pictures and hears it.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,25 +8,14 @@ import { inbound, launch, rawClient } from './browser.mjs';
 import { verify } from './cabildo.mjs';
 import { Sound } from './clock.mjs';
 import { download } from './download.mjs';
+import { startCameras } from './foreign_cameras.mjs';
 import { hears, sees } from './listen.mjs';
 import { Person } from './person.mjs';
 import { Server } from './server.mjs';
 import { story } from './story.mjs';
-import { ROOT, until, within } from './until.mjs';
+import { until } from './until.mjs';
 
 const CAMERA = 'cabildo:camera:hall-1';
-
-/** Starts gst-rtsp-server; answers its port. */
-async function foreignCameras(stage) {
-  // Debian's own interpreter: it is the one that has the bindings.
-  const script = join(ROOT, 'tests', 'support', 'gst_camera.py');
-  const child = spawn('/usr/bin/python3', [script], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  stage.stop = () => child.kill();
-  const [line] = await within(30_000, 'a port of the cameras', once(child.stdout, 'data'));
-  return Number(String(line).trim());
-}
 
 async function provision(stage, camera, path) {
   const provisioned = await asGovernance(stage.server, 'POST', '/gateway/provision', {
@@ -50,8 +37,7 @@ async function bring(stage, camera) {
 async function open(stage, environment = {}) {
   stage.server = await Server.start('cameras', environment);
   stage.browser = await launch({ hertz: 440, gestures: false });
-  const port = await foreignCameras(stage);
-  stage.port = port;
+  ({ port: stage.port, stop: stage.stop } = await startCameras());
   stage.session = await startedSession(stage.server, {
     moderation: 'open',
     recording: { enabled: true, retention_days: 1 },

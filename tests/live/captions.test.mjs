@@ -2,19 +2,18 @@
 // says phrases into its fake microphone, and they appear in the player at their time, as long as
 // the camera takes part.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { asGovernance, startedSession } from './api.mjs';
 import { launch, messages, newPage, screenshot } from './browser.mjs';
+import { startCameras } from './foreign_cameras.mjs';
 import { fits, isAccessible } from './looks.mjs';
 import { join as joinMeeting, openConsole, openJoin } from './pages.mjs';
 import { Person } from './person.mjs';
 import { Server } from './server.mjs';
 import { MODEL, recordSpeech, wordsOf } from './speech.mjs';
 import { story } from './story.mjs';
-import { ROOT, until, within } from './until.mjs';
+import { until } from './until.mjs';
 
 /** A phrase is said every three seconds; a busy machine lets some go. */
 const PATIENCE_MS = 90_000;
@@ -27,13 +26,7 @@ async function open(stage) {
   stage.server = await Server.start('captions', {
     CABILDO_TRANSCRIPTION__MODEL: MODEL,
   });
-  // Debian's own interpreter: it is the one that has the bindings.
-  const script = join(ROOT, 'tests', 'support', 'gst_camera.py');
-  const child = spawn('/usr/bin/python3', [script], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  stage.stop = () => child.kill();
-  const [line] = await within(30_000, 'a port of the cameras', once(child.stdout, 'data'));
+  ({ port: stage.port, stop: stage.stop } = await startCameras());
   const sound = join(tmpdir(), `cabildo-captions-${process.pid}.wav`);
   recordSpeech(sound, [PHRASE]);
   stage.room = await launch({ sound });
@@ -43,7 +36,7 @@ async function open(stage) {
     transcription: { enabled: true, language: 'es' },
   });
   stage.tenant = stage.session.tenant_id;
-  const rtspUrl = `rtsp://127.0.0.1:${Number(String(line).trim())}/often`;
+  const rtspUrl = `rtsp://127.0.0.1:${stage.port}/often`;
   const body = { tenantId: stage.tenant, cameraId: CAMERA, rtspUrl };
   const provisioned = await asGovernance(stage.server, 'POST', '/gateway/provision', body);
   assert.equal(provisioned.status, 201, JSON.stringify(provisioned));

@@ -9,6 +9,7 @@ import { asGovernance, call, startedSession } from './api.mjs';
 import { Bucket } from './bucket.mjs';
 import { cabildo, evidence, verify } from './cabildo.mjs';
 import { entries } from './cbor.mjs';
+import { startCameras } from './foreign_cameras.mjs';
 import { Peer } from './peer.mjs';
 import { Person } from './person.mjs';
 import { Postgres } from './postgres.mjs';
@@ -39,6 +40,7 @@ async function open(stage) {
   });
   stage.stop = async () => {
     stage.peer?.kill();
+    stage.cameras?.stop();
     await stage.other.destroy();
     await stage.server.stop('SIGKILL');
     await stage.bucket.stop();
@@ -91,6 +93,17 @@ async function isUntouched(stage, name) {
   assert.equal(proof.code, 0, proof.stdout + proof.stderr);
   return log;
 }
+
+/** What is recorded of the camera, as one of the servers tells it: one span for what has no gap. */
+async function spansOf(stage, server) {
+  const path = '/gateway/cameras/hall/recordings';
+  const tenant = { 'X-Tenant-ID': stage.session.tenant_id };
+  const answer = await asGovernance(server, 'GET', path, undefined, tenant);
+  assert.equal(answer.status, 200, JSON.stringify(answer));
+  return answer.body.spans.map(({ from, to }) => [Date.parse(from), Date.parse(to)]);
+}
+
+const camerasRecorded = async (server) => (await server.metrics()).cabildo_camera_recordings ?? 0;
 
 const steps = {
   'the first server records': async (stage) => {
@@ -184,6 +197,50 @@ const steps = {
     const log = await exported(stage, stage.server, 'restarted');
     assert.equal(log.filter(({ kind }) => kind === 'close').length, 1);
     assert.equal(log.filter(({ kind }) => kind === 'gap').length, 2);
+  },
+
+  'one of two servers records a camera, and both tell it': async (stage) => {
+    const both = [stage.server, stage.other];
+    stage.cameras = await startCameras();
+    const provisioned = await asGovernance(stage.other, 'POST', '/gateway/provision', {
+      tenantId: stage.session.tenant_id,
+      cameraId: 'hall',
+      rtspUrl: `rtsp://127.0.0.1:${stage.cameras.port}/often`,
+      recording: { enabled: true },
+    });
+    assert.equal(provisioned.status, 201, JSON.stringify(provisioned));
+    await until(
+      'twenty seconds that both tell',
+      async (seen) => {
+        const counts = await Promise.all(both.map(camerasRecorded));
+        assert.ok(counts[0] + counts[1] <= 1, 'both record it');
+        seen.last = await Promise.all(both.map((server) => spansOf(stage, server)));
+        return seen.last.every(([span]) => span !== undefined && span[1] - span[0] > 20_000);
+      },
+      TAKE_OVER_MS,
+    );
+    const [spans] = await Promise.all(both.map((server) => spansOf(stage, server)));
+    assert.equal(spans.length, 1, JSON.stringify(spans));
+  },
+
+  'the other goes on with the camera when that one is killed': async (stage, t) => {
+    const isOwner = (await camerasRecorded(stage.server)) === 1;
+    const [owner, heir] = isOwner ? [stage.server, stage.other] : [stage.other, stage.server];
+    const killedAt = Date.now();
+    await owner.stop('SIGKILL');
+    const spans = await until(
+      'ten seconds after the kill',
+      async (seen) => {
+        seen.last = await spansOf(stage, heir);
+        const [from, to] = seen.last.at(-1);
+        return from > killedAt && to - from > 10_000 && seen.last;
+      },
+      TAKE_OVER_MS,
+    );
+    assert.equal(spans.length, 2, JSON.stringify(spans));
+    const [[, end], [from]] = spans;
+    assert.ok(end <= from, 'a moment was recorded twice');
+    t.diagnostic(`the gap is ${from - end} ms, ${from - killedAt} ms of it after the kill`);
   },
 };
 

@@ -1,16 +1,15 @@
 // The pages about cameras: an operator's list with pictures and warnings, and the player that
 // whoever has a link watches a camera with, as little behind as the server offers.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { asGovernance, startedSession } from './api.mjs';
 import { launch, newPage, screenshot } from './browser.mjs';
+import { startCameras } from './foreign_cameras.mjs';
 import { fits, isAccessible } from './looks.mjs';
 import { Server } from './server.mjs';
 import { story } from './story.mjs';
-import { ROOT, until, within } from './until.mjs';
+import { ROOT, until } from './until.mjs';
 
 const require = createRequire(join(ROOT, 'web-client', 'package.json'));
 
@@ -27,14 +26,7 @@ const READING_MS_MAX = 120_000;
 async function open(stage) {
   stage.server = await Server.start('player');
   stage.browser = await launch();
-  // Debian's own interpreter: it is the one that has the bindings.
-  const script = join(ROOT, 'tests', 'support', 'gst_camera.py');
-  const child = spawn('/usr/bin/python3', [script], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  stage.stop = () => child.kill();
-  const [line] = await within(30_000, 'a port of the cameras', once(child.stdout, 'data'));
-  stage.port = Number(String(line).trim());
+  ({ port: stage.port, stop: stage.stop } = await startCameras());
   stage.session = await startedSession(stage.server, { moderation: 'open' });
   stage.tenant = stage.session.tenant_id;
   for (const [cameraId, path] of [
