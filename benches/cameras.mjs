@@ -84,16 +84,21 @@ async function provisioned(port) {
     `${CAMERAS} cameras provisioned in`,
     `${((performance.now() - began) / 1000).toFixed(1)} s`,
   );
-  const health = async () => {
-    const answer = await asGovernance(server, 'GET', `/gateway/health?tenantId=${tenant}`);
-    return answer.body.cameras;
-  };
+  const health = () =>
+    Promise.all(
+      Array.from({ length: CAMERAS }, async (_, n) => {
+        const path = `/gateway/health/${tenant}/camera-${n}`;
+        const answer = await asGovernance(server, 'GET', path);
+        if (answer.status !== 200) throw new Error(JSON.stringify(answer));
+        return answer.body;
+      }),
+    );
   await until(
     'a look at each',
     async (seen) => {
       const all = await health();
-      seen.last = all.length;
-      return all.length === CAMERAS && all.every(({ lastProbeAt: at }) => at !== null);
+      seen.last = all.filter(({ lastProbeAt: at }) => at !== null).length;
+      return seen.last === CAMERAS;
     },
     120_000,
   );
