@@ -64,7 +64,7 @@ async function provision(server, tenantId, cameraId, rtspUrl) {
 const start = (name, probeIntervalS) =>
   Server.start(name, {
     CABILDO_CAMERAS__PROBE_INTERVAL_S: String(probeIntervalS),
-    CABILDO_TENANTS__DEFAULTS__MAX_CONCURRENT_STREAMS: '1000',
+    CABILDO_TENANTS__DEFAULT__MAX_CONCURRENT_STREAMS: '1000',
   });
 
 /** All are looked after; those that are dead delay none of the others. */
