@@ -11,6 +11,7 @@ pub mod floor;
 pub mod hex;
 pub mod id;
 pub mod kafka;
+pub mod language;
 pub mod media;
 pub(crate) mod named_values;
 pub mod network;

@@ -44,4 +44,4 @@ pub use observer::{NotTold, SessionObserver};
 pub use repository::{Activation, ChangeId, SessionRepository};
 pub use service::SessionService;
 pub use telling::TOLD_BY;
-pub use validation::{LANGUAGE_BYTES_MAX, RETENTION_DAYS_MAX, TURN_S_MAX};
+pub use validation::{RETENTION_DAYS_MAX, TURN_S_MAX};

@@ -215,6 +215,7 @@ pub(super) const fn status_of(code: ErrorCode) -> StatusCode {
         C::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         C::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         C::UnprocessableRequest
+        | C::LanguageUnsupported
         | C::IdempotencyKeyReused
         | C::OrderInvalid
         | C::SdpInvalid

@@ -182,7 +182,7 @@ impl TrackListener for RecorderListener {
     }
 
     async fn track_published(&self, key: SessionKey, track: RoomTrack) {
-        let RoomTrack { track, user, name, source, codec } = track;
+        let RoomTrack { track, user, name, source, codec, .. } = track;
         let track = recorder::RoomTrack { track, user, name, source, codec };
         self.recorder.add_track(key, track).await;
     }

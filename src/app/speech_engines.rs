@@ -110,9 +110,10 @@ fn remote_of(
 ) -> anyhow::Result<Arc<dyn SpeechEngine>> {
     let runtime = tokio::runtime::Handle::current();
     Ok(match &config.service {
-        SpeechServiceConfig::OpenAi { url, model, key } => {
+        SpeechServiceConfig::OpenAi { url, model, key, languages } => {
             let (url, model, key) = (url.clone(), model.clone(), key.clone());
-            let options = OpenAiOptions { url, model, key, timeout: TIMEOUT };
+            let languages = languages.clone();
+            let options = OpenAiOptions { url, model, key, languages, timeout: TIMEOUT };
             Arc::new(OpenAi::new(&options, clock.clone(), runtime)?)
         }
         SpeechServiceConfig::Google(google) => {
@@ -184,6 +185,15 @@ impl<T> OfTenants<T> {
     pub(super) fn of(&self, tenant: TenantId) -> Option<&T> {
         let name = self.tenants.get(&tenant).unwrap_or(&self.default);
         self.of_all.get(name)
+    }
+
+    /// What follows from each value.
+    pub(super) fn map<U>(&self, of: impl Fn(&T) -> U) -> OfTenants<U> {
+        OfTenants {
+            of_all: self.of_all.iter().map(|(name, value)| (name.clone(), of(value))).collect(),
+            default: self.default.clone(),
+            tenants: self.tenants.clone(),
+        }
     }
 
     /// The value of the engine with this name.

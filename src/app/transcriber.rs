@@ -14,12 +14,13 @@ use super::speech_engines::{FoundEngine, OfTenants, engines_of};
 use super::speech_names::Names;
 use crate::api::{MetricsSource, Part};
 use crate::domain::id::{SessionKey, TrackId};
+use crate::domain::language::LanguageTag;
 use crate::domain::participant::ParticipantKind;
 use crate::domain::recording::RecordingState;
 use crate::domain::session::Session;
 use crate::domain::transcript::{Transcribed, TranscriptChunk};
 use crate::room::Rooms;
-use crate::room::ports::{RoomTrack, TrackListener, TranscriptionState};
+use crate::room::ports::{Languages, RoomTrack, TrackListener, TranscriptionState};
 use crate::sessions::{NotTold, SessionObserver};
 use crate::transcriber::engine::HeardTrack;
 use crate::transcriber::{Patience, Sink, Transcriber, TranscriberOptions, TranscriberParts};
@@ -70,10 +71,10 @@ impl Transcription {
         (!self.running.is_empty()).then(|| Arc::new(listening) as _)
     }
 
-    /// Whether what is said becomes text, as rooms tell it.
+    /// Of which languages text is made, as rooms tell it.
     pub(super) fn state(&self) -> TranscriptionState {
-        let running = self.running.clone();
-        TranscriptionState::new(move |tenant| running.of(tenant).is_some())
+        let languages = self.running.map(|running| Languages::from(running.languages()));
+        TranscriptionState::new(move |tenant| languages.of(tenant).cloned())
     }
 
     /// Has texts go to these rooms.
@@ -212,9 +213,20 @@ impl TrackListener for Listening {
     async fn gates_decided(&self, _key: SessionKey, _decision: u64) {}
 
     async fn track_published(&self, key: SessionKey, track: RoomTrack) {
-        let RoomTrack { track, user, source, codec, .. } = track;
+        let RoomTrack { track, user, source, codec, language, .. } = track;
         if let Some(transcriber) = self.of(key) {
-            transcriber.add_track(key, HeardTrack { track, user, source, codec }).await;
+            transcriber.add_track(key, HeardTrack { track, user, source, codec, language }).await;
+        }
+    }
+
+    async fn language_changed(
+        &self,
+        key: SessionKey,
+        track: TrackId,
+        language: Option<LanguageTag>,
+    ) {
+        if let Some(transcriber) = self.of(key) {
+            transcriber.set_language(key, track, language).await;
         }
     }
 

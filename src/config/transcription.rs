@@ -7,6 +7,7 @@ use super::providers::{GoogleKeyFile, is_safe_url, read_url};
 use super::reader::Reader;
 use super::sections::is_http_url;
 use crate::domain::id::TenantId;
+use crate::domain::language::LanguageTag;
 use crate::domain::secret::Secret;
 
 /// Most workers: each needs a thread, and about 150 MB with whisper.
@@ -29,6 +30,8 @@ const GLOBAL: &str = "global";
 const SEVERAL_LANGUAGES: [&str; 3] = [GLOBAL, "us", "eu"];
 /// Longest name of a project, a location or a recogniser of Google's.
 const GOOGLE_NAME_LENGTH_MAX: usize = 63;
+/// Most languages of an engine: whisper's models have 100. Every client is told them.
+const LANGUAGES_MAX: usize = 128;
 
 /// A remote engine.
 #[derive(Debug, Clone)]
@@ -50,6 +53,8 @@ pub enum SpeechServiceConfig {
         model: String,
         /// The key of the account, if it wants one.
         key: Option<Secret<String>>,
+        /// Languages that the model knows.
+        languages: Vec<LanguageTag>,
     },
     /// Google Speech-to-Text.
     Google(GoogleSpeechConfig),
@@ -65,7 +70,7 @@ pub struct GoogleSpeechConfig {
     /// The model's name.
     pub model: String,
     /// Languages with their regions.
-    pub languages: Vec<String>,
+    pub languages: Vec<LanguageTag>,
     /// Whether it can be asked which of several languages is spoken.
     pub recognises_language: bool,
     /// The key file of the service account.
@@ -200,6 +205,7 @@ fn read_openai(reader: &mut Reader, prefix: &str) -> Option<RemoteSpeechConfig> 
     let url = reader.text(&format!("{prefix}.url"));
     let model = reader.text(&format!("{prefix}.model"));
     let key = reader.secret(&format!("{prefix}.key"));
+    let languages = read_languages(reader, &format!("{prefix}.languages"), &["es", "en", "pt"]);
     let fallback = reader.parsed(&format!("{prefix}.fallback"), "true or false");
     let url = url?;
     if !is_http_url(&url) || url.contains('@') {
@@ -207,7 +213,7 @@ fn read_openai(reader: &mut Reader, prefix: &str) -> Option<RemoteSpeechConfig> 
         reader.problem(&format!("{prefix}.url"), expected);
     }
     let model = model.unwrap_or_else(|| "whisper-1".to_owned());
-    let service = SpeechServiceConfig::OpenAi { url, model, key };
+    let service = SpeechServiceConfig::OpenAi { url, model, key, languages };
     Some(RemoteSpeechConfig { service, fallback: fallback.unwrap_or(true) })
 }
 
@@ -218,7 +224,7 @@ fn read_google(reader: &mut Reader, prefix: &str) -> Option<RemoteSpeechConfig> 
     let location = reader.text(&key_of("location")).unwrap_or_else(|| GLOBAL.to_owned());
     let recognizer = reader.text(&key_of("recognizer")).unwrap_or_else(|| "_".to_owned());
     let model = reader.text(&key_of("model"));
-    let languages = reader.list(&key_of("languages"), "language tags");
+    let languages = read_languages(reader, &key_of("languages"), &["es-ES", "en-US", "pt-BR"]);
     let credentials = reader.secret(&key_of("credentials"));
     let url = read_url(reader, &key_of("url"));
     let token_url = read_url(reader, &key_of("token_url"));
@@ -247,7 +253,7 @@ fn read_google(reader: &mut Reader, prefix: &str) -> Option<RemoteSpeechConfig> 
         url: url.unwrap_or_else(|| format!("https://{host}speech.googleapis.com")),
         recognizer: format!("projects/{project}/locations/{location}/recognizers/{recognizer}"),
         model: model.unwrap_or_else(|| "long".to_owned()),
-        languages: if languages.is_empty() { usual_languages() } else { languages },
+        languages,
         recognises_language: SEVERAL_LANGUAGES.contains(&location.as_str()),
         token_url: token_url.unwrap_or_else(|| key.token_uri.clone()),
         key,
@@ -255,6 +261,11 @@ fn read_google(reader: &mut Reader, prefix: &str) -> Option<RemoteSpeechConfig> 
     Some(RemoteSpeechConfig { service, fallback: fallback.unwrap_or(true) })
 }
 
-fn usual_languages() -> Vec<String> {
-    ["es-ES", "en-US", "pt-BR"].map(str::to_owned).to_vec()
+/// Languages of an engine; the usual ones when none are given.
+fn read_languages(reader: &mut Reader, key: &str, usual: &[&str]) -> Vec<LanguageTag> {
+    let given: Vec<LanguageTag> = reader.list(key, "BCP 47 language tags");
+    if given.len() > LANGUAGES_MAX {
+        reader.problem(key, format_args!("expected at most {LANGUAGES_MAX}"));
+    }
+    if given.is_empty() { usual.iter().filter_map(|tag| tag.parse().ok()).collect() } else { given }
 }

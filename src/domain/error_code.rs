@@ -125,6 +125,8 @@ named_values!(
         MinutesNotFound => "MINUTES_NOT_FOUND",
         /// The session has as many confirmed versions of its minutes as it may.
         MinutesLimitReached => "MINUTES_LIMIT_REACHED",
+        /// Speech in this language can't become text here.
+        LanguageUnsupported => "LANGUAGE_UNSUPPORTED",
         /// The transcript has no text with this number.
         TranscriptChunkNotFound => "TRANSCRIPT_CHUNK_NOT_FOUND",
 

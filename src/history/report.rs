@@ -257,6 +257,7 @@ impl Reader {
             | Event::QueueUpdated { .. }
             | Event::TurnExtended(_)
             | Event::TurnWarning { .. }
+            | Event::LanguageChanged { .. }
             | Event::ActiveSpeakers { .. }
             | Event::TrackPublished(_)
             | Event::TrackUnpublished { .. }

@@ -365,6 +365,7 @@ mod tests {
             muted: false,
             may_be_heard: false,
             pictures_stopped: false,
+            language: None,
             may_be_seen: false,
             joined_at: text_at(0),
             name_notice: None,

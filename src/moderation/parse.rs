@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::auth::json;
 use crate::domain::floor::{SpeechKind, Stance};
 use crate::domain::id::{RequestId, TrackId, UserId};
+use crate::domain::language::LanguageTag;
 use crate::domain::media::TrackSource;
 use crate::domain::session::ModerationMode;
 use crate::moderation::wire::{ClientMessage, Reference, TransportName};
@@ -195,6 +196,11 @@ fn command(message: ClientMessage) -> Result<Command, Problem> {
         M::SetMedia { audio, video, screen } => {
             Command::Act(PeopleAction::SetMedia(MediaFlags { audio, video, screen }).into())
         }
+        M::SetLanguage { language, user_id } => {
+            let user = user_id.as_deref().map(user).transpose()?;
+            let language = language.as_deref().map(language_of).transpose()?;
+            Command::Act(PeopleAction::SetLanguage { user, language }.into())
+        }
         M::Chat { text } => Command::Act(ChatAction::Say { text }.into()),
         M::CorrectTranscript { seq: of, text } => {
             Command::Act(TranscriptAction::Correct { of, text }.into())
@@ -301,6 +307,10 @@ fn user(text: &str) -> Result<UserId, Problem> {
     text.parse().map_err(|_| "`user_id` must have 1 to 255 characters and no control characters")
 }
 
+fn language_of(text: &str) -> Result<LanguageTag, Problem> {
+    text.parse().map_err(|_| "`language` must be null or a BCP 47 language tag")
+}
+
 fn kind_of(text: &str) -> Result<SpeechKind, Problem> {
     SpeechKind::parse(text)
         .ok_or("`kind` must be normal, point_of_order, interposed_question or intervention")
@@ -372,6 +382,20 @@ mod tests {
     }
 
     #[test]
+    fn a_language_is_that_of_the_caller_or_of_somebody_and_null_is_that_of_the_session() {
+        for (text, user, language) in [
+            (r#"{"type":"set_language","language":"ES-py"}"#, None, Some("es-PY")),
+            (r#"{"type":"set_language","language":null,"user_id":null}"#, None, None),
+            (r#"{"type":"set_language","language":"en","user_id":"ana"}"#, Some("ana"), Some("en")),
+        ] {
+            let user = user.map(|user| user.parse().expect("a user id"));
+            let language = language.map(|language| language.parse().expect("a language tag"));
+            let set = PeopleAction::SetLanguage { user, language };
+            assert_eq!(parse(text).expect("valid").command, Command::Act(set.into()), "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_no_message_is_refused() {
         for text in [
             "",
@@ -391,6 +415,10 @@ mod tests {
             r#"{"type":"approve_speech","request_id":"7"}"#,
             r#"{"type":"mute_user","user_id":"\u0007"}"#,
             r#"{"type":"stop_pictures"}"#,
+            r#"{"type":"set_language"}"#,
+            r#"{"type":"set_language","language":"es_PY"}"#,
+            r#"{"type":"set_language","language":"","user_id":"ana"}"#,
+            r#"{"type":"set_language","language":"es","user_id":""}"#,
             r#"{"type":"allow_pictures","user_id":"\u0007"}"#,
             r#"{"type":"offer","transport":"subscribe","sdp":""}"#,
             r#"{"type":"answer","transport":"publish","sdp":""}"#,

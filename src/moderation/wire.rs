@@ -86,6 +86,16 @@ pub enum ClientMessage {
         /// Whether a screen is shared.
         screen: bool,
     },
+    /// Says which language somebody speaks, for their speech as text.
+    SetLanguage {
+        /// A BCP 47 tag that agrees with one of `welcome.transcription.languages`; null for the
+        /// language of the session.
+        #[serde(deserialize_with = "Option::deserialize")]
+        language: Option<String>,
+        /// Who, when a moderator says it of another person or device.
+        #[ts(optional = nullable)]
+        user_id: Option<String>,
+    },
     /// Shows that the client is alive; answered by `pong`.
     Ping {},
     /// Approves a speech request.

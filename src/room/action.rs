@@ -7,6 +7,7 @@ use crate::attendance::{CoarseLocation, Proof};
 use crate::domain::attendance::{Place, UnitId};
 use crate::domain::floor::{SpeechKind, Stance};
 use crate::domain::id::{ActionId, RequestId, TurnId, UserId};
+use crate::domain::language::LanguageTag;
 use crate::domain::role;
 use crate::domain::session::ModerationMode;
 use crate::domain::time::Timestamp;
@@ -108,6 +109,13 @@ pub enum FloorAction {
 pub enum PeopleAction {
     /// Says what the member sends.
     SetMedia(MediaFlags),
+    /// Says which language somebody speaks.
+    SetLanguage {
+        /// Who; the member when it is `None`. Of others only moderators say it.
+        user: Option<UserId>,
+        /// The language; that of the session when it is `None`.
+        language: Option<LanguageTag>,
+    },
     /// Mutes a person.
     Mute(UserId),
     /// Unmutes a person; the speaking list may still close the gate.
@@ -261,7 +269,10 @@ impl Action {
     pub const fn permission(&self) -> role::Action {
         match self {
             Self::Floor(action) => action.permission(),
-            Self::People(PeopleAction::SetMedia(_)) => role::Action::PublishMedia,
+            // Whether it is theirs to say depends on whom it is about.
+            Self::People(PeopleAction::SetMedia(_) | PeopleAction::SetLanguage { .. }) => {
+                role::Action::PublishMedia
+            }
             Self::People(_) => role::Action::ModeratePeople,
             Self::Recording(RecordingAction::Acknowledge) => role::Action::JoinRoom,
             Self::Recording(_) => role::Action::ControlRecording,
@@ -291,6 +302,7 @@ impl Action {
             Self::Floor(action) => action.name(),
             Self::People(action) => match action {
                 PeopleAction::SetMedia(_) => "set_media",
+                PeopleAction::SetLanguage { .. } => "set_language",
                 PeopleAction::Mute(_) => "mute_user",
                 PeopleAction::Unmute(_) => "unmute_user",
                 PeopleAction::StopPictures(_) => "stop_pictures",

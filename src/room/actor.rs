@@ -24,7 +24,7 @@ use crate::domain::recording::RecordingState;
 use crate::domain::session::Session;
 use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
-use crate::room::action::{Action, FreshIds, Made, TranscriptAction};
+use crate::room::action::{Action, FreshIds, Made, PeopleAction, TranscriptAction};
 use crate::room::actor::requests::Requests;
 use crate::room::engine::{GateChange, Goodbye, Outputs, RoomEngine, TrackChange};
 use crate::room::error::RoomError;
@@ -254,6 +254,11 @@ impl RoomActor {
         if let Action::Transcript(TranscriptAction::Correct { of, .. }) = &action {
             self.engine.check_permission(connection, &action)?;
             self.check_chunk(*of).await?;
+        }
+        if let Action::People(PeopleAction::SetLanguage { language: Some(language), .. }) = &action
+        {
+            self.engine.check_permission(connection, &action)?;
+            self.check_language(language)?;
         }
         let fresh = FreshIds::generate();
         let asked = id.map(|id| (id, action.clone()));

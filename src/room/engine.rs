@@ -9,6 +9,7 @@ mod budget;
 mod changes;
 mod entering;
 mod index;
+mod language;
 mod media;
 mod outputs;
 mod queue;
@@ -24,6 +25,7 @@ use std::time::Duration;
 use crate::attendance::Attendance;
 use crate::domain::camera::StreamFault;
 use crate::domain::id::{ActionId, ConnectionId, SessionId, TrackId, UserId};
+use crate::domain::language::LanguageTag;
 use crate::domain::media::{Codec, TrackSource};
 use crate::domain::participant::ParticipantKind;
 use crate::domain::quorum::AttendanceRules;
@@ -34,7 +36,7 @@ use crate::domain::session::{
 use crate::domain::shown_text::{Looks, ShownText};
 use crate::domain::time::Timestamp;
 use crate::floor::{Floor, FloorPolicy};
-use crate::room::action::{Action, FreshIds, Made, MediaFlags, Vote};
+use crate::room::action::{Action, FreshIds, Made, MediaFlags, PeopleAction, Vote};
 use crate::room::error::RoomError;
 use crate::room::event::{Event, Told};
 use crate::room::ports::AttendanceNote;
@@ -45,6 +47,7 @@ pub use attending::{Attendee, ProofCheck, QUORUM_INTERVAL};
 use budget::Budget;
 pub use budget::written_bytes_max;
 use index::Index;
+pub use language::LANGUAGES_MAX;
 use media::DecidedBy;
 pub use outputs::{Featured, GateChange, Goodbye, NewTrack, Outputs, TrackChange};
 use queue::QueueTold;
@@ -231,6 +234,8 @@ pub struct RoomEngine {
     /// Whose cameras and screens a moderator stopped.
     pub(super) pictures_stopped: TrackedMap<UserId, ()>,
     pub(super) removed: TrackedMap<UserId, ()>,
+    /// What those speak who do not speak the language of the session.
+    pub(super) languages: TrackedMap<UserId, LanguageTag>,
     pub(super) tracks: TrackedMap<TrackId, Track>,
     index: Index,
     pub(super) seq: u64,
@@ -300,6 +305,7 @@ impl RoomEngine {
             muted: TrackedMap::default(),
             pictures_stopped: TrackedMap::default(),
             removed: TrackedMap::default(),
+            languages: TrackedMap::default(),
             tracks: TrackedMap::default(),
             index: Index::default(),
             seq: 0,
@@ -372,7 +378,13 @@ impl RoomEngine {
         action: &Action,
     ) -> Result<(UserId, Roles), RoomError> {
         let caller = self.connections.get(&connection).ok_or(RoomError::ParticipantNotFound)?;
-        if !caller.roles.may(action.permission()) {
+        let speaks_for_another = matches!(
+            action,
+            Action::People(PeopleAction::SetLanguage { user: Some(user), .. }) if *user != caller.user
+        );
+        let may_do_it = caller.roles.may(action.permission())
+            && (!speaks_for_another || caller.roles.may(role::Action::ModeratePeople));
+        if !may_do_it {
             return Err(RoomError::Forbidden);
         }
         Ok((caller.user.clone(), caller.roles))
@@ -445,6 +457,7 @@ impl RoomEngine {
         self.muted.clear();
         self.pictures_stopped.clear();
         self.removed.clear();
+        self.languages.clear();
         self.acknowledged.clear();
         self.undoable.edit().clear();
         self.floor.forget_counts();

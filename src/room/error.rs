@@ -48,6 +48,9 @@ pub enum RoomError {
     /// The room's events have no text with this number.
     #[error("the transcript has no text with this number")]
     ChunkNotFound,
+    /// The engine of the tenant can't be told that this language is spoken, or there is none.
+    #[error("speech in this language can't become text here")]
+    LanguageUnsupported,
     /// Nobody could hear the person at that time, so there is nothing to write down.
     #[error("the person could not be heard at that time")]
     NotHeard,
@@ -111,6 +114,7 @@ impl RoomError {
             Self::LastModerator => ErrorCode::LastModerator,
             Self::TooMuch => ErrorCode::RateLimited,
             Self::RecordingStateConflict => ErrorCode::RecordingStateConflict,
+            Self::LanguageUnsupported => ErrorCode::LanguageUnsupported,
             Self::ChunkNotFound => ErrorCode::TranscriptChunkNotFound,
             Self::NothingToResume => ErrorCode::ResumeTokenInvalid,
             Self::Unprocessable(_) | Self::NotAPerson | Self::NotHeard => {

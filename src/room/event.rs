@@ -110,6 +110,15 @@ pub enum Event {
         /// By whom.
         by: String,
     },
+    /// Somebody speaks another language than was said before.
+    LanguageChanged {
+        /// Who.
+        user_id: String,
+        /// The language, a BCP 47 tag; null for that of the session.
+        language: Option<String>,
+        /// Who said so: themselves or a moderator.
+        by: String,
+    },
     /// Who is heard, loudest first.
     ActiveSpeakers {
         /// At most five.
@@ -256,6 +265,7 @@ impl Event {
             Self::UserUnmuted { .. } => "user_unmuted",
             Self::PicturesStopped { .. } => "pictures_stopped",
             Self::PicturesAllowed { .. } => "pictures_allowed",
+            Self::LanguageChanged { .. } => "language_changed",
             Self::ActiveSpeakers { .. } => "active_speakers",
             Self::TrackPublished(_) => "track_published",
             Self::TrackUnpublished { .. } => "track_unpublished",
@@ -309,6 +319,10 @@ pub struct ParticipantView {
     pub may_be_seen: bool,
     /// When they entered, RFC 3339.
     pub joined_at: String,
+    /// The language that they speak, a BCP 47 tag; absent when it is that of the session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub language: Option<String>,
     /// Why the name of somebody who is not a moderator deserves a second look:
     /// `moderator`, it looks like the name of a moderator who is somebody else;
     /// `reserved`, it looks like one that stands for the server or an office.
@@ -445,6 +459,9 @@ pub struct TranscriptionView {
     pub state: String,
     /// The language of the session, a BCP 47 tag; null when it is recognised.
     pub language: Option<String>,
+    /// The languages that `set_language` takes, BCP 47 tags, and more exact tags of them; empty
+    /// unless the state is `on`.
+    pub languages: Vec<String>,
 }
 
 /// The floor as it stands.

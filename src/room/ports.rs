@@ -10,6 +10,7 @@ use crate::attendance::{CoarseLocation, PresentedHash};
 use crate::domain::attendance::{AttendanceFailure, AttendanceMethod, Place, Weight};
 use crate::domain::error_code::ErrorCode;
 use crate::domain::id::{SessionKey, TenantId, TrackId, UserId};
+use crate::domain::language::LanguageTag;
 use crate::domain::media::{Codec, TrackSource};
 use crate::domain::participant::ParticipantKind;
 use crate::domain::recording::RecordingState;
@@ -31,6 +32,8 @@ pub struct RoomTrack {
     pub source: TrackSource,
     /// Its codec.
     pub codec: Codec,
+    /// The language that its person speaks; `None` for that of the session.
+    pub language: Option<LanguageTag>,
 }
 
 /// A part of the server that listens to the tracks of rooms. The room waits for each call but
@@ -69,6 +72,15 @@ pub trait TrackListener: Send + Sync {
     /// A track was published, or its first packet shows that it has another codec than was reported
     /// before. Called for every track in every state.
     async fn track_published(&self, key: SessionKey, track: RoomTrack);
+
+    /// The person of a track speaks another language from here on; `None` for that of the session.
+    async fn language_changed(
+        &self,
+        _key: SessionKey,
+        _track: TrackId,
+        _language: Option<LanguageTag>,
+    ) {
+    }
 
     /// A track has ended, or its room closes in this process.
     async fn track_unpublished(&self, key: SessionKey, track: TrackId);
@@ -111,20 +123,23 @@ pub struct RoomPorts {
     pub transcription: TranscriptionState,
 }
 
-/// Whether this server makes text of speech of a tenant; by default it does not of any.
+/// Languages of which text can be made.
+pub type Languages = Arc<[LanguageTag]>;
+
+/// Of which languages this server makes text of speech of a tenant; by default it makes none.
 #[derive(Clone, Default)]
-pub struct TranscriptionState(Option<Arc<dyn Fn(TenantId) -> bool + Send + Sync>>);
+pub struct TranscriptionState(Option<Arc<dyn Fn(TenantId) -> Option<Languages> + Send + Sync>>);
 
 impl TranscriptionState {
     /// Makes a state of what says it for each tenant.
-    pub fn new(is_available: impl Fn(TenantId) -> bool + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(is_available)))
+    pub fn new(languages: impl Fn(TenantId) -> Option<Languages> + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(languages)))
     }
 
-    /// Whether text can be made.
+    /// The languages that people can say that they speak; `None` when no text can be made.
     #[must_use]
-    pub fn is_available(&self, tenant: TenantId) -> bool {
-        self.0.as_ref().is_some_and(|is_available| is_available(tenant))
+    pub fn languages(&self, tenant: TenantId) -> Option<Languages> {
+        self.0.as_ref().and_then(|languages| languages(tenant))
     }
 }
 

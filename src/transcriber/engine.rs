@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::domain::id::{SessionKey, TrackId, UserId};
+use crate::domain::language::LanguageTag;
 use crate::domain::media::{Codec, MediaKind, TrackSource};
 use crate::domain::session::TranscriptionPolicy;
 use crate::domain::time::Timestamp;
@@ -55,6 +56,8 @@ pub struct HeardTrack {
     pub source: TrackSource,
     /// Its codec.
     pub codec: Codec,
+    /// The language that its person speaks; `None` for that of the session.
+    pub language: Option<LanguageTag>,
 }
 
 impl HeardTrack {
@@ -65,7 +68,7 @@ impl HeardTrack {
     }
 }
 
-/// What is expected to be said in a session.
+/// What is expected to be said in a session, or on one of its tracks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Expected {
     /// The language, a BCP 47 tag, when it is known.
@@ -91,6 +94,12 @@ impl Expected {
         let words = (!words.is_empty()).then(|| words.into());
         Self { language: policy.language.clone(), words }
     }
+
+    /// The same on a track whose person speaks this language; `None` for that of the session.
+    fn in_language(&self, language: Option<&LanguageTag>) -> Self {
+        let language = language.map(ToString::to_string).or_else(|| self.language.clone());
+        Self { language, words: self.words.clone() }
+    }
 }
 
 /// A piece of speech: a part of a sentence, a sentence or a few.
@@ -102,7 +111,8 @@ pub struct Piece {
     pub user: UserId,
     /// The track.
     pub track: TrackId,
-    /// The language of the session, a BCP 47 tag, when it has one.
+    /// The language of whoever spoke, or else of the session, a BCP 47 tag; `None` when it is to be
+    /// recognised.
     pub language: Option<String>,
     /// Words that are likely to be said, with commas between them.
     pub words: Option<Arc<str>>,
@@ -195,16 +205,27 @@ impl Engine {
         Self::default()
     }
 
-    /// The session is transcribed, and this is expected to be said. `false` at [`SESSIONS_MAX`].
+    /// The session is transcribed, and this is expected to be said from the next piece of each
+    /// track on. `false` at [`SESSIONS_MAX`].
     pub fn open_session(&mut self, key: SessionKey, expected: Expected) -> bool {
         if self.sessions.len() >= SESSIONS_MAX && !self.sessions.contains_key(&key) {
             return false;
         }
         for track in self.tracks.values_mut().filter(|track| track.is_of(key)) {
-            track.expect(expected.clone());
+            track.expect(&expected);
         }
         self.sessions.insert(key, expected);
         true
+    }
+
+    /// The person of a track speaks this language from the next piece on; `None` for that of the
+    /// session.
+    pub fn set_language(&mut self, key: SessionKey, track: TrackId, language: Option<LanguageTag>) {
+        let (Some(expected), Some(track)) = (self.sessions.get(&key), self.tracks.get_mut(&track))
+        else {
+            return;
+        };
+        track.set_language(language, expected);
     }
 
     /// The session is not transcribed any more. Its tracks are removed.
@@ -217,18 +238,22 @@ impl Engine {
     }
 
     /// A track of a session that is transcribed. `false` when there are [`TRACKS_MAX`]. One that
-    /// can't be understood, or is known already, changes nothing.
+    /// can't be understood changes nothing, and one that is known already nothing but its language.
     pub fn add_track(&mut self, key: SessionKey, track: HeardTrack) -> bool {
         let Some(expected) = self.sessions.get(&key) else { return true };
         self.ending.remove(&track.track);
-        if !track.is_transcribable() || self.tracks.contains_key(&track.track) {
+        if !track.is_transcribable() {
+            return true;
+        }
+        if let Some(known) = self.tracks.get_mut(&track.track) {
+            known.set_language(track.language, expected);
             return true;
         }
         if self.tracks.len() >= TRACKS_MAX {
             return false;
         }
         let id = track.track;
-        match Track::new(key, track, expected.clone()) {
+        match Track::new(key, track, expected) {
             Some(track) => {
                 self.tracks.insert(id, track);
                 true

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::domain::id::{SessionKey, TrackId};
+use crate::domain::language::LanguageTag;
 use crate::domain::session::TranscriptionPolicy;
 use crate::sfu::SfuError;
 use crate::sfu::tap::TapSink;
@@ -163,6 +164,26 @@ impl Transcriber {
         known.tracks.push(track);
     }
 
+    /// The person of a track speaks this language from the next piece of speech on; `None` for
+    /// that of the session.
+    pub async fn set_language(
+        &self,
+        key: SessionKey,
+        track: TrackId,
+        language: Option<LanguageTag>,
+    ) {
+        let mut sessions = self.0.sessions.lock().await;
+        let Some(known) = sessions.get_mut(&key) else { return };
+        let is_enabled = known.policy.enabled;
+        let Some(found) = known.tracks.iter_mut().find(|it| it.track == track) else { return };
+        found.language.clone_from(&language);
+        if is_enabled {
+            self.send(Input::SetLanguage { key, track, language }).await;
+        }
+        // What was recognised was the language of before.
+        self.0.pool.forget_track(track);
+    }
+
     /// A track has ended, or its room is closed.
     pub async fn remove_track(&self, key: SessionKey, track: TrackId) {
         let mut sessions = self.0.sessions.lock().await;
@@ -210,6 +231,12 @@ impl Transcriber {
     /// The tracks of a session that are heard, loudest first.
     pub fn set_loudest(&self, key: SessionKey, tracks: &[TrackId]) {
         self.0.pool.set_loudest(key, tracks);
+    }
+
+    /// The languages that its engine can be told are spoken.
+    #[must_use]
+    pub fn languages(&self) -> Vec<LanguageTag> {
+        self.0.pool.engine().languages()
     }
 
     /// Why its engine does not work at the moment, if that is known.

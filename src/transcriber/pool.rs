@@ -61,7 +61,7 @@ pub(super) struct PoolCounters {
 #[derive(Default)]
 struct State {
     queue: Queue,
-    /// The language of tracks of sessions without one, as it was recognised.
+    /// The language of tracks for which none was told, as it was recognised.
     languages: BTreeMap<TrackId, String>,
     /// Pieces that workers are at. A piece that is given up is none any more: what a worker still
     /// makes of it is dropped.
@@ -178,7 +178,7 @@ impl Pool {
         self.shared.state().queue.set_loudest(key, tracks);
     }
 
-    /// A track has ended.
+    /// A track has ended, or another language is spoken on it.
     pub(super) fn forget_track(&self, track: TrackId) {
         self.shared.state().languages.remove(&track);
     }

@@ -17,6 +17,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::domain::id::TrackId;
+use crate::domain::language::LanguageTag;
 use crate::domain::time::Timestamp;
 
 /// What names a piece of speech: its track and its beginning.
@@ -63,6 +64,9 @@ pub enum SpeechError {
 pub trait SpeechEngine: Send + Sync + fmt::Debug {
     /// What it is, for logs, health and text: the kind and its model.
     fn name(&self) -> String;
+
+    /// The languages that it can be told are spoken. It may recognise others by itself.
+    fn languages(&self) -> Vec<LanguageTag>;
 
     /// A recogniser for one worker. It may take a second and much memory.
     ///

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::clock::Clock;
 use crate::domain::id::{SessionKey, TrackId};
+use crate::domain::language::LanguageTag;
 use crate::sfu::tap::{TapBatch, TapSink};
 use crate::transcriber::engine::{Counts, Engine, Expected, HeardTrack, Output};
 use crate::transcriber::pool::Pool;
@@ -27,6 +28,7 @@ pub(super) enum Input {
     Open { key: SessionKey, expected: Expected },
     Close { key: SessionKey, closed: Option<oneshot::Sender<()>> },
     AddTrack { key: SessionKey, track: HeardTrack },
+    SetLanguage { key: SessionKey, track: TrackId, language: Option<LanguageTag> },
     RemoveTrack { track: TrackId },
     Stop,
 }
@@ -127,6 +129,9 @@ impl Thread {
                 if !self.engine.add_track(key, track) {
                     tracing::error!("too many tracks for the transcriber: one is left out");
                 }
+            }
+            Input::SetLanguage { key, track, language } => {
+                self.engine.set_language(key, track, language);
             }
             Input::RemoveTrack { track } => self.engine.remove_track(track),
             Input::Stop => {}

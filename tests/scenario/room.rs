@@ -3,6 +3,7 @@
 
 mod cameras;
 mod hostile;
+mod language;
 mod transcript;
 mod undo;
 
@@ -1218,7 +1219,7 @@ fn the_recorder_hears_of_every_track_in_every_state() {
     let (source, codec) = (TrackSource::Microphone, Codec::Opus);
     let published = |track, name: &str, source, codec| {
         let (user, name) = (user(name), name.to_owned());
-        TrackChange::Published(RoomTrack { track, user, name, source, codec })
+        TrackChange::Published(RoomTrack { track, user, name, source, codec, language: None })
     };
     assert_eq!(hall.tracks, [published(track, "ana", source, codec)]);
     hall.act(chair, RecordingAction::Start).expect("started");

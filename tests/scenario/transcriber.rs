@@ -2,6 +2,7 @@
 
 mod fixture;
 mod hearing;
+mod languages;
 mod queue;
 mod shared;
 mod stories;

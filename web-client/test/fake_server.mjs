@@ -166,7 +166,7 @@ function welcome(claims, evidence) {
     },
     quorum: { ...quorum },
     recording: { state: 'recording', enabled: true, retention_days: 1825, acknowledged: false },
-    transcription: { state: 'on', language: 'es' },
+    transcription: { state: 'on', language: 'es', languages: ['es', 'en', 'pt'] },
     evidence,
     ice_servers: [],
     resume_token: 'r',

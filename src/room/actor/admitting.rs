@@ -212,8 +212,8 @@ impl RoomActor {
         let (user, expires_at) = self.engine.holder(connection).ok_or(gone.clone())?;
         let now = self.parts.clock.now();
         let view = self.engine.view(connection, crowd, now).ok_or(gone)?;
-        let can_be = self.parts.ports.transcription.is_available(self.parts.key.tenant);
-        let transcription = view.transcription(can_be);
+        let can_be = self.parts.ports.transcription.languages(self.parts.key.tenant);
+        let transcription = view.transcription(can_be.as_deref());
         let evidence = self.head.clone();
         Ok(Admitted {
             connection,

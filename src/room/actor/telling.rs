@@ -54,6 +54,10 @@ impl RoomActor {
                     TrackChange::Published(track) => {
                         listener.track_published(self.parts.key, track.clone()).await;
                     }
+                    TrackChange::Language(track, language) => {
+                        let key = self.parts.key;
+                        listener.language_changed(key, *track, language.clone()).await;
+                    }
                     TrackChange::Unpublished(track) => {
                         listener.track_unpublished(self.parts.key, *track).await;
                     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::domain::id::UserId;
+use crate::domain::language::LanguageTag;
 use crate::domain::time::Timestamp;
 use crate::domain::transcript::{Transcribed, TranscriptChunk};
 use crate::room::actor::{RoomActor, RoomParts};
@@ -47,6 +48,13 @@ impl RoomActor {
     ) -> Result<u64, RoomError> {
         self.check_chunk(of).await?;
         self.decide(|engine, now| engine.handle_correction(&by, of, &text, now)).await
+    }
+
+    /// Whether people can say that they speak this language.
+    pub(super) fn check_language(&self, language: &LanguageTag) -> Result<(), RoomError> {
+        let known = self.parts.ports.transcription.languages(self.parts.key.tenant);
+        let is_known = known.is_some_and(|known| known.iter().any(|it| it.agrees_with(language)));
+        if is_known { Ok(()) } else { Err(RoomError::LanguageUnsupported) }
     }
 
     /// Whether the event with this number is a text.

@@ -100,6 +100,9 @@ impl RoomEngine {
                 }
                 Ok(())
             }
+            PeopleAction::SetLanguage { user: whose, language } => {
+                self.set_language(whose.as_ref().unwrap_or(user), language, user, now)
+            }
             PeopleAction::Mute(target) => self.mute(&target, user, now),
             PeopleAction::Unmute(target) => self.unmute(&target, user, now),
             PeopleAction::StopPictures(target) => self.stop_pictures(&target, user, now),
@@ -232,7 +235,7 @@ impl RoomEngine {
     }
 
     /// Whether `target` is in the room and sends what can be muted or stopped.
-    fn check_sends(&self, target: &UserId) -> Result<(), RoomError> {
+    pub(super) fn check_sends(&self, target: &UserId) -> Result<(), RoomError> {
         let member = self.members.get(target).ok_or(RoomError::ParticipantNotFound)?;
         if member.kind.is_heard() { Ok(()) } else { Err(RoomError::NotAPerson) }
     }

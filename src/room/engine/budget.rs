@@ -299,7 +299,7 @@ fn cost(action: &Action, name_bytes: u64) -> Option<Use> {
             Some([0, 1, bytes(note.as_deref().unwrap_or_default()), 0, 0, 0, 0])
         }
         Action::Floor(FloorAction::CancelSpeech { .. } | FloorAction::EndSpeech)
-        | Action::People(PeopleAction::SetMedia(_))
+        | Action::People(PeopleAction::SetMedia(_) | PeopleAction::SetLanguage { .. })
         | Action::Undo(_) => Some([0, 1, name_bytes, 0, 0, 0, 0]),
         // An acknowledgement is told once of each person.
         Action::Floor(_) | Action::People(_) | Action::Recording(_) => None,

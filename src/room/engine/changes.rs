@@ -17,6 +17,7 @@ impl RoomEngine {
         self.muted.undo();
         self.pictures_stopped.undo();
         self.removed.undo();
+        self.languages.undo();
         self.tracks.undo();
         self.index.undo();
         self.voices.undo();
@@ -48,6 +49,7 @@ impl RoomEngine {
         self.muted.accept();
         self.pictures_stopped.accept();
         self.removed.accept();
+        self.languages.accept();
         self.tracks.accept();
         self.index.stored();
         self.voices.stored();
@@ -73,6 +75,7 @@ impl RoomEngine {
         self.muted.stored();
         self.pictures_stopped.stored();
         self.removed.stored();
+        self.languages.stored();
         self.tracks.stored();
         self.index.stored();
         self.voices.stored();

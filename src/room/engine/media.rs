@@ -167,7 +167,8 @@ impl RoomEngine {
         let Track { connection, source, codec, .. } = self.tracks.get(&track)?;
         let user = self.connections.get(connection)?.user.clone();
         let name = self.members.get(&user)?.name.clone();
-        Some(RoomTrack { track, user, name, source: *source, codec: *codec })
+        let language = self.languages.get(&user).cloned();
+        Some(RoomTrack { track, user, name, source: *source, codec: *codec, language })
     }
 
     pub(super) fn unpublish(&mut self, track: TrackId, now: Timestamp) {

@@ -2,6 +2,7 @@
 //! What follows from a call, for the driver to carry out.
 
 use crate::domain::id::{ConnectionId, TrackId};
+use crate::domain::language::LanguageTag;
 use crate::domain::media::{Codec, MediaKind, TrackSource};
 use crate::domain::recording::RecordingState;
 use crate::domain::time::Timestamp;
@@ -58,11 +59,13 @@ pub struct Featured {
     pub video: Option<TrackId>,
 }
 
-/// What the recorder must learn of a track.
+/// What listeners must learn of a track.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TrackChange {
     /// It is there, or carries something else than before.
     Published(RoomTrack),
+    /// Another language is spoken on it; `None` for that of the session.
+    Language(TrackId, Option<LanguageTag>),
     /// It is gone.
     Unpublished(TrackId),
 }
@@ -94,7 +97,7 @@ pub struct Outputs {
     /// Events for everybody and when they were decided, to be kept before they
     /// are told.
     pub told: Vec<(Told, Timestamp)>,
-    /// Tracks that come and go, for the recorder.
+    /// Tracks that come, change and go, for listeners.
     pub tracks: Vec<TrackChange>,
     /// What is to be written down of attendance, once it is stored.
     pub notes: Vec<AttendanceNote>,

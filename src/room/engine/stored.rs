@@ -57,6 +57,7 @@ const ACKNOWLEDGED: &str = "acknowledged/";
 const MUTED: &str = "muted/";
 const PICTURES_STOPPED: &str = "pictures_stopped/";
 const REMOVED: &str = "removed/";
+const LANGUAGE: &str = "language/";
 const MEMBER: &str = "member/";
 const CONNECTION: &str = "connection/";
 const TRACK: &str = "track/";
@@ -117,6 +118,7 @@ impl RoomEngine {
         ] {
             add(&mut parts, name, map, |()| json(&true));
         }
+        add(&mut parts, LANGUAGE, &self.languages, |language| json(&language.as_str()));
         add(&mut parts, MEMBER, &self.members, |member| json(&stored_member(member)));
         add(&mut parts, CONNECTION, &self.connections, |found| json(&stored_connection(found)));
         for (track, found) in self.tracks.to_store() {
@@ -191,6 +193,8 @@ impl RoomEngine {
                 take_in(&mut self.pictures_stopped, user, &value)?;
             } else if let Some(user) = of(REMOVED) {
                 take_in(&mut self.removed, user, &value)?;
+            } else if let Some(user) = of(LANGUAGE) {
+                self.languages.insert(id(user)?, id(&read::<String>(&value)?)?);
             } else if let Some(user) = of(MEMBER) {
                 self.add_member(id(user)?, member(read(&value)?)?);
             } else if let Some(key) = of(CONNECTION) {

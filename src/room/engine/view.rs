@@ -2,6 +2,7 @@
 //! The room as its members see it.
 
 use crate::domain::id::{ConnectionId, TrackId, UserId};
+use crate::domain::language::LanguageTag;
 use crate::domain::participant::ParticipantKind;
 use crate::domain::role::{Role, Roles};
 use crate::domain::shown_text::{Looks, ShownText, notice_of};
@@ -48,16 +49,21 @@ pub struct Crowd {
 }
 
 impl RoomView {
-    /// Whether what is said becomes text, when the server can make text or can't.
+    /// Whether what is said becomes text, when the server can make text of these languages, or
+    /// of none.
     #[must_use]
-    pub fn transcription(&self, is_available: bool) -> TranscriptionView {
+    pub fn transcription(&self, can_be: Option<&[LanguageTag]>) -> TranscriptionView {
         let policy = &self.info.transcription;
-        let state = match (policy.enabled, is_available) {
-            (false, _) => "off",
-            (true, true) => "on",
-            (true, false) => "unavailable",
+        let (state, languages) = match (policy.enabled, can_be) {
+            (false, _) => ("off", None),
+            (true, Some(languages)) => ("on", Some(languages)),
+            (true, None) => ("unavailable", None),
         };
-        TranscriptionView { state: state.to_owned(), language: policy.language.clone() }
+        TranscriptionView {
+            state: state.to_owned(),
+            language: policy.language.clone(),
+            languages: languages.unwrap_or_default().iter().map(ToString::to_string).collect(),
+        }
     }
 }
 
@@ -134,6 +140,7 @@ impl RoomEngine {
             may_be_heard: theirs.iter().any(|theirs| self.gates(*theirs).audio == Gate::Open),
             may_be_seen: theirs.iter().any(|theirs| self.gates(*theirs).video == Gate::Open),
             joined_at: member.map(|member| member.joined_at.to_string()).unwrap_or_default(),
+            language: self.languages.get(user).map(ToString::to_string),
             media_fault: member
                 .and_then(|member| member.fault)
                 .map(|fault| fault.as_str().to_owned()),

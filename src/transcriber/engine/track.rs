@@ -7,6 +7,7 @@ use super::order::{Arrived, Next, Order};
 use super::voice::{Spoken, Voice, us_of};
 use super::{Effects, Expected, HeardTrack, Output, Piece, Unheard, moment};
 use crate::domain::id::SessionKey;
+use crate::domain::language::LanguageTag;
 use crate::domain::media::Codec;
 use crate::domain::transcript::GapCause;
 use crate::formats::rtp::Packet;
@@ -59,7 +60,10 @@ const GROWN_MIN: usize = 16_000;
 pub(super) struct Track {
     key: SessionKey,
     room: HeardTrack,
+    /// What is expected in the piece that is spoken, or else in the next one.
     expected: Expected,
+    /// What is expected after the piece that is spoken, when that is something else.
+    expected_next: Option<Expected>,
     ssrc: Option<u32>,
     /// Payload type of the codec that is decoded.
     payload_type: Option<u8>,
@@ -89,12 +93,14 @@ pub(super) struct Track {
 
 impl Track {
     /// `None` when its codec is not understood, or there is no memory for its decoder.
-    pub(super) fn new(key: SessionKey, room: HeardTrack, expected: Expected) -> Option<Self> {
+    pub(super) fn new(key: SessionKey, room: HeardTrack, expected: &Expected) -> Option<Self> {
         let ear = Ear::new(room.codec)?;
+        let expected = expected.in_language(room.language.as_ref());
         Some(Self {
             key,
             room,
             expected,
+            expected_next: None,
             ssrc: None,
             payload_type: None,
             levels: Levels::Absent,
@@ -118,8 +124,24 @@ impl Track {
         self.key == key
     }
 
-    pub(super) fn expect(&mut self, expected: Expected) {
-        self.expected = expected;
+    /// This is expected in its session.
+    pub(super) fn expect(&mut self, expected: &Expected) {
+        // What is being said may be on its way to an engine that hears it as it is said.
+        self.expected_next = Some(expected.in_language(self.room.language.as_ref()));
+        self.follow_expected();
+    }
+
+    /// Its person speaks this language; `None` for that of the session, of which `expected` is.
+    pub(super) fn set_language(&mut self, language: Option<LanguageTag>, expected: &Expected) {
+        self.room.language = language;
+        self.expect(expected);
+    }
+
+    /// Expects what was told last, once no piece of before is spoken.
+    fn follow_expected(&mut self) {
+        if self.expected_next.is_some() && !self.voice.is_speaking() {
+            self.expected = self.expected_next.take().unwrap_or_default();
+        }
     }
 
     /// Whether something is to be done when time passes.
@@ -288,6 +310,7 @@ impl Track {
     /// Handles the packets that are in order.
     fn listen(&mut self, effects: &mut Effects) {
         while let Some(next) = self.order.poll() {
+            self.follow_expected();
             self.hear(&next, effects);
             self.give_spoken(effects);
         }
@@ -426,6 +449,10 @@ impl Track {
         while let Some(spoken) = self.voice.poll() {
             self.shown = 0;
             effects.give(Output::Piece(self.piece_of(spoken)));
+            // Whoever speaks on is at another piece by now.
+            if let Some(expected) = self.expected_next.take() {
+                self.expected = expected;
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Heard, Hearing, Recogniser, Speech, SpeechEngine, SpeechError};
+use crate::domain::language::LanguageTag;
 
 /// An engine, and another one for when it fails.
 #[derive(Debug)]
@@ -29,6 +30,11 @@ impl SpeechEngine for Fallback {
         let first = self.first.recogniser().ok();
         let second = if first.is_none() { Some(self.second.recogniser()?) } else { None };
         Ok(Box::new(Both { first, second, engine: Arc::clone(&self.second) }))
+    }
+
+    fn languages(&self) -> Vec<LanguageTag> {
+        // The second stands in for the first, as far as it can.
+        self.first.languages()
     }
 
     fn hearing(&self) -> Option<Arc<dyn Hearing>> {

@@ -31,6 +31,7 @@ use super::text::{language_of, without_loops};
 use super::wav::sixteen_bits;
 use super::{Heard, Hearing, Recogniser, Speech, SpeechEngine, SpeechError, SpeechId, remote};
 use crate::clock::Clock;
+use crate::domain::language::LanguageTag;
 use crate::domain::time::Timestamp;
 use crate::services::{
     Admission, Breaker, BreakerState, GoogleAccount, GoogleAccountOptions, Permit,
@@ -79,7 +80,7 @@ pub struct GoogleOptions {
     pub model: String,
     /// Languages with their regions. The one of a session that names it without a region is sent;
     /// for a session that names none, those from which one is recognised.
-    pub languages: Vec<String>,
+    pub languages: Vec<LanguageTag>,
     /// Whether one of several languages is recognised there; otherwise the first one is sent.
     pub recognises_language: bool,
     /// The service account.
@@ -111,7 +112,7 @@ struct Inner {
     address: Url,
     recognizer: String,
     model: String,
-    languages: Vec<String>,
+    languages: Vec<LanguageTag>,
     recognises_language: bool,
     account: GoogleAccount,
     timeout: Duration,
@@ -223,6 +224,10 @@ impl SpeechEngine for GoogleSpeech {
 
     fn recogniser(&self) -> Result<Box<dyn Recogniser>, SpeechError> {
         Ok(Box::new(self.clone()))
+    }
+
+    fn languages(&self) -> Vec<LanguageTag> {
+        self.0.languages.clone()
     }
 
     fn problem(&self) -> Option<String> {
@@ -376,12 +381,14 @@ impl Inner {
     fn languages_for(&self, wanted: Option<&str>) -> Vec<String> {
         let Some(wanted) = wanted else {
             let most = if self.recognises_language { LANGUAGES_MAX } else { 1 };
-            return self.languages.iter().take(most).cloned().collect();
+            return self.languages.iter().take(most).map(ToString::to_string).collect();
         };
-        let with_region = self.languages.iter().find(|known| {
-            known.split_once('-').is_some_and(|(language, _)| language.eq_ignore_ascii_case(wanted))
+        let tag: Option<LanguageTag> = wanted.parse().ok();
+        let with_region = tag.and_then(|tag| {
+            let is_as_exact = |known: &&LanguageTag| known.as_str().len() >= tag.as_str().len();
+            self.languages.iter().filter(is_as_exact).find(|known| known.agrees_with(&tag))
         });
-        vec![with_region.map_or(wanted, String::as_str).to_owned()]
+        vec![with_region.map_or(wanted, LanguageTag::as_str).to_owned()]
     }
 
     async fn converse(&self, receiver: mpsc::Receiver<Bytes>) -> Result<Answer, Fault> {

@@ -17,6 +17,7 @@ use super::text::{language_of, without_loops};
 use super::wav::wav;
 use super::{Heard, Recogniser, Speech, SpeechEngine, SpeechError, primary_subtag, remote};
 use crate::clock::Clock;
+use crate::domain::language::LanguageTag;
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 use crate::services::{Admission, Breaker, BreakerState};
@@ -44,6 +45,8 @@ pub struct OpenAiOptions {
     pub model: String,
     /// The key of the account, if the server wants one.
     pub key: Option<Secret<String>>,
+    /// Languages that its model knows: a server does not tell them.
+    pub languages: Vec<LanguageTag>,
     /// How long an answer may take.
     pub timeout: Duration,
 }
@@ -108,6 +111,7 @@ struct Inner {
     client: reqwest::Client,
     address: Url,
     model: String,
+    languages: Vec<LanguageTag>,
     authorization: Option<HeaderValue>,
     timeout: Duration,
     clock: Clock,
@@ -153,6 +157,7 @@ impl OpenAi {
             client,
             address,
             model: options.model.clone(),
+            languages: options.languages.clone(),
             authorization: authorization.transpose()?,
             timeout: options.timeout,
             clock,
@@ -178,6 +183,10 @@ impl SpeechEngine for OpenAi {
 
     fn recogniser(&self) -> Result<Box<dyn Recogniser>, SpeechError> {
         Ok(Box::new(self.clone()))
+    }
+
+    fn languages(&self) -> Vec<LanguageTag> {
+        self.0.languages.clone()
     }
 
     fn problem(&self) -> Option<String> {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{Heard, Recogniser, Speech, SpeechEngine, SpeechError};
+use crate::domain::language::LanguageTag;
 
 /// How long a piece waits for a recogniser that others use. Raising it makes more of the text of a
 /// busy machine late, and less of it a gap.
@@ -85,6 +86,10 @@ impl SpeechEngine for Shared {
             self.give_back(made?);
         }
         Ok(Box::new(self.clone()))
+    }
+
+    fn languages(&self) -> Vec<LanguageTag> {
+        self.engine.languages()
     }
 
     fn problem(&self) -> Option<String> {

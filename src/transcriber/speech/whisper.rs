@@ -13,6 +13,7 @@ use whisper_rs::{
 use super::model::{self, ModelError, ModelFacts};
 use super::text::loops;
 use super::{Heard, Recogniser, Speech, SpeechEngine, SpeechError, primary_subtag};
+use crate::domain::language::LanguageTag;
 use crate::transcriber::engine::{SAMPLE_RATE_HZ, WORDS_BYTES_MAX};
 
 /// Least sound that is given to whisper.cpp, in samples: it ignores less than 100 ms, and does
@@ -86,6 +87,14 @@ impl Whisper {
 impl SpeechEngine for Whisper {
     fn name(&self) -> String {
         self.name.clone()
+    }
+
+    fn languages(&self) -> Vec<LanguageTag> {
+        // A model has the first languages of whisper's table, which begins with English.
+        let names = (0..self.facts.languages).filter_map(|number| {
+            whisper_rs::get_lang_str(i32::try_from(number).ok()?)?.parse().ok()
+        });
+        names.collect()
     }
 
     fn is_free_of_charge(&self) -> bool {

@@ -134,6 +134,122 @@ async fn what_is_said_becomes_text_in_the_channel_of_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn each_person_is_written_down_in_the_language_that_they_speak() {
+    let path = model().display().to_string();
+    let server = Server::start_with(&[("transcription.model", &path)]).await;
+    let session = session(&server).await;
+    let listener = Person::with_role(&server, "participant").await;
+    let (mut channel, welcome) = Channel::enter(&server, &session, &listener).await;
+    let languages = welcome["transcription"]["languages"].as_array().expect("a list");
+    assert_eq!(languages.len(), 99, "those of the model");
+    assert!(["es", "en", "pt"].iter().all(|known| languages.contains(&json!(known))));
+    let (english, spanish) = (
+        Person::with_role(&server, "moderator").await,
+        Person::with_role(&server, "moderator").await,
+    );
+    let (mut theirs, _) = Channel::enter(&server, &session, &english).await;
+    theirs.done(json!({"type": "set_language", "language": "en"})).await;
+    let told = channel.hear_type("language_changed").await;
+    assert_eq!(
+        (&told["user_id"], &told["language"], &told["by"]),
+        (&json!(english.user_id), &json!("en"), &json!(english.user_id))
+    );
+    let driver = Driver::start(1, None).expect("started");
+    publish(&server, &session, &english, &driver, &["en-point-of-order.wav"]).await;
+    publish(&server, &session, &spanish, &driver, &["es-hay-quorum.wav"]).await;
+    let mut said = Vec::new();
+    for _ in 0..2 {
+        let chunk = tokio::time::timeout(PATIENCE, channel.hear_type("transcript_chunk"));
+        let chunk = chunk.await.expect("in time");
+        said.push([&chunk["participant"], &chunk["text"], &chunk["language"]].map(Value::clone));
+    }
+    for expected in
+        [[&*english.user_id, "point of order", "en"], [&*spanish.user_id, "hay quórum", "es-PY"]]
+    {
+        assert!(said.contains(&expected.map(|text| json!(text))), "{said:?}");
+    }
+    drop(driver);
+    server.app.stop().await;
+}
+
+/// What is told to whoever enters of somebody.
+async fn language_shown(server: &Server, session: &str, who: &Person) -> Value {
+    let reader = Person::with_role(server, "participant").await;
+    let (_channel, welcome) = Channel::enter(server, session, &reader).await;
+    let participants = welcome["participants"].as_array().expect("a list");
+    let shown = participants.iter().find(|one| one["user_id"] == who.user_id.as_str());
+    shown.expect("a participant")["language"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_language_that_can_not_become_text_or_is_not_theirs_to_say_is_refused() {
+    let path = model().display().to_string();
+    let server = Server::start_with(&[("transcription.model", &path)]).await;
+    let session = session(&server).await;
+    let (ana, chair, press) = (
+        Person::with_role(&server, "participant").await,
+        Person::with_role(&server, "moderator").await,
+        Person::with_role(&server, "observer").await,
+    );
+    let (mut channel, _) = Channel::enter(&server, &session, &ana).await;
+    let (mut console, _) = Channel::enter(&server, &session, &chair).await;
+    let (mut reader, _) = Channel::enter(&server, &session, &press).await;
+    let long = format!("es{}", "-abcdefgh".repeat(4));
+    let endless = "es-".repeat(20_000);
+    for language in ["", "e", "es_PY", "es-", "español", "12", "es\u{0}", &long, &endless] {
+        let message = json!({"type": "set_language", "language": language});
+        assert_eq!(channel.refused(message).await, "MALFORMED_REQUEST", "{language}");
+    }
+    for message in [
+        json!({"type": "set_language"}),
+        json!({"type": "set_language", "language": 7}),
+        json!({"type": "set_language", "language": ["es"]}),
+        json!({"type": "set_language", "language": "es", "user_id": ""}),
+        json!({"type": "set_language", "language": "es", "track": "x"}),
+    ] {
+        assert_eq!(channel.refused(message.clone()).await, "MALFORMED_REQUEST", "{message}");
+    }
+    for language in ["xx", "und", "tlh", "es2", "spanish"] {
+        let message = json!({"type": "set_language", "language": language});
+        let code = channel.refused(message).await;
+        let expected = if language == "es2" { "MALFORMED_REQUEST" } else { "LANGUAGE_UNSUPPORTED" };
+        assert_eq!(code, expected, "{language}");
+    }
+    for language in [json!("en"), json!("xx"), Value::Null] {
+        let other = json!({"type": "set_language", "language": language, "user_id": chair.user_id});
+        assert_eq!(channel.refused(other).await, "FORBIDDEN", "{language}");
+        let own = json!({"type": "set_language", "language": language});
+        assert_eq!(reader.refused(own).await, "FORBIDDEN", "{language}");
+    }
+    let nobody = json!({"type": "set_language", "language": "en", "user_id": "nobody"});
+    assert_eq!(console.refused(nobody).await, "PARTICIPANT_NOT_FOUND");
+    assert_eq!(language_shown(&server, &session, &ana).await, Value::Null, "nothing has changed");
+
+    let other = json!({"type": "set_language", "language": "EN-gb", "user_id": ana.user_id});
+    console.done(other).await;
+    let told = channel.hear_type("language_changed").await;
+    assert_eq!((&told["language"], &told["by"]), (&json!("en-GB"), &json!(chair.user_id)));
+    assert_eq!(language_shown(&server, &session, &ana).await, "en-GB");
+    channel.done(json!({"type": "set_language", "language": null})).await;
+    assert_eq!(language_shown(&server, &session, &ana).await, Value::Null);
+    server.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_an_engine_nobody_says_what_they_speak() {
+    let server = Server::start().await;
+    let session = session(&server).await;
+    let ana = Person::with_role(&server, "participant").await;
+    let (mut channel, welcome) = Channel::enter(&server, &session, &ana).await;
+    let expected = json!({"state": "unavailable", "language": "es-PY", "languages": []});
+    assert_eq!(welcome["transcription"], expected);
+    let message = json!({"type": "set_language", "language": "es"});
+    assert_eq!(channel.refused(message).await, "LANGUAGE_UNSUPPORTED");
+    channel.done(json!({"type": "set_language", "language": null})).await;
+    server.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_said_just_before_the_end_of_a_session_is_in_its_transcript() {
     let path = model().display().to_string();
     let server = Server::start_with(&[("transcription.model", &path)]).await;

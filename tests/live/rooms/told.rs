@@ -4,6 +4,7 @@
 use std::sync::Mutex;
 
 use cabildo::domain::id::{SessionKey, TrackId, UserId};
+use cabildo::domain::language::LanguageTag;
 use cabildo::domain::media::{Codec, TrackSource};
 use cabildo::domain::participant::ParticipantKind;
 use cabildo::domain::recording::RecordingState;
@@ -12,7 +13,7 @@ use cabildo::room::Sink;
 use cabildo::room::action::RecordingAction;
 use cabildo::room::ports::{
     AttendanceNote, ConnectionPart, EvidenceHead, LostConnection, Refusal, RoomLog, RoomTrack,
-    TrackListener,
+    TrackListener, TranscriptionState,
 };
 use cabildo::sessions::{Change, SessionRepository as _};
 
@@ -24,7 +25,8 @@ enum Said {
     Opened,
     Kept,
     State(RecordingState),
-    Published(UserId, TrackSource, Codec),
+    Published(UserId, TrackSource, Codec, Option<LanguageTag>),
+    Language(Option<LanguageTag>),
     Unpublished,
     Refused(Refusal),
     Lost(LostConnection),
@@ -63,7 +65,13 @@ impl Record {
     }
 
     fn ports(self: &Arc<Self>) -> RoomPorts {
-        RoomPorts { listeners: vec![self.clone()], log: Some(self.clone()), ..RoomPorts::default() }
+        let spanish = ["es".parse().expect("a language tag")];
+        RoomPorts {
+            listeners: vec![self.clone()],
+            log: Some(self.clone()),
+            transcription: TranscriptionState::new(move |_| Some(spanish.clone().into())),
+            ..RoomPorts::default()
+        }
     }
 
     /// Enters and watches the queue of whoever entered.
@@ -89,7 +97,16 @@ impl TrackListener for Record {
     async fn gates_decided(&self, _key: SessionKey, _: u64) {}
 
     async fn track_published(&self, _key: SessionKey, track: RoomTrack) {
-        self.note(Said::Published(track.user, track.source, track.codec));
+        self.note(Said::Published(track.user, track.source, track.codec, track.language));
+    }
+
+    async fn language_changed(
+        &self,
+        _key: SessionKey,
+        _track: TrackId,
+        language: Option<LanguageTag>,
+    ) {
+        self.note(Said::Language(language));
     }
 
     async fn track_unpublished(&self, _key: SessionKey, _: TrackId) {
@@ -262,12 +279,23 @@ async fn tracks_reach_the_recorder_and_end_with_the_room() {
     let mut published = Vec::new();
     for said in record.take() {
         match said {
-            Said::Published(owner, source, _) => published.push((owner, source)),
+            Said::Published(owner, source, _, language) => {
+                published.push((owner, source, language));
+            }
             other => assert_eq!(other, Said::Kept),
         }
     }
     let sources = [TrackSource::Microphone, TrackSource::Camera];
-    assert_eq!(published, sources.map(|source| (user.clone(), source)));
+    assert_eq!(published, sources.map(|source| (user.clone(), source, None)));
+    let set = |language| PeopleAction::SetLanguage { user: None, language };
+    let unknown: LanguageTag = "fr".parse().expect("a language tag");
+    let refused = ana.member.act(set(Some(unknown))).await;
+    assert_eq!(refused, Err(RoomError::LanguageUnsupported));
+    assert_eq!(record.take(), [], "nobody is told what is refused");
+    let spanish: Option<LanguageTag> = Some("es-PY".parse().expect("a language tag"));
+    ana.member.act(set(spanish.clone())).await.expect("it can be text");
+    let each = Said::Language(spanish);
+    assert_eq!(record.take(), [Said::Kept, each.clone(), each]);
     rooms.shutdown().await;
     assert_eq!(record.take(), [Said::Unpublished, Said::Unpublished]);
 }

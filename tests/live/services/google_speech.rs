@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use cabildo::clock::Clock;
 use cabildo::domain::id::TrackId;
+use cabildo::domain::language::LanguageTag;
 use cabildo::domain::secret::Secret;
 use cabildo::domain::time::Timestamp;
 use cabildo::services::{GoogleAccountOptions, ServiceOptions};
@@ -28,12 +29,16 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How long one is waited for that never comes.
 const HANGS: Duration = Duration::from_millis(1_500);
 
+fn tag(text: &str) -> LanguageTag {
+    text.parse().expect("a language tag")
+}
+
 fn google_options(url: &str, timeout: Duration) -> GoogleOptions {
     GoogleOptions {
         url: format!("{url}/base"),
         recognizer: "projects/city/locations/eu/recognizers/_".to_owned(),
         model: "long".to_owned(),
-        languages: ["es-PY", "en-US", "pt-BR", "fr-FR"].map(str::to_owned).to_vec(),
+        languages: ["es-PY", "en-US", "pt-BR", "fr-FR", "zh-Hant-TW"].map(tag).to_vec(),
         recognises_language: true,
         account: GoogleAccountOptions {
             token: ServiceOptions {
@@ -170,10 +175,14 @@ async fn languages_are_sent_with_their_region_and_another_one_is_told() {
         (Some("gn"), "gn", "en"),
         (None, "es-PY en-US pt-BR", "en"),
         (Some("en-GB"), "en-GB", "en-GB"),
+        (Some("FR"), "fr-FR", "en"),
+        (Some("zh-Hant"), "zh-Hant-TW", "en"),
     ] {
         let heard = ask(&google, wanted).await.expect("an answer");
         assert_eq!((sent(&stub).as_str(), heard.language.as_str()), (codes, told), "{wanted:?}");
     }
+    let told = google.languages();
+    assert_eq!(told, ["es-PY", "en-US", "pt-BR", "fr-FR", "zh-Hant-TW"].map(tag));
     let alone = GoogleOptions { recognises_language: false, ..google_options(&url, PATIENCE) };
     ask(&engine_with(alone), None).await.expect("an answer");
     assert_eq!(sent(&stub), "es-PY");
@@ -279,6 +288,10 @@ impl SpeechEngine for Local {
         "local".to_owned()
     }
 
+    fn languages(&self) -> Vec<LanguageTag> {
+        Vec::new()
+    }
+
     fn recogniser(&self) -> Result<Box<dyn Recogniser>, SpeechError> {
         Ok(Box::new(Self))
     }
@@ -318,6 +331,10 @@ struct Pair(Arc<Fallback>);
 impl SpeechEngine for Pair {
     fn name(&self) -> String {
         self.0.name()
+    }
+
+    fn languages(&self) -> Vec<LanguageTag> {
+        self.0.languages()
     }
 
     fn recogniser(&self) -> Result<Box<dyn Recogniser>, SpeechError> {

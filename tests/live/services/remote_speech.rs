@@ -121,6 +121,7 @@ fn engine(url: &str) -> OpenAi {
         url: url.to_owned(),
         model: "whisper-large".to_owned(),
         key: Some(Secret::new("sk-hunter2".to_owned())),
+        languages: vec!["es".parse().expect("a language tag")],
         timeout: Duration::from_millis(500),
     };
     OpenAi::new(&options, Clock::system(), tokio::runtime::Handle::current()).expect("a client")
@@ -287,6 +288,7 @@ async fn an_address_or_a_key_that_can_not_be_used_is_refused() {
             url: url.to_owned(),
             model: "m".to_owned(),
             key: Some(Secret::new(key.to_owned())),
+            languages: Vec::new(),
             timeout: Duration::from_secs(1),
         };
         OpenAi::new(&options, Clock::system(), tokio::runtime::Handle::current())

@@ -69,11 +69,16 @@ impl HostilePeople {
         let (text, note) = ("\"".repeat(2_000), Some("\\".repeat(500)));
         let (kind, stance) = (SpeechKind::Normal, None);
         let flags = MediaFlags { audio: step.is_multiple_of(2), ..MediaFlags::default() };
+        // The longest tag.
+        let language =
+            format!("{}-x-abcdefgh-abcdefgh-abcdefg", ["es", "pt"][usize::from(flags.audio)]);
+        let language = Some(language.parse().expect("a language tag"));
         for action in [
             Action::from(ChatAction::Say { text }),
             Action::from(FloorAction::RequestSpeech { kind, stance, note }),
             Action::from(FloorAction::CancelSpeech { request: None }),
             Action::from(PeopleAction::SetMedia(flags)),
+            Action::from(PeopleAction::SetLanguage { user: None, language }),
         ] {
             let fresh = FreshIds::generate();
             let now = self.hall.now;

@@ -461,7 +461,7 @@ fn members_are_told_whether_and_in_what_language_there_is_text() {
     let ana = hall.enter("ana", Role::Participant);
     let state = |hall: &Hall, is_available: bool| {
         let view = hall.view(ana).expect("in the room");
-        let shown = view.transcription(is_available);
+        let shown = view.transcription(is_available.then_some(&[]));
         (shown.state, shown.language)
     };
     assert_eq!(state(&hall, true), ("off".to_owned(), None));

@@ -28,12 +28,14 @@ pub(super) fn microphone(user: &str) -> HeardTrack {
         user: user.parse().expect("a user"),
         source: TrackSource::Microphone,
         codec: Codec::Opus,
+        language: None,
     }
 }
 
 /// One microphone and what the engine makes of it.
 pub(super) struct Scene {
     pub(super) engine: Engine,
+    pub(super) key: SessionKey,
     pub(super) track: TrackId,
     pub(super) now_us: u64,
     pub(super) sequence: u16,
@@ -53,6 +55,7 @@ impl Scene {
         assert!(engine.add_track(key, microphone));
         let mut scene = Self {
             engine,
+            key,
             track,
             now_us: BEGUN_US,
             sequence: 65_000,
@@ -61,10 +64,15 @@ impl Scene {
             pieces: Vec::new(),
             unheard: Vec::new(),
         };
-        scene.give(TapKind::Source { ssrc: 7, layer: 0 });
-        scene.give(TapKind::Codec { payload_type: PAYLOAD_TYPE, codec: Codec::Opus });
-        scene.give(TapKind::Levels { extension: LEVEL_ID });
+        scene.begin();
         scene
+    }
+
+    /// What a tap tells first.
+    pub(super) fn begin(&mut self) {
+        self.give(TapKind::Source { ssrc: 7, layer: 0 });
+        self.give(TapKind::Codec { payload_type: PAYLOAD_TYPE, codec: Codec::Opus });
+        self.give(TapKind::Levels { extension: LEVEL_ID });
     }
 
     pub(super) fn give(&mut self, kind: TapKind<'_>) {

@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 
+use cabildo::domain::language::LanguageTag;
 use cabildo::transcriber::speech::shared::Shared;
 use cabildo::transcriber::speech::{Heard, Recogniser, Speech, SpeechEngine, SpeechError};
 
@@ -24,6 +25,10 @@ struct Counting(Arc<Counts>);
 impl SpeechEngine for Counting {
     fn name(&self) -> String {
         "counting".to_owned()
+    }
+
+    fn languages(&self) -> Vec<LanguageTag> {
+        Vec::new()
     }
 
     fn recogniser(&self) -> Result<Box<dyn Recogniser>, SpeechError> {

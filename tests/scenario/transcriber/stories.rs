@@ -8,12 +8,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cabildo::clock::Clock;
 use cabildo::domain::id::{SessionKey, TrackId};
+use cabildo::domain::language::LanguageTag;
 use cabildo::domain::media::Codec;
 use cabildo::domain::session::TranscriptionPolicy;
 use cabildo::domain::transcript::{GapCause, Transcribed, TranscriptChunk};
 use cabildo::sfu::SfuError;
 use cabildo::sfu::tap::{TapBatch, TapItem, TapKind, TapSink};
-use cabildo::transcriber::engine::WORDS_BYTES_MAX;
+use cabildo::transcriber::engine::{HeardTrack, WORDS_BYTES_MAX};
 use cabildo::transcriber::speech::fallback::Fallback;
 use cabildo::transcriber::speech::{Heard, Recogniser, Speech, SpeechEngine, SpeechError};
 use cabildo::transcriber::{
@@ -139,6 +140,10 @@ impl SpeechEngine for Scripted {
         "scripted".to_owned()
     }
 
+    fn languages(&self) -> Vec<LanguageTag> {
+        vec!["es".parse().expect("a language tag")]
+    }
+
     fn recogniser(&self) -> Result<Box<dyn Recogniser>, SpeechError> {
         match self {
             Self::IsAway => Err(SpeechError::Unavailable("it is away".to_owned())),
@@ -165,6 +170,43 @@ impl Recogniser for Scripted {
             engine: self.name(),
         })
     }
+}
+
+/// An engine that takes all speech for Guaraní when it is not told its language, and remembers what
+/// it was told.
+#[derive(Debug, Clone, Default)]
+struct Recognising(Arc<Mutex<Vec<Option<String>>>>);
+
+impl SpeechEngine for Recognising {
+    fn name(&self) -> String {
+        "recognising".to_owned()
+    }
+
+    fn languages(&self) -> Vec<LanguageTag> {
+        Scripted::Understands.languages()
+    }
+
+    fn recogniser(&self) -> Result<Box<dyn Recogniser>, SpeechError> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+impl Recogniser for Recognising {
+    fn recognise(&mut self, speech: Speech<'_>) -> Result<Heard, SpeechError> {
+        let told = speech.language.map(str::to_owned);
+        self.0.lock().expect("no panic").push(told.clone());
+        let language = told.unwrap_or_else(|| "gn".to_owned());
+        Ok(Heard { text: "hay quórum".to_owned(), confidence: 0.9, language, engine: self.name() })
+    }
+}
+
+/// Speech of so many seconds without a pause.
+fn without_pauses(seconds: usize) -> Vec<i16> {
+    let mut phrase = samples("es-pido-la-palabra-por-favor.wav");
+    let is_loud = |sample: &i16| sample.abs() > 600;
+    phrase.truncate(phrase.iter().rposition(is_loud).expect("a word"));
+    let phrase = phrase.split_off(phrase.iter().position(is_loud).expect("a word"));
+    phrase.iter().copied().cycle().take(seconds * 48_000).collect()
 }
 
 struct Story {
@@ -204,6 +246,14 @@ impl Story {
         self.transcriber.set_policy(self.key, policy).await;
     }
 
+    /// The language of the text of a phrase of a person.
+    async fn language_of(&mut self, track: TrackId) -> String {
+        self.taps.say(&self.clock, track);
+        let Transcribed::Chunk(chunk) = self.next().await else { panic!("text") };
+        assert_eq!(chunk.track, track);
+        chunk.language
+    }
+
     async fn next(&mut self) -> Transcribed {
         let told = tokio::time::timeout(Duration::from_secs(20), self.told.recv()).await;
         let (key, said) = told.expect("in time").expect("the transcriber runs");
@@ -230,6 +280,61 @@ async fn what_is_said_in_a_transcribed_session_is_told_with_who_and_when() {
     story.policy(false).await;
     assert!(story.taps.tapped().is_empty());
     assert_eq!(story.transcriber.stats().chunks, 1);
+    story.transcriber.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn text_is_in_the_language_of_whoever_spoke_and_that_outlasts_the_policy() {
+    let mut story = Story::new(Arc::new(Scripted::Understands));
+    let english: LanguageTag = "en".parse().expect("a language tag");
+    let (ana, bea) = (microphone("ana"), microphone("bea"));
+    let (first, second) = (ana.track, bea.track);
+    story.policy(true).await;
+    story.transcriber.add_track(story.key, ana).await;
+    let bea = HeardTrack { language: Some(english.clone()), ..bea };
+    story.transcriber.add_track(story.key, bea).await;
+    assert_eq!(story.language_of(second).await, "en", "it came with it");
+    assert_eq!(story.language_of(first).await, "es-PY", "that of the session");
+    story.transcriber.set_language(story.key, first, Some(english.clone())).await;
+    assert_eq!(story.language_of(first).await, "en");
+    story.policy(false).await;
+    story.transcriber.set_language(story.key, second, None).await;
+    story.policy(true).await;
+    assert_eq!(story.language_of(first).await, "en", "it was listened to anew");
+    assert_eq!(story.language_of(second).await, "es-PY", "changed while nobody listened");
+    // Neither of another session nor of nobody.
+    story.transcriber.set_language(key(), first, None).await;
+    story.transcriber.set_language(story.key, microphone("cleo").track, None).await;
+    assert_eq!(story.language_of(first).await, "en");
+    story.transcriber.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_recognised_is_forgotten_once_a_language_is_told() {
+    let engine = Recognising::default();
+    let mut story = Story::new(Arc::new(engine.clone()));
+    let ana = microphone("ana");
+    let track = ana.track;
+    let (language, glossary) = (None, Vec::new());
+    let policy = TranscriptionPolicy { enabled: true, language, glossary };
+    story.transcriber.set_policy(story.key, policy).await;
+    story.transcriber.add_track(story.key, ana).await;
+    // Long speech tells the language by itself.
+    let long = [without_pauses(4), silence(1)].concat();
+    for _ in 0..2 {
+        story.taps.send(&story.clock, track, &long);
+        story.next().await;
+    }
+    let portuguese = "pt".parse().expect("a language tag");
+    story.transcriber.set_language(story.key, track, Some(portuguese)).await;
+    story.taps.send(&story.clock, track, &long);
+    story.next().await;
+    story.transcriber.set_language(story.key, track, None).await;
+    story.taps.send(&story.clock, track, &long);
+    story.next().await;
+    let asked = engine.0.lock().expect("no panic").clone();
+    let expected = [None, Some("gn"), Some("pt"), None];
+    assert_eq!(asked, expected.map(|language| language.map(str::to_owned)));
     story.transcriber.shutdown().await;
 }
 
@@ -314,6 +419,10 @@ impl SpeechEngine for Held {
         "held".to_owned()
     }
 
+    fn languages(&self) -> Vec<LanguageTag> {
+        Scripted::Understands.languages()
+    }
+
     fn recogniser(&self) -> Result<Box<dyn Recogniser>, SpeechError> {
         Ok(Box::new(self.clone()))
     }
@@ -391,6 +500,10 @@ struct Free<E>(E, Arc<Mutex<usize>>);
 impl<E: SpeechEngine + Clone + Recogniser + 'static> SpeechEngine for Free<E> {
     fn name(&self) -> String {
         self.0.name()
+    }
+
+    fn languages(&self) -> Vec<LanguageTag> {
+        self.0.languages()
     }
 
     fn recogniser(&self) -> Result<Box<dyn Recogniser>, SpeechError> {

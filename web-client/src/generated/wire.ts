@@ -164,6 +164,18 @@ user_id: string,
 /**
  * By whom.
  */
+by: string, } | { "type": "language_changed", 
+/**
+ * Who.
+ */
+user_id: string, 
+/**
+ * The language, a BCP 47 tag; null for that of the session.
+ */
+language: string | null, 
+/**
+ * Who said so: themselves or a moderator.
+ */
 by: string, } | { "type": "active_speakers", 
 /**
  * At most five.
@@ -471,6 +483,18 @@ user_id: string,
 /**
  * By whom.
  */
+by: string, } | { "type": "language_changed", 
+/**
+ * Who.
+ */
+user_id: string, 
+/**
+ * The language, a BCP 47 tag; null for that of the session.
+ */
+language: string | null, 
+/**
+ * Who said so: themselves or a moderator.
+ */
 by: string, } | { "type": "active_speakers", 
 /**
  * At most five.
@@ -656,6 +680,10 @@ may_be_seen: boolean,
  * When they entered, RFC 3339.
  */
 joined_at: string, 
+/**
+ * The language that they speak, a BCP 47 tag; absent when it is that of the session.
+ */
+language?: string, 
 /**
  * Why the name of somebody who is not a moderator deserves a second look:
  * `moderator`, it looks like the name of a moderator who is somebody else;
@@ -942,7 +970,12 @@ state: string,
 /**
  * The language of the session, a BCP 47 tag; null when it is recognised.
  */
-language: string | null, };
+language: string | null, 
+/**
+ * The languages that `set_language` takes, BCP 47 tags, and more exact tags of them; empty
+ * unless the state is `on`.
+ */
+languages: Array<string>, };
 
 /**
  * What became of somebody's presence.
@@ -1118,7 +1151,16 @@ video: boolean,
 /**
  * Whether a screen is shared.
  */
-screen: boolean, } | { "type": "ping", } | { "type": "approve_speech", 
+screen: boolean, } | { "type": "set_language", 
+/**
+ * A BCP 47 tag that agrees with one of `welcome.transcription.languages`; null for the
+ * language of the session.
+ */
+language: string | null, 
+/**
+ * Who, when a moderator says it of another person or device.
+ */
+user_id?: string | null, } | { "type": "ping", } | { "type": "approve_speech", 
 /**
  * The request.
  */

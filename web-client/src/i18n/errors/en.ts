@@ -109,6 +109,8 @@ export const errors: ErrorTexts = {
     'Your browser and the server did not agree on sound or picture. Reload the page; if it repeats, try another browser.',
   'error.SIGNALLING_STATE_CONFLICT':
     'Sound or picture changed on both sides at once. Reload the page if it does not mend by itself.',
+  'error.LANGUAGE_UNSUPPORTED':
+    'Speech in that language can’t become text here. Choose another one from the list.',
   'error.TRANSCRIPT_CHUNK_NOT_FOUND':
     'That text is not in the transcript. Reload the page and look again.',
   'error.MINUTES_NOT_FOUND':

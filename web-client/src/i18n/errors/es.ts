@@ -112,6 +112,8 @@ export const errors = {
     'Su navegador y el servidor no se entendieron sobre el sonido o la imagen. Recargue la página; si se repite, pruebe otro navegador.',
   'error.SIGNALLING_STATE_CONFLICT':
     'El sonido o la imagen cambiaron a la vez en los dos lados. Recargue la página si no se arregla solo.',
+  'error.LANGUAGE_UNSUPPORTED':
+    'Lo que se habla en ese idioma no se puede transcribir aquí. Elija otro de la lista.',
   'error.TRANSCRIPT_CHUNK_NOT_FOUND':
     'Ese texto no está en la transcripción. Recargue la página y mire de nuevo.',
   'error.MINUTES_NOT_FOUND':

@@ -111,6 +111,8 @@ export const errors: ErrorTexts = {
     'O seu navegador e o servidor não se entenderam sobre o som ou a imagem. Recarregue a página; se se repetir, experimente outro navegador.',
   'error.SIGNALLING_STATE_CONFLICT':
     'O som ou a imagem mudaram dos dois lados ao mesmo tempo. Recarregue a página se não se resolver sozinho.',
+  'error.LANGUAGE_UNSUPPORTED':
+    'A fala nesse idioma não pode ser transcrita aqui. Escolha outro da lista.',
   'error.TRANSCRIPT_CHUNK_NOT_FOUND':
     'Esse texto não está na transcrição. Recarregue a página e olhe de novo.',
   'error.MINUTES_NOT_FOUND': 'Ninguém confirmou ainda a ata desta sessão. Pode ler o rascunho.',

@@ -226,7 +226,7 @@ export function welcome(more: Partial<Welcome> = {}): Welcome & { type: 'welcome
       media_policy: 'floor',
     },
     quorum: null,
-    transcription: { state: 'off', language: null },
+    transcription: { state: 'off', language: null, languages: [] },
     recording: { state: 'stopped', enabled: false, retention_days: 30, acknowledged: false },
     evidence: null,
     ice_servers: [],
