@@ -10,6 +10,7 @@ import { meetingTexts } from './meeting';
 import { format, placeholders } from './message';
 import { recordingTexts } from './recording/texts';
 import { reportTexts } from './report';
+import { spokenLanguageTexts } from './spoken_language';
 import { verifyTexts } from './verify/texts';
 
 const ALL = {
@@ -24,6 +25,7 @@ const ALL = {
   verify: verifyTexts,
   recording: recordingTexts,
   report: reportTexts,
+  spokenLanguage: spokenLanguageTexts,
 };
 
 describe.each(Object.entries(ALL))('the catalogues of %s', (_, all) => {

@@ -28,6 +28,18 @@ const chunk = (seq: number, user: string, text: string, ms = 0) => ({
   language: 'es',
 });
 
+const soFar = (user: string, text: string, fromMs: number, toMs: number) => ({
+  type: 'transcript_chunk' as const,
+  participant: user,
+  text,
+  confidence: 0.5,
+  from: at(fromMs),
+  to: at(toMs),
+  final: false,
+  engine: 'whisper',
+  language: 'es',
+});
+
 describe('captions', () => {
   it('are shown once, with the name of whoever spoke', () => {
     const nameOf = (userId: string) => userId.toUpperCase();
@@ -35,6 +47,18 @@ describe('captions', () => {
     const twice = captionsAfter(once, chunk(7, 'ana', 'Buenas tardes.'), nameOf);
     expect(twice).toBe(once);
     expect(once).toMatchObject([{ seq: 7, name: 'ANA', text: 'Buenas tardes.', corrected: false }]);
+  });
+
+  it('are in the language of each text, so that it is read aloud as such', () => {
+    const texts = [
+      chunk(7, 'ana', 'Buenas tardes.'),
+      { ...chunk(8, 'bob', 'Good evening.'), language: 'en-GB' },
+      { ...chunk(9, 'eve', 'Mba’éichapa.'), language: 'und' },
+    ];
+    const state = texts.reduce(after, stateOf(welcome({ seq: 6 })));
+    expect(state.captions.map(({ language }) => language)).toEqual(['es', 'en-GB', null]);
+    const said = saying(state, { ...soFar('bob', 'And', 5_000, 6_000), language: 'en-GB' });
+    expect(said.soFar?.language).toBe('en-GB');
   });
 
   it('are corrected in their place, and a gap is not', () => {
@@ -73,6 +97,7 @@ describe('captions', () => {
       text: seq === 3 ? null : 'x',
       corrected: false,
       cause: null,
+      language: null,
       from: at(ms),
       to: at(ms),
     });
@@ -147,18 +172,6 @@ describe('a room', () => {
       [turn('t', 'julio').name, 'desde la sala'],
       ['nobody', 'anónimo'],
     ]);
-  });
-
-  const soFar = (user: string, text: string, fromMs: number, toMs: number) => ({
-    type: 'transcript_chunk' as const,
-    participant: user,
-    text,
-    confidence: 0.5,
-    from: at(fromMs),
-    to: at(toMs),
-    final: false,
-    engine: 'whisper',
-    language: 'es',
   });
 
   it('shows what is still being said until its text replaces it', () => {

@@ -10,6 +10,8 @@ export interface Caption {
   readonly corrected: boolean;
   /** Why there is no text; null when there is. */
   readonly cause: string | null;
+  /** The language of the text, a BCP 47 tag; null when it is not known. */
+  readonly language: string | null;
   /** When it was said, RFC 3339. */
   readonly from: string;
   readonly to: string;
@@ -22,6 +24,8 @@ export interface SoFar {
   readonly text: string;
   readonly from: string;
   readonly to: string;
+  /** As that of a caption. */
+  readonly language: string | null;
 }
 
 /** Captions kept; older ones are dropped. The transcript of the session has them all. */
@@ -73,10 +77,16 @@ export function captionsAfter(
     text: isText ? event.text : null,
     corrected: false,
     cause: isText ? null : event.cause,
+    language: isText ? knownTag(event.language) : null,
     from,
     to,
   };
   return [...captions, said].slice(-CAPTIONS_MAX);
+}
+
+/** A language as a page names it; null when nobody knows it (RFC 5646 §4.1). */
+export function knownTag(language: string): string | null {
+  return language === 'und' ? null : language;
 }
 
 /** What is still being said after an event: nothing, once what was said replaces it. */

@@ -42,6 +42,7 @@ export * from './room_client';
 export * from './room_state';
 export * from './room_view';
 export * from './server_clock';
+export * from './spoken_languages';
 export type { SubscriberOptions, Want } from './subscriber';
 export { Subscriber } from './subscriber';
 export * from './token_source';

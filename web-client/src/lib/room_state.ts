@@ -16,7 +16,7 @@ import type {
 import type { Chair } from './announcements';
 import { firstModerator, meaningOf } from './announcements';
 import type { Caption, SoFar, SpokenSoFar } from './captions';
-import { captionsAfter, isSpoken, namesWith, soFarAfter } from './captions';
+import { captionsAfter, isSpoken, knownTag, namesWith, soFarAfter } from './captions';
 
 /** A turn and the server time that its `used_ms` is of, ms since the epoch. */
 export interface TimedTurn extends TurnView {
@@ -184,6 +184,8 @@ export function after(state: RoomState, event: Told): RoomState {
       return heardAnew(withPictures(state, event.user_id, true));
     case 'pictures_allowed':
       return heardAnew(withPictures(state, event.user_id, false));
+    case 'language_changed':
+      return withLanguage(state, event.user_id, event.language);
     case 'active_speakers':
       return { ...state, speakers: event.speakers };
     case 'track_published':
@@ -231,12 +233,13 @@ export function after(state: RoomState, event: Told): RoomState {
 
 /** The state in which somebody is shown to say something. */
 export function saying(state: RoomState, message: SpokenSoFar): RoomState {
-  const { participant, text, from, to } = message;
+  const { participant, text, from, to, language } = message;
   const isSaid = state.captions.some(
     (one) => one.participant === participant && Date.parse(one.to) > Date.parse(from),
   );
   if (isSaid) return state;
-  return { ...state, soFar: { participant, name: nameOf(state, participant), text, from, to } };
+  const name = nameOf(state, participant);
+  return { ...state, soFar: { participant, name, text, from, to, language: knownTag(language) } };
 }
 
 type EventOf<Type extends Told['type']> = Extract<Told, { type: Type }>;
@@ -388,6 +391,15 @@ function withPictures(state: RoomState, userId: string, pictures_stopped: boolea
   return { ...state, you, participants };
 }
 
+function withLanguage(state: RoomState, userId: string, language: string | null): RoomState {
+  const one = state.participants.get(userId);
+  if (one === undefined) return state;
+  const changed = { ...one };
+  if (language === null) delete changed.language;
+  else changed.language = language;
+  return { ...state, participants: with_(state.participants, userId, changed) };
+}
+
 /** Whom the server lets through follows from the floor, the mutes and the session's rule. */
 function heardAnew(state: RoomState): RoomState {
   const participants = new Map(
@@ -501,7 +513,7 @@ function participantOf(
 ): ParticipantView {
   const { user_id, name, roles, connections, audio, video, screen, muted } = event;
   const { pictures_stopped, may_be_heard, may_be_seen } = event;
-  const { joined_at, name_notice, media_fault } = event;
+  const { joined_at, language, name_notice, media_fault } = event;
   return {
     user_id,
     name,
@@ -515,6 +527,7 @@ function participantOf(
     may_be_heard,
     may_be_seen,
     joined_at,
+    ...(language === undefined ? {} : { language }),
     ...(name_notice === undefined ? {} : { name_notice }),
     ...(media_fault === undefined ? {} : { media_fault }),
   };

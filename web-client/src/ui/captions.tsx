@@ -8,6 +8,7 @@ import { Fit } from './fit';
 import { useNow } from './hooks';
 import { Icon } from './icons';
 import { useKept } from './kept';
+import { OwnLanguage } from './spoken_language';
 
 /** Between two looks at whether a caption has been on the picture long enough. */
 const LOOK_MS = 1_000;
@@ -69,17 +70,18 @@ export function Captions(props: { client: RoomClient; state: RoomState; choice: 
       aria-label={s('title')}
       aria-live={choice.aloud ? 'polite' : 'off'}
       data-testid="captions"
-      lang={transcription.language ?? undefined}
     >
       {shownCaptions(captions, nowMs, count).map((one) => (
         <p key={one.seq} data-testid="caption" data-user={one.participant}>
-          <strong class="name">{one.name}:</strong> {one.text}
+          <strong class="name">{one.name}:</strong>{' '}
+          <span lang={one.language ?? undefined}>{one.text}</span>
         </p>
       ))}
       {soFar !== null && (
         // A screen reader says it once, when it stays.
         <p class="so-far" aria-hidden data-testid="caption-so-far" data-user={soFar.participant}>
-          <strong class="name">{soFar.name}:</strong> {soFar.text} …
+          <strong class="name">{soFar.name}:</strong>{' '}
+          <span lang={soFar.language ?? undefined}>{soFar.text} …</span>
         </p>
       )}
     </div>
@@ -106,7 +108,7 @@ export function HallCaptions({ client, state }: { client: RoomClient; state: Roo
     <section
       class={`hall-captions ${soFar === null ? '' : 'so-far'}`}
       aria-label={s('title')}
-      lang={state.transcription.language ?? undefined}
+      lang={newest.language ?? undefined}
       data-testid="hall-caption"
     >
       <Fit text={text} min={14} max={48} />
@@ -114,8 +116,9 @@ export function HallCaptions({ client, state }: { client: RoomClient; state: Roo
   );
 }
 
-/** Chooses how captions are shown. */
+/** Chooses how captions are shown, and which language of one's own they are in. */
 export function CaptionDialog(props: {
+  client: RoomClient;
   state: RoomState;
   choice: CaptionChoice;
   onChange: (change: Partial<CaptionChoice>) => void;
@@ -156,6 +159,7 @@ export function CaptionDialog(props: {
         testId="captions-aloud"
         onChange={(aloud) => onChange({ aloud })}
       />
+      <OwnLanguage client={props.client} state={props.state} />
       <p class="quiet">{s('made')}</p>
       <Button label={t('common.close')} look="main" onPress={props.onClose} />
     </Dialog>
@@ -221,7 +225,9 @@ export function ConsoleTranscript({ client, state }: { client: RoomClient; state
               <Correction client={client} piece={one} onClose={() => close(one.seq)} />
             ) : (
               <div class="row">
-                <span class="line-text">{one.text ?? s('gap')}</span>
+                <span class="line-text" lang={one.language ?? undefined}>
+                  {one.text ?? s('gap')}
+                </span>
                 {one.text !== null && (
                   <Button
                     label={s('correct')}

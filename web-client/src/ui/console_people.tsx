@@ -4,7 +4,16 @@ import type { Key } from '../i18n/i18n';
 import { t } from '../i18n/i18n';
 import { number } from '../i18n/texts';
 import type { BookEntry, BookView, Heard, ParticipantView, Quality, RoomState } from '../lib';
-import { plain, heardOf, isPerson, isRecorder, newId, people, receptionOfPeople } from '../lib';
+import {
+  choosesLanguage,
+  plain,
+  heardOf,
+  isPerson,
+  isRecorder,
+  newId,
+  people,
+  receptionOfPeople,
+} from '../lib';
 import type { Reception } from '../lib';
 import { AttendanceCell } from './attendance';
 import { KINDS } from './ask';
@@ -16,6 +25,7 @@ import { Icon } from './icons';
 import { useKept } from './kept';
 import { MicrophoneBadge, PersonName, RecorderName } from './people_list';
 import { useRows } from './rows';
+import { LanguageButton, LanguageDialog } from './spoken_language';
 
 /** Rows drawn at once; the rest comes by searching, or so many more on request. */
 const ROWS_AT_ONCE = 60;
@@ -57,6 +67,9 @@ export function ConsolePeople(props: {
   const [rows, setRows] = useState(ROWS_AT_ONCE);
   const heading = useRef<HTMLHeadingElement>(null);
   const list = useRows<HTMLUListElement>(heading);
+  const [spoken, setSpoken] = useState<string | null>(null);
+  const asked = spoken === null ? undefined : state.participants.get(spoken);
+  const chooses = choosesLanguage(state);
   const { participants, tracks, speakers } = state;
   const holder = state.floor.turn?.user_id;
   const everybody = useMemo(() => people(state), [participants, holder]);
@@ -146,6 +159,7 @@ export function ConsolePeople(props: {
                 silent={silent}
                 own={one.user_id === state.you.user_id}
                 speaking={speaks.has(one.user_id)}
+                onLanguage={chooses ? setSpoken : null}
                 send={send}
               />
             ),
@@ -157,6 +171,9 @@ export function ConsolePeople(props: {
             testId="people-more"
             onPress={() => setRows(rows + ROWS_AT_ONCE)}
           />
+        )}
+        {asked !== undefined && chooses && (
+          <LanguageDialog state={state} one={asked} send={send} onClose={() => setSpoken(null)} />
         )}
         {state.removed.length > 0 && (
           <>
@@ -316,9 +333,11 @@ function Person(props: {
   silent: boolean;
   own: boolean;
   speaking: boolean;
+  /** Asks which language somebody speaks; null when that can't be said. */
+  onLanguage: ((userId: string) => void) | null;
   send: Send;
 }) {
-  const { one, entry, send } = props;
+  const { one, entry, send, onLanguage } = props;
   return (
     <li
       class={`person ${leaving.value.has(`remove-${one.user_id}`) ? 'leaving' : ''} ${one.connections === 0 ? 'gone' : ''}`}
@@ -332,6 +351,7 @@ function Person(props: {
       <QualityBadge quality={props.quality} silent={props.silent} />
       <AttendanceCell entry={entry} />
       {isPerson(one) && <HistoryLink user={one.user_id} name={one.name} />}
+      {onLanguage !== null && <LanguageButton one={one} onPress={() => onLanguage(one.user_id)} />}
       <Button
         label={t(one.muted ? 'console.unmute' : 'console.mute')}
         name={`${t(one.muted ? 'console.unmute' : 'console.mute')}: ${one.name}`}

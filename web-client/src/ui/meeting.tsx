@@ -225,6 +225,7 @@ export function Meeting(props: MeetingProps) {
       )}
       {captioning && (
         <CaptionDialog
+          client={client}
           state={state}
           choice={captions}
           onChange={setCaptions}

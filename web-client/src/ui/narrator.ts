@@ -1,6 +1,7 @@
 import { t } from '../i18n/i18n';
 import type { MediaSession, QuorumState, RoomState, Told } from '../lib';
 import { announce, announceAtOnce, toast } from './components';
+import { languageSaid } from './spoken_language';
 import { quorumSaid } from './quorum';
 
 /** For what changes who is heard. */
@@ -51,6 +52,9 @@ export function narrate(event: Told, state: RoomState, media: MediaSession | nul
       return;
     case 'pictures_allowed':
       if (mine) tell(t('floor.said.picturesAllowed'));
+      return;
+    case 'language_changed':
+      if (mine && event.by !== state.you.user_id) tell(languageSaid(event.language));
       return;
     case 'vote_announced':
       // What is said here stays to be read on the page.
