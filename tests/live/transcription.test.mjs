@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { asGovernance, startedSession } from './api.mjs';
 import { launch, messages, screenshot } from './browser.mjs';
 import { sendsSound } from './listen.mjs';
+import { isAccessible } from './looks.mjs';
 import {
   approve,
   ask,
@@ -32,11 +33,16 @@ import { until } from './until.mjs';
 const PATIENCE_MS = 60_000;
 
 const CHAIR = 'es-hay-quorum.wav';
+const ENGLISH = 'en-i-vote-in-favour.wav';
+/** How a page says that a moderator has set the language of the session again. */
+const SAID_TO_THEM = 'La moderación ha indicado que usted habla el idioma de la sesión';
 /** Long enough for words so far, which are made of a second of speech and more. */
 const ANA = 'es-eleccion-del-consejo-de-administracion.wav';
 
 async function open(stage) {
-  stage.server = await Server.start('transcription', { CABILDO_TRANSCRIPTION__MODEL: MODEL });
+  stage.server = await Server.start('transcription', {
+    CABILDO_TRANSCRIPTION__MODEL: MODEL,
+  });
   const place = (who) => join(tmpdir(), `cabildo-speech-${process.pid}-${who}.wav`);
   stage.sounds = { room: place('room'), hall: place('hall') };
   recordSpeech(stage.sounds.room, [ANA]);
@@ -112,15 +118,48 @@ async function speaksIn(stage, language, file) {
     moderation: 'open',
     transcription: { enabled: true, language },
   });
-  const reader = await openConsole(stage.hall, server, session, { user: 'reader' });
+  const reader = await openConsole(stage.hall, server, session, {
+    user: 'reader',
+  });
   recordSpeech(stage.sounds.room, [file]);
-  const speaker = await openJoin(stage.room, server, session, { user: 'speaker' });
+  const speaker = await openJoin(stage.room, server, session, {
+    user: 'speaker',
+  });
   await joinMeeting(speaker);
   const text = await reads(reader, 'speaker', file);
   assert.equal(text.language, language);
   assert.equal(text.turn, undefined, 'nobody gives turns here');
   await speaker.context().close();
   await reader.context().close();
+}
+
+/** Chooses the language that one speaks, with the keyboard alone. */
+async function choosesLanguage(page, language) {
+  await press(page, 'captions-button');
+  const own = page.getByTestId('own-language');
+  await own.focus();
+  await own.selectOption(language);
+  await isAccessible(page, 'the language that one speaks');
+  await screenshot(page, 'own-language');
+  await page.keyboard.press('Tab');
+  await page.keyboard.press('Enter');
+  await page.getByTestId('own-language-set').waitFor({ state: 'detached' });
+  await page.keyboard.press('Escape');
+  await own.waitFor({ state: 'detached' });
+}
+
+/** Waits until a page was told what is said in `file` as the words of `user`, in this language. */
+async function readsIn(page, user, file, language) {
+  const before = (await textsOf(page, user)).length;
+  await until(
+    `the words of ${user} in ${language}`,
+    async (seen) => {
+      const texts = (await textsOf(page, user)).slice(before);
+      seen.last = texts.map((text) => [text.text, text.language]);
+      return texts.some((text) => text.text === wordsOf(file) && text.language === language);
+    },
+    PATIENCE_MS,
+  );
 }
 
 story('Live transcription', open, {
@@ -272,7 +311,75 @@ story('Live transcription', open, {
   },
 
   'English and Portuguese are read as well': async (stage) => {
-    await speaksIn(stage, 'en', 'en-i-vote-in-favour.wav');
+    await speaksIn(stage, 'en', ENGLISH);
     await speaksIn(stage, 'pt', 'pt-questao-de-ordem.wav');
+  },
+
+  'in one session everybody is read in the language that they speak': async (stage) => {
+    const { server, room, hall, pages } = stage;
+    const session = await startedSession(server, {
+      moderation: 'open',
+      transcription: { enabled: true, language: 'es' },
+    });
+    pages.chair = await openConsole(hall, server, session, { user: 'chair' });
+    await press(pages.chair, 'mic-button');
+    recordSpeech(stage.sounds.room, [ENGLISH]);
+    pages.guest = await openJoin(room, server, session, { user: 'guest' });
+    await joinMeeting(pages.guest);
+    await choosesLanguage(pages.guest, 'en');
+    await readsIn(pages.chair, 'guest', ENGLISH, 'en');
+    await readsIn(pages.chair, 'chair', CHAIR, 'es');
+    const caption = pages.chair.locator('[data-testid="transcript-piece"] [lang="en"]');
+    await caption
+      .filter({ hasText: wordsOf(ENGLISH) })
+      .first()
+      .waitFor();
+    await shows(pages.guest, 'chair', CHAIR);
+    await screenshot(pages.guest, 'captions-languages');
+  },
+
+  'a language outlasts a lost connection and a page that is loaded anew': async ({ pages }) => {
+    const { chair, guest } = pages;
+    await cutOff(guest);
+    await isReconnecting(guest);
+    await reconnect(guest);
+    await isConnected(guest);
+    await readsIn(chair, 'guest', ENGLISH, 'en');
+    await guest.reload();
+    await isConnected(guest);
+    await readsIn(chair, 'guest', ENGLISH, 'en');
+    await press(guest, 'captions-button');
+    const own = guest.getByTestId('own-language');
+    assert.equal(await own.inputValue(), 'en');
+    await guest.keyboard.press('Escape');
+    await own.waitFor({ state: 'detached' });
+  },
+
+  'a moderator says for others what they speak, and they are told': async ({ pages }) => {
+    const { chair, guest } = pages;
+    await press(chair, 'language-guest');
+    const dialog = chair.getByTestId('language-dialog');
+    await isAccessible(chair, 'the language of somebody');
+    await screenshot(chair, 'language-dialog');
+    const theirs = chair.getByTestId('their-language');
+    assert.equal(await theirs.inputValue(), 'en');
+    await theirs.selectOption('');
+    await press(chair, 'their-language-set');
+    await dialog.waitFor({ state: 'detached' });
+    const told = await until('the news', async () => {
+      const [last] = (await messages(guest, 'language_changed')).slice(-1);
+      return last?.language === null ? last : null;
+    });
+    assert.deepEqual([told.user_id, told.by], ['guest', 'chair']);
+    await guest.getByText(SAID_TO_THEM).first().waitFor();
+    await until(
+      'a text in the language of the session',
+      async (seen) => {
+        seen.last = (await textsOf(chair, 'guest')).map(({ language }) => language);
+        return seen.last.at(-1) === 'es';
+      },
+      PATIENCE_MS,
+    );
+    for (const page of Object.values(pages)) await page.context().close();
   },
 });
