@@ -9,8 +9,8 @@ use crate::speech::{Sound, encode, samples, silence};
 
 const PHRASE: &str = "es-pido-la-palabra-por-favor.wav";
 
-fn tag(text: &str) -> Option<LanguageTag> {
-    Some(text.parse().expect("a language tag"))
+fn tag(text: &str) -> LanguageTag {
+    text.parse().expect("a language tag")
 }
 
 fn expected(language: Option<&str>) -> Expected {
@@ -32,7 +32,7 @@ fn a_piece_is_in_the_language_of_its_person_or_else_of_the_session() {
     let (key, track) = (scene.key, scene.track);
     let (first, more) = (phrase(), phrase());
     scene.say(&first);
-    scene.engine.set_language(key, track, tag("en"));
+    scene.engine.set_language(key, track, Some(tag("en")));
     scene.say(&more);
     // Another language of the session changes nothing for whoever said their own.
     assert!(scene.engine.open_session(key, expected(Some("pt"))));
@@ -64,9 +64,9 @@ fn what_is_being_said_stays_in_the_language_in_which_it_was_begun() {
         let so_far = scene.engine.so_far(&[track]);
         if so_far.is_some() && !is_changed {
             is_changed = true;
-            scene.engine.set_language(key, track, tag("en"));
+            scene.engine.set_language(key, track, Some(tag("en")));
             assert!(scene.engine.open_session(key, expected(Some("pt"))));
-            scene.engine.set_language(key, track, tag("fr"));
+            scene.engine.set_language(key, track, Some(tag("fr")));
         }
         begun.extend(so_far.map(|piece| (pieces, piece.from, piece.language)));
     }
@@ -95,7 +95,7 @@ fn whoever_speaks_without_a_pause_has_the_new_language_in_the_next_piece() {
     let sounds = encode(&sound);
     scene.say(&sounds[..150]);
     assert!(scene.pieces.is_empty());
-    scene.engine.set_language(key, track, tag("en"));
+    scene.engine.set_language(key, track, Some(tag("en")));
     scene.say(&sounds[150..]);
     scene.say(&encode(&silence(1)));
     let told = languages(&scene);
@@ -108,8 +108,8 @@ fn whoever_speaks_without_a_pause_has_the_new_language_in_the_next_piece() {
 fn a_language_of_a_track_that_is_not_heard_is_of_no_effect() {
     let mut scene = Scene::new();
     let (key, other) = (scene.key, super::fixture::key());
-    scene.engine.set_language(other, scene.track, tag("en"));
-    scene.engine.set_language(key, microphone("bea").track, tag("en"));
+    scene.engine.set_language(other, scene.track, Some(tag("en")));
+    scene.engine.set_language(key, microphone("bea").track, Some(tag("en")));
     scene.say(&phrase());
     assert_eq!(languages(&scene), [Some("es")]);
 }
@@ -123,7 +123,7 @@ fn a_track_comes_with_the_language_of_its_person() {
     scene.pass(PACKET_US);
     scene.pass(600_000);
     assert_eq!(scene.engine.tracks(), 0);
-    let again = HeardTrack { track, language: tag("pt-BR"), ..microphone("ana") };
+    let again = HeardTrack { track, language: Some(tag("pt-BR")), ..microphone("ana") };
     assert!(scene.engine.add_track(key, again));
     scene.begin();
     scene.say(&phrase());
