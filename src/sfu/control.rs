@@ -10,6 +10,7 @@ mod priorities;
 mod publish;
 mod relay;
 mod rooms;
+mod strays;
 mod subscribe;
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "a test picks the instant it starts from")]
@@ -120,6 +121,8 @@ struct Association {
     due_at: Option<Instant>,
     /// Whether the DTLS handshake has completed.
     was_connected: bool,
+    /// SSRCs by which its worker searches for it; empty while it is not silent.
+    sought_by: Vec<u32>,
     session_id: u64,
     version: u64,
 }
@@ -157,6 +160,8 @@ pub(crate) struct Control {
     associations: BTreeMap<TransportId, Association>,
     by_ufrag: BTreeMap<String, TransportId>,
     by_address: BTreeMap<SocketAddr, TransportId>,
+    /// Transports of which nothing comes, by the SSRCs of their peers.
+    silent: BTreeSet<(u32, TransportId)>,
     timers: BTreeSet<(Instant, TransportId)>,
     publishers: BTreeMap<TrackId, (SessionId, ConnectionId)>,
     /// Receivers that must be sent an offer.
@@ -198,6 +203,7 @@ impl Control {
             associations: BTreeMap::new(),
             by_ufrag: BTreeMap::new(),
             by_address: BTreeMap::new(),
+            silent: BTreeSet::new(),
             timers: BTreeSet::new(),
             publishers: BTreeMap::new(),
             owed: BTreeSet::new(),
@@ -254,17 +260,7 @@ impl Control {
         match DatagramClass::of(&bytes) {
             DatagramClass::Stun => self.handle_check(worker, from, &bytes, now),
             DatagramClass::Dtls => self.handle_record(from, &bytes, now),
-            DatagramClass::Media => {
-                let owner = self.by_address.get(&from).and_then(|id| self.associations.get(id));
-                match owner {
-                    Some(owner) if owner.worker != worker => {
-                        let worker = owner.worker;
-                        self.outputs.push_back(Output::HandOver { worker, from, bytes });
-                    }
-                    // Media before the handshake has completed, or from an unknown address.
-                    _ => self.stats.datagrams_unroutable += 1,
-                }
-            }
+            DatagramClass::Media => self.handle_stray(worker, from, bytes),
             DatagramClass::Other => self.stats.datagrams_unroutable += 1,
         }
     }
@@ -317,6 +313,8 @@ impl Control {
             // The transport may have ended since the worker reported it.
             if let Some(association) = self.associations.get_mut(id) {
                 association.transport.handle_media(now);
+                let sought_by = std::mem::take(&mut association.sought_by);
+                self.end_search(*id, &sought_by);
                 self.poll_transport(*id, now);
             }
         }
@@ -384,6 +382,7 @@ impl Control {
             worker,
             due_at: None,
             was_connected: false,
+            sought_by: Vec::new(),
             session_id,
             version: 0,
         };
@@ -503,6 +502,7 @@ impl Control {
     /// Removes a transport and sends its peer a DTLS `close_notify`.
     fn remove_transport(&mut self, id: TransportId, now: Instant) {
         let Some(mut association) = self.associations.remove(&id) else { return };
+        self.end_search(id, &association.sought_by);
         let worker = association.worker;
         association.transport.close(now);
         while let Some(transmit) = association.transport.poll_transmit() {

@@ -17,6 +17,7 @@ mod publication;
 mod ring;
 mod slots;
 mod stats;
+mod strays;
 mod subscription;
 mod tap;
 mod template;
@@ -24,7 +25,7 @@ mod transport;
 mod unseen;
 mod wiring;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,6 +33,7 @@ use std::time::{Duration, Instant};
 use rtc_crypto::RTCCryptoProvider;
 
 pub use stats::{PublicationStats, Sizes, Stats, SubscriptionStats, Totals, TransportStats};
+pub(super) use strays::source_of;
 
 use super::congestion::Limits;
 use super::plane::{Command, MediaEvent, SubscriptionId, TransportId};
@@ -61,7 +63,8 @@ const EPOCH_US: u64 = 1_000_000;
 /// How a datagram was handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Handled {
-    /// It was media of a known transport, forwarded or dropped.
+    /// It was media of a known transport: forwarded, dropped, or taken as a sign of where the peer of
+    /// a silent transport is now.
     Media,
     /// It is STUN or DTLS; the control half must handle it.
     Handshake,
@@ -98,6 +101,8 @@ pub struct Forwarder {
     subscription_slots: BTreeMap<SubscriptionId, usize>,
     addresses: BTreeMap<SocketAddr, usize>,
     rooms: BTreeMap<SessionId, Room>,
+    /// Silent transports by the SSRCs from which their peers send.
+    sought: BTreeSet<(u32, usize)>,
     outbound: Outbound,
     events: VecDeque<MediaEvent>,
     generations: u64,
@@ -121,6 +126,7 @@ struct Scratch {
     compound: Vec<u8>,
     claims: Vec<allocation::Claim>,
     sequences: Vec<u16>,
+    stray: Vec<u8>,
 }
 
 /// Transports with something to send, in the order in which they received it.
@@ -153,6 +159,7 @@ impl Forwarder {
             publication_slots: BTreeMap::new(),
             subscription_slots: BTreeMap::new(),
             addresses: BTreeMap::new(),
+            sought: BTreeSet::new(),
             rooms: BTreeMap::new(),
             outbound: Outbound::default(),
             events: VecDeque::with_capacity(EVENTS_MAX),
@@ -229,11 +236,10 @@ impl Forwarder {
             }
             DatagramKind::Rtp | DatagramKind::Rtcp => {}
         }
-        let Some(&slot) = self.addresses.get(&from) else {
-            self.totals.dropped_unknown_address += 1;
-            return Handled::UnknownAddress;
-        };
         let now_us = self.elapsed_us(now);
+        let Some(&slot) = self.addresses.get(&from) else {
+            return self.handle_stray(from, datagram, kind, now_us);
+        };
         if kind == DatagramKind::Rtp {
             self.handle_rtp(slot, datagram, now_us);
         } else {

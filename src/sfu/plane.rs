@@ -346,6 +346,20 @@ pub enum MediaEvent {
         /// The transports.
         transports: Vec<TransportId>,
     },
+    /// Transports from whose addresses nothing authenticated has come for
+    /// [`SILENT_AFTER`](crate::sfu::transport::SILENT_AFTER). It ends for each with the next `Heard`
+    /// that names it.
+    Silent {
+        /// The transports, and the SSRCs from which the peer of each sends.
+        transports: Vec<(TransportId, Vec<u32>)>,
+    },
+    /// Authenticated media of a silent transport came from another address.
+    HeardFrom {
+        /// The transport.
+        transport: TransportId,
+        /// The address.
+        from: SocketAddr,
+    },
     /// The tracks of which a receiver gets no pictures, for want of room on its path, have changed.
     LeftOut {
         /// The receiver's transport.

@@ -27,6 +27,12 @@ const ARRIVALS: u8 = 15;
 /// Format of feedback that applications define, such as REMB.
 const APPLICATION: u8 = 15;
 
+/// The SSRC of the sender of a compound packet, encrypted or not.
+#[must_use]
+pub fn sender(packet: &[u8]) -> Option<u32> {
+    packet.get(4..)?.first_chunk().map(|ssrc| u32::from_be_bytes(*ssrc))
+}
+
 /// A part of a compound packet that this server handles.
 #[derive(Debug, Clone)]
 pub enum Message<'packet> {

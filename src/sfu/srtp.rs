@@ -16,6 +16,7 @@ use rtc_srtp::context::Context;
 use rtc_srtp::protection_profile::ProtectionProfile;
 
 use super::plane::{MasterKey, SrtpKeys, SrtpProfile};
+use super::rtcp;
 use crate::formats::rtp::Header;
 
 /// Bytes that sealing adds to a packet at most.
@@ -128,9 +129,8 @@ impl Srtp {
 
     /// Authenticates and decrypts a control packet.
     pub fn open_rtcp(&mut self, packet: &[u8]) -> Result<bytes::BytesMut, SrtpError> {
-        let ssrc: &[u8; 4] =
-            packet.get(4..).and_then(<[u8]>::first_chunk).ok_or(SrtpError::Malformed)?;
-        self.rtcp_in.open(u32::from_be_bytes(*ssrc), |context| context.decrypt_rtcp(packet).ok())
+        let ssrc = rtcp::sender(packet).ok_or(SrtpError::Malformed)?;
+        self.rtcp_in.open(ssrc, |context| context.decrypt_rtcp(packet).ok())
     }
 
     /// Encrypts a control packet.

@@ -151,12 +151,12 @@ impl Transport {
         self.ice.remote_ufrag()
     }
 
-    /// Addresses from which authenticated checks have come; at most [`PATHS_MAX`].
+    /// Addresses from which authenticated checks or media have come; at most [`PATHS_MAX`].
     pub fn paths(&self) -> impl Iterator<Item = SocketAddr> {
         self.ice.paths()
     }
 
-    /// Whether an authenticated check has come from this address.
+    /// Whether an authenticated check, or media, has come from this address.
     #[must_use]
     pub fn knows(&self, address: SocketAddr) -> bool {
         self.ice.knows(address)
@@ -260,6 +260,17 @@ impl Transport {
     pub fn handle_media(&mut self, now: Instant) {
         if self.phase == Phase::Connected {
             self.ice.handle_media(now);
+        }
+    }
+
+    /// Reports that the worker received authenticated media of this peer from another address than
+    /// the one that it sends to. Some clients send no checks once they are connected, so when a
+    /// router gives their flow another port, nothing else tells of it.
+    pub fn handle_media_from(&mut self, from: SocketAddr, now: Instant) {
+        if self.phase == Phase::Connected {
+            let heard = self.ice.handle_media_from(from, now);
+            self.events.extend(heard.forgotten.map(TransportEvent::PathForgotten));
+            self.follow(heard.selected);
         }
     }
 

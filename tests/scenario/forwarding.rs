@@ -5,6 +5,7 @@ mod bandwidth;
 mod feeds;
 mod incoming;
 mod peers;
+mod strays;
 mod surroundings;
 mod taps;
 

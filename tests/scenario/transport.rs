@@ -580,6 +580,52 @@ fn media_alone_keeps_a_client_that_checks_no_more() {
 }
 
 #[test]
+fn a_peer_whose_address_changed_is_followed_by_its_media_alone() {
+    let mut pair = Pair::answered(&PEER);
+    pair.connect();
+    pair.pass(SILENT_AFTER.saturating_sub(MOMENT));
+    pair.server.handle_media_from(address(2), pair.now);
+    pair.collect();
+    assert_eq!(pair.moved, None, "the old address may only be pausing");
+    pair.pass(MOMENT);
+    assert_eq!(pair.moved, Some(address(2)));
+    assert!(pair.server.knows(address(2)));
+    // From now on it counts like any other, until the flow has yet another port.
+    for _ in 0..60 {
+        pair.pass(Duration::from_secs(1));
+        pair.server.handle_media(pair.now);
+    }
+    pair.pass(SILENT_AFTER);
+    pair.server.handle_media_from(address(3), pair.now);
+    pair.collect();
+    assert_eq!((pair.moved, pair.lost), (Some(address(3)), None));
+    pair.pass(CONSENT);
+    assert_eq!(pair.lost, Some(LostReason::ConsentExpired));
+}
+
+#[test]
+fn media_from_elsewhere_moves_nothing_before_the_handshake_or_from_an_address_in_use() {
+    let mut pair = Pair::answered(&PEER);
+    let check = pair.check(Check::Nominating);
+    pair.send(pair.from, &check);
+    pair.server.handle_media_from(address(9), pair.now);
+    assert!(!pair.server.knows(address(9)));
+    pair.connect();
+    for second in 0..60 {
+        pair.pass(Duration::from_secs(1));
+        if second % 5 == 0 {
+            pair.server.handle_media(pair.now);
+        }
+        // As many addresses as there are copies of what it sends.
+        pair.server.handle_media_from(address(100 + second), pair.now);
+        pair.collect();
+        assert!(pair.server.paths().count() <= PATHS_MAX);
+    }
+    assert_eq!((pair.moved, pair.lost), (None, None));
+    assert!(pair.server.knows(address(1)), "the selected address stays");
+}
+
+#[test]
 fn two_live_paths_do_not_flap() {
     let mut pair = Pair::answered(&PEER);
     pair.connect();

@@ -178,6 +178,10 @@ impl Control {
     pub(crate) fn handle_media_event(&mut self, event: MediaEvent, now: Instant) {
         match event {
             MediaEvent::Heard { transports } => self.handle_heard(&transports, now),
+            MediaEvent::Silent { transports } => self.handle_silent(transports),
+            MediaEvent::HeardFrom { transport, from } => {
+                self.handle_heard_from(transport, from, now);
+            }
             MediaEvent::TrackStarted { room, track, codec } => {
                 // The track may have ended since the worker reported it.
                 if self.publishers.get(&track).is_some_and(|(of, _)| *of == room) {

@@ -17,6 +17,7 @@ mod feed;
 mod media_peer;
 mod priorities;
 mod refused;
+mod strays;
 mod turn;
 
 static SERVER: LazyLock<Arc<Identity>> =
@@ -31,16 +32,23 @@ struct Scene {
     commands: Vec<Command>,
     events: Vec<RoomMediaEvent>,
     bitrates: Vec<u32>,
+    /// What was handed over, and to which worker.
+    handed_over: Vec<(usize, Vec<u8>)>,
 }
 
 impl Scene {
     fn new() -> Self {
+        Self::with_workers(1)
+    }
+
+    fn with_workers(workers: usize) -> Self {
         let now = Instant::now();
         let candidates = Arc::from([SocketAddr::from(([192, 0, 2, 1], 3478))]);
-        let control = Control::new(Arc::clone(&SERVER), (candidates, true), 1, [5; 32], now);
+        let control = Control::new(Arc::clone(&SERVER), (candidates, true), workers, [5; 32], now);
         let room = SessionId::generate();
         let (commands, events, bitrates) = (Vec::new(), Vec::new(), Vec::new());
-        let mut scene = Self { control, now, room, commands, events, bitrates };
+        let handed_over = Vec::new();
+        let mut scene = Self { control, now, room, commands, events, bitrates, handed_over };
         let budget = BitrateBudget { tenant: TenantId::generate(), max_kbps: 1_000 };
         scene.control.open_room(room, budget).expect("opened");
         scene
@@ -84,7 +92,7 @@ impl Scene {
                 Output::Event { event, .. } => self.events.push(event),
                 Output::TenantBitrate { kbps, .. } => self.bitrates.push(kbps),
                 Output::Close { .. } => {}
-                Output::HandOver { .. } => panic!("there is one worker"),
+                Output::HandOver { worker, bytes, .. } => self.handed_over.push((worker, bytes)),
             }
         }
         sent

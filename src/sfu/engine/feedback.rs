@@ -72,7 +72,7 @@ impl Forwarder {
         self.flush_taps(now_us);
         if reports {
             self.measure_incoming(now_us);
-            self.tell_heard();
+            self.tell_heard(now_us);
         }
         for slot in 0..self.transports.reach() {
             self.look_after_path(slot, now_us);
@@ -151,18 +151,25 @@ impl Forwarder {
         }
     }
 
-    /// Tells the control half which peers sent media, since it sees only their connectivity checks.
-    fn tell_heard(&mut self) {
-        let mut transports = Vec::new();
+    /// Tells the control half which peers sent media, since it sees only their connectivity checks,
+    /// and begins to search for those that have fallen silent.
+    fn tell_heard(&mut self, now_us: u64) {
+        let (mut heard, mut silent) = (Vec::new(), Vec::new());
         for slot in 0..self.transports.reach() {
-            if let Some(transport) = self.transports.at_mut(slot)
-                && std::mem::take(&mut transport.heard)
-            {
-                transports.push(transport.id);
+            let Some(transport) = self.transports.at_mut(slot) else { continue };
+            if std::mem::take(&mut transport.heard) {
+                transport.heard_us = now_us;
+                heard.push(transport.id);
+                self.end_search(slot);
+            } else {
+                silent.extend(self.search_if_silent(slot, now_us));
             }
         }
-        if !transports.is_empty() {
-            self.tell(MediaEvent::Heard { transports });
+        if !heard.is_empty() {
+            self.tell(MediaEvent::Heard { transports: heard });
+        }
+        if !silent.is_empty() {
+            self.tell(MediaEvent::Silent { transports: silent });
         }
     }
 

@@ -243,6 +243,7 @@ impl Forwarder {
             return;
         };
         transport.heard = true;
+        transport.control_source = rtcp::sender(&compound);
         rtcp::read(&compound, |message| match message {
             Message::SenderReport(report) => self.note_clock_of_peer(slot, &report, now_us),
             Message::Nack { ssrc, lost } => self.resend(slot, ssrc, lost, now_us),

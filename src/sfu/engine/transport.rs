@@ -144,11 +144,25 @@ pub(super) struct Transport {
     pub(super) path: Option<Box<Path>>,
     /// Whether an authenticated packet came since this was last reported.
     pub(super) heard: bool,
+    /// When it was last reported that one came.
+    pub(super) heard_us: u64,
+    /// The SSRC that the peer's latest control packet names as its sender.
+    pub(super) control_source: Option<u32>,
+    /// By which SSRCs it is looked for at other addresses; `None` while it is not silent.
+    pub(super) sought_by: Option<Vec<u32>>,
+    /// When it was last reported that media came from another address.
+    pub(super) found_us: u64,
     pub(super) stats: TransportStats,
 }
 
 impl Transport {
-    pub(super) fn new(id: TransportId, room: SessionId, remote: SocketAddr, srtp: Srtp) -> Self {
+    pub(super) fn new(
+        id: TransportId,
+        room: SessionId,
+        remote: SocketAddr,
+        srtp: Srtp,
+        now_us: u64,
+    ) -> Self {
         Self {
             id,
             room,
@@ -166,6 +180,10 @@ impl Transport {
             arrivals: ArrivalRecorder::default(),
             path: None,
             heard: false,
+            heard_us: now_us,
+            control_source: None,
+            sought_by: None,
+            found_us: 0,
             stats: TransportStats::default(),
         }
     }
@@ -173,6 +191,11 @@ impl Transport {
     pub(super) fn source(&self, ssrc: u32) -> Option<Source> {
         let at = self.sources.binary_search_by_key(&ssrc, |source| source.ssrc).ok()?;
         Some(self.sources[at])
+    }
+
+    /// SSRCs from which the peer sends, that of its control packets first.
+    pub(super) fn peer_sources(&self) -> impl Iterator<Item = u32> {
+        self.control_source.into_iter().chain(self.sources.iter().map(|source| source.ssrc))
     }
 
     /// Stores where the packets of an SSRC belong. The first claim is kept; at the limit further

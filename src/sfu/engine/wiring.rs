@@ -31,7 +31,7 @@ impl Forwarder {
             self.totals.commands_refused += 1;
             return;
         };
-        let slot = self.transports.insert(Transport::new(id, room, remote, srtp));
+        let slot = self.transports.insert(Transport::new(id, room, remote, srtp, now_us));
         self.transport_slots.insert(id, slot);
         self.addresses.insert(remote, slot);
         let of_it = |(at, it): (usize, &Publication)| it.is_of(id).then_some(at);
@@ -70,6 +70,7 @@ impl Forwarder {
             self.remove_subscription(subscription);
         }
         let Some(slot) = self.transport_slots.remove(&id) else { return };
+        self.end_search(slot);
         if let Some(transport) = self.transports.remove(slot)
             && self.addresses.get(&transport.remote) == Some(&slot)
         {

@@ -3,9 +3,9 @@
 //! authentic get no answer, so that nothing is reflected to a forged address.
 //!
 //! The selected address is the one nominated last, with two deviations from the standard that real
-//! networks require. When the selected address falls silent while the peer sends from another one,
-//! that one is selected without a nomination: a router has given the flow another port, and clients
-//! that nominate only once never nominate the new one. And when the same check arrives from two
+//! networks require. When the selected address falls silent while the peer sends checks or media from
+//! another one, that one is selected without a nomination: a router has given the flow another port,
+//! and clients that nominate only once never nominate the new one. And when the same check arrives from two
 //! addresses, it was copied on the way: it does not move media away from an address in use, since
 //! the peer may not be reachable at the other.
 
@@ -231,6 +231,14 @@ impl IceLite {
         }
     }
 
+    /// Reports that authenticated media came from another address than the selected one.
+    pub(super) fn handle_media_from(&mut self, from: SocketAddr, now: Instant) -> Checked {
+        self.heard_at = Some(now);
+        let forgotten = self.remember(from, now);
+        let selected = self.leave_silent(now);
+        Checked { authentic: true, selected, forgotten, ..Checked::default() }
+    }
+
     /// Does what is due; returns the selected address when it has changed.
     pub(super) fn handle_timeout(&mut self, now: Instant) -> Option<SocketAddr> {
         if let Some(pending) = self.pending.take_if(|pending| pending.due <= now) {
@@ -343,7 +351,7 @@ impl IceLite {
         if now < silent_at { None } else { self.select(address) }
     }
 
-    /// The address from which a check came most recently after the selected one fell silent, and
+    /// The address from which something came most recently after the selected one fell silent, and
     /// when to select it.
     fn successor(&self) -> Option<(Instant, SocketAddr)> {
         let selected_heard_at = self.heard_at_of(self.selected?)?;

@@ -362,7 +362,7 @@ impl Fixture {
     pub(crate) fn send_rtcp(&mut self, id: u64, compound: &[u8]) {
         let lost = self.lost();
         let peer = self.peers.get_mut(&id).expect("known");
-        let mut sealed = peer.outbound.encrypt_rtcp(compound).expect("sealed").to_vec();
+        let mut sealed = peer.protect_rtcp(compound);
         let from = peer.address;
         if !lost {
             self.forwarder.handle_datagram(from, &mut sealed, self.now);
@@ -380,6 +380,11 @@ impl Fixture {
 }
 
 impl Peer {
+    /// A control packet, protected and not sent.
+    pub(crate) fn protect_rtcp(&mut self, compound: &[u8]) -> Vec<u8> {
+        self.outbound.encrypt_rtcp(compound).expect("sealed").to_vec()
+    }
+
     /// Takes a datagram in; returns the packets it is asked to repeat.
     fn take(&mut self, datagram: &[u8], at: Duration) -> Vec<(u32, u16)> {
         if (192..=223).contains(&datagram[1]) {

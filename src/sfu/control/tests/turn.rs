@@ -6,7 +6,7 @@ use crate::domain::time::Timestamp;
 use crate::sfu::turn::{AccessKey, Quotas, RelayTable, ServerOptions, TurnServer};
 
 fn scene() -> Scene {
-    let mut scene = Scene::new();
+    let scene = Scene::new();
     let table = Arc::new(RelayTable::default());
     table.announce(&[SocketAddr::from(([192, 0, 2, 1], 3478))]);
     let quotas = Quotas { per_person: 4, per_network: 4, total: 4 };
@@ -14,9 +14,8 @@ fn scene() -> Scene {
     let options = ServerOptions { key, quotas, lifetime_max: Duration::from_mins(10) };
     let wall = (Timestamp::from_unix_us(1_700_000_000_000_000), scene.now);
     let server = TurnServer::new(options, table, [9; 32], wall).expect("a server");
-    let Scene { control, now, room, commands, events, bitrates } = scene;
-    scene = Scene { control: control.with_turn(server), now, room, commands, events, bitrates };
-    scene
+    let control = scene.control.with_turn(server);
+    Scene { control, ..scene }
 }
 
 /// An Allocate request without credentials.
