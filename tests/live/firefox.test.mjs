@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { asGovernance, startedSession } from './api.mjs';
 import { holes, launch, launchFirefox, messages, screenshot } from './browser.mjs';
 import { hears, hearsNothing, sees } from './listen.mjs';
-import { ADDRESS, isInside } from './network.mjs';
+import { isInside, startServer } from './network.mjs';
 import {
   approve,
   ask,
@@ -22,20 +22,12 @@ import {
   startTurn,
 } from './pages.mjs';
 import { Person } from './person.mjs';
-import { Server } from './server.mjs';
 import { story } from './story.mjs';
 import { addHallSpeakers, muteDevice, opensFloor, shows, slipsOnNext, unplug } from './trusted.mjs';
 import { until } from './until.mjs';
 
 async function open(stage) {
-  stage.server = new Server('firefox');
-  stage.server.serve = [
-    'serve',
-    ...['--dev', '--dev-allow-remote', '--yes-dev-is-insecure'],
-    ...['--data-dir', stage.server.dataDir],
-    ...['--http', '127.0.0.1:0', '--internal', '127.0.0.1:0', '--media', `${ADDRESS}:0`],
-  ];
-  await stage.server.start();
+  stage.server = await startServer('firefox');
   stage.chromium = await launch();
   stage.firefox = await launchFirefox();
   stage.session = await startedSession(stage.server, {

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { Server } from './server.mjs';
 
 /** The address of the interface. */
 export const ADDRESS = '10.77.0.1';
@@ -62,4 +63,17 @@ export function isInside(url) {
     assert.equal(code, 0);
   });
   return false;
+}
+
+/** A server whose media is at the interface. */
+export async function startServer(name) {
+  const server = new Server(name);
+  server.serve = [
+    'serve',
+    ...['--dev', '--dev-allow-remote', '--yes-dev-is-insecure'],
+    ...['--data-dir', server.dataDir],
+    ...['--http', '127.0.0.1:0', '--internal', '127.0.0.1:0', '--media', `${ADDRESS}:0`],
+  ];
+  await server.start();
+  return server;
 }

@@ -1,5 +1,5 @@
-// aiortc as a publisher (WHIP) and as a receiver (WHEP), and FFmpeg as a publisher, each in a
-// process of its own.
+// aiortc and GStreamer as publishers (WHIP) and as receivers (WHEP), and FFmpeg as a publisher,
+// each in a process of its own.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
@@ -9,6 +9,9 @@ import { fileURLToPath } from 'node:url';
 import { until, within } from './until.mjs';
 
 const scriptOf = (name) => fileURLToPath(new URL(name, import.meta.url));
+
+/** The Python for which Debian has GStreamer. */
+const DEBIAN_PYTHON = '/usr/bin/python3';
 
 /** The Python that has aiortc, as `scripts/install test` makes it. */
 function python() {
@@ -25,10 +28,14 @@ process.on('exit', () => {
 });
 
 export class Peer {
-  /** `kind` is `whip` or `whep`; `script` is `peer.py`, which is aiortc, or `encoder.py`, FFmpeg. */
-  constructor(kind, endpoint, token, script = 'peer.py') {
+  /**
+   * `kind` is `whip` or `whep`; `script` is `peer.py`, which is aiortc, `encoder.py`, FFmpeg, or
+   * `gstreamer.py`, which takes `more` arguments.
+   */
+  constructor(kind, endpoint, token, script = 'peer.py', more = []) {
     this.events = [];
-    this.child = spawn(python(), [scriptOf(script), kind, endpoint], {
+    const interpreter = script === 'gstreamer.py' ? DEBIAN_PYTHON : python();
+    this.child = spawn(interpreter, [scriptOf(script), kind, endpoint, ...more], {
       stdio: ['pipe', 'pipe', 'inherit'],
       env: { ...process.env, CABILDO_TOKEN: token },
     });

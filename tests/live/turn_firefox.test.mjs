@@ -3,20 +3,12 @@
 import assert from 'node:assert/strict';
 import { leave, twoPages } from './both_ways.mjs';
 import { launch, launchFirefox } from './browser.mjs';
-import { ADDRESS, isInside } from './network.mjs';
+import { isInside, startServer } from './network.mjs';
 import { metric, relayOnly } from './relays.mjs';
-import { Server } from './server.mjs';
 import { story } from './story.mjs';
 
 async function open(stage) {
-  stage.server = new Server('turn_firefox');
-  stage.server.serve = [
-    'serve',
-    ...['--dev', '--dev-allow-remote', '--yes-dev-is-insecure'],
-    ...['--data-dir', stage.server.dataDir],
-    ...['--http', '127.0.0.1:0', '--internal', '127.0.0.1:0', '--media', `${ADDRESS}:0`],
-  ];
-  await stage.server.start();
+  stage.server = await startServer('turn_firefox');
   stage.browser = await launch({ hertz: 440, gestures: false });
   stage.firefox = await launchFirefox();
 }

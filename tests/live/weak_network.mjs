@@ -4,6 +4,8 @@ import { once } from 'node:events';
 
 /** The first byte of RTP and RTCP (RFC 7983 §7). */
 const isMedia = (datagram) => datagram[0] >= 128 && datagram[0] <= 191;
+/** Whether it is a connectivity check: a binding request of STUN (RFC 8489 §5). */
+const isCheck = (datagram) => datagram[0] === 0 && datagram[1] === 1;
 
 /**
  * Numbers from 0 to 1, always the same ones, so that no run is luckier than another. The
@@ -60,19 +62,23 @@ export class WeakNetwork {
   serverPort = null;
   media = 0;
   lost = 0;
+  /** Connectivity checks that clients have sent. */
+  checks = 0;
 
-  constructor(conditions) {
+  constructor(conditions, address) {
+    this.address = address;
     this.set(conditions);
   }
 
   /**
    * A network with such `conditions`: `loss` (of media, 0 to 1), `delayMs` and up to `jitterMs` more
-   * in each direction, `kbps` in each direction, `blocked`. Its `port` is what clients are to be told.
+   * in each direction, `kbps` in each direction, `blocked`. Its `port` is what clients are to be told;
+   * it and the server are at `address`.
    */
-  static async start(conditions) {
-    const network = new WeakNetwork(conditions);
+  static async start(conditions, address = '127.0.0.1') {
+    const network = new WeakNetwork(conditions, address);
     network.#socket.on('message', (datagram, from) => network.#fromClient(datagram, from));
-    network.#socket.bind(0, '127.0.0.1');
+    network.#socket.bind(0, address);
     await once(network.#socket, 'listening');
     return network;
   }
@@ -86,14 +92,24 @@ export class WeakNetwork {
     return this.#socket.address().port;
   }
 
+  /**
+   * Every client has another port towards the server from now on, as when a router has forgotten
+   * its flow; nothing reaches it by the port that it had.
+   */
+  changePorts() {
+    for (const { socket } of this.#clients.values()) socket.close();
+    this.#clients.clear();
+  }
+
   close() {
     this.#closed = true;
     this.#socket.close();
-    for (const { socket } of this.#clients.values()) socket.close();
+    this.changePorts();
   }
 
   #fromClient(datagram, from) {
     if (this.serverPort === null) return;
+    if (isCheck(datagram)) this.checks += 1;
     const name = `${from.address}:${from.port}`;
     let client = this.#clients.get(name);
     if (client === undefined) {
@@ -105,7 +121,7 @@ export class WeakNetwork {
       this.#clients.set(name, client);
     }
     const { socket, there } = client;
-    this.#carry(datagram, there, () => socket.send(datagram, this.serverPort, '127.0.0.1'));
+    this.#carry(datagram, there, () => socket.send(datagram, this.serverPort, this.address));
   }
 
   #carry(datagram, way, deliver) {

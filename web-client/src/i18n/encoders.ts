@@ -32,7 +32,8 @@ const es = {
   copyLine: 'Copiar {what} de {program}',
   'how.obs': 'Ajustes → Emisión → Servicio: WHIP. Pegue el servidor y el token.',
   'how.ffmpeg': 'Versión 8 o posterior. Cambie input.mp4 por su fuente.',
-  'how.gstreamer': 'Con gst-plugins-rs. Cambie las fuentes de prueba por las suyas.',
+  'how.gstreamer':
+    'Con gst-plugins-rs, que Debian 12 no incluye. Cambie las fuentes de prueba por las suyas.',
   address: 'Dirección',
   token: 'Token',
   living: 'Accesos en vigor',
@@ -76,7 +77,8 @@ const en: Readonly<Record<EncodersKey, string>> = {
   copyLine: 'Copy {what} of {program}',
   'how.obs': 'Settings → Stream → Service: WHIP. Paste the server and the token.',
   'how.ffmpeg': 'Version 8 or newer. Put your source for input.mp4.',
-  'how.gstreamer': 'With gst-plugins-rs. Put your sources for the test sources.',
+  'how.gstreamer':
+    'With gst-plugins-rs, which Debian 12 does not have. Put your sources for the test sources.',
   address: 'Address',
   token: 'Token',
   living: 'Accesses in force',
@@ -117,7 +119,8 @@ const pt: Readonly<Record<EncodersKey, string>> = {
   copyLine: 'Copiar {what} de {program}',
   'how.obs': 'Configurações → Transmissão → Serviço: WHIP. Cole o servidor e o token.',
   'how.ffmpeg': 'Versão 8 ou mais nova. Troque input.mp4 pela sua fonte.',
-  'how.gstreamer': 'Com gst-plugins-rs. Troque as fontes de teste pelas suas.',
+  'how.gstreamer':
+    'Com gst-plugins-rs, que o Debian 12 não traz. Troque as fontes de teste pelas suas.',
   address: 'Endereço',
   token: 'Token',
   living: 'Acessos em vigor',
