@@ -41,6 +41,12 @@ const REPORTED_US: u64 = 300_000;
 const LOSS_HIGH: u8 = 26;
 /// Loss in 256ths up to which it may grow.
 const LOSS_LOW: u8 = 5;
+/// What it grows by with each report, or in each second between two when they are rarer: a receiver
+/// that reports every five seconds, as RFC 3550 §6.2 has it, is not to wait for its pictures for
+/// minutes.
+const GROWTH: f64 = 1.08;
+/// Most seconds that one report stands for.
+const REPORT_STANDS_FOR_S: f64 = 5.0;
 
 /// What an estimate begins with and stays between, in bits per second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -306,13 +312,15 @@ impl Congestion {
         } else if now_us.saturating_sub(self.reported_us) < self.round_trip_us + REPORTED_US {
             return;
         }
+        let waited_s = as_f64(now_us.saturating_sub(self.reported_us)) / 1e6;
         self.reported_us = now_us;
         if fraction_lost > LOSS_HIGH {
             let sent_bps = as_f64(sent_bps.max(self.limits.floor_bps)).min(self.estimate_bps);
             self.was_limited = true;
             self.set_estimate(sent_bps * (1.0 - f64::from(fraction_lost) / 512.0));
         } else if fraction_lost <= LOSS_LOW {
-            self.set_estimate(self.estimate_bps * 1.08 + 1_000.0);
+            let growth = GROWTH.powf(waited_s.clamp(1.0, REPORT_STANDS_FOR_S));
+            self.set_estimate(self.estimate_bps * growth + 1_000.0);
         }
     }
 

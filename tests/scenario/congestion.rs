@@ -3,7 +3,8 @@
 
 mod path;
 
-use path::{Flow, Path, Seconds};
+use cabildo::sfu::congestion::Congestion;
+use path::{Flow, LIMITS, Path, Seconds};
 
 const KBPS: f64 = 1_000.0;
 
@@ -96,7 +97,7 @@ fn when_nothing_more_is_told_the_estimate_falls_to_the_floor() {
     path.run(&mut flows, 15);
     path.loss = 1.0;
     path.run(&mut flows, 15);
-    let floor = path::LIMITS.floor_bps;
+    let floor = LIMITS.floor_bps;
     assert_eq!(flows[0].estimate_bps(path.now_us), Some(floor));
     path.loss = 0.0;
     path.run(&mut flows, 25);
@@ -114,4 +115,26 @@ fn lies_about_arrivals_gain_nothing_beyond_what_is_sent() {
     assert!(estimate.is_some_and(|bps| bps <= 1_600_000), "{estimate:?}");
     let counted = *flows[0].congestion.counted();
     assert!(counted.implausible > 0, "{counted:?}");
+}
+
+#[test]
+fn a_receiver_that_reports_rarely_gets_its_pictures_back_as_soon_as_others() {
+    for every_us in [500_000, 1_000_000, 5_000_000] {
+        let mut congestion = Congestion::new(LIMITS, 0);
+        let mut now_us = 0;
+        congestion.handle_loss(0, 2_000_000, now_us);
+        for _ in 0..10 {
+            now_us += every_us;
+            congestion.handle_loss(128, 100_000, now_us);
+        }
+        let estimate =
+            |congestion: &Congestion, now_us| congestion.estimate_bps(now_us).expect("told");
+        assert!(estimate(&congestion, now_us) < 100_000, "{every_us}");
+        let began_us = now_us;
+        while estimate(&congestion, now_us) < 1_000_000 {
+            now_us += every_us;
+            congestion.handle_loss(0, 40_000, now_us);
+            assert!(now_us - began_us <= 40_000_000, "{every_us}: still too little");
+        }
+    }
 }
