@@ -70,9 +70,11 @@ pub(crate) struct Recorded {
 impl Fixture {
     pub(crate) async fn new() -> Self {
         let directory = TempDir::new().expect("a directory");
-        let options = StoreOptions::new(Secret::new("sqlite::memory:".to_owned()));
-        let store = Store::connect(&options).await.expect("connected");
         let at = |name: &str| directory.path().join(name);
+        // Not in memory: a task that ends within a transaction closes its connection, and a
+        // database in memory would be lost with it.
+        let url = format!("sqlite:{}?mode=rwc", at("cabildo.sqlite").display());
+        let store = Store::connect(&StoreOptions::new(Secret::new(url))).await.expect("connected");
         let vault = Directory::open(at("vault")).expect("a vault");
         let keys: Arc<dyn KeyVault> = Arc::new(LocalKeyVault::open(at("keys")).expect("keys"));
         let now_us = i64::try_from(BEGAN_MS * 1_000 + 60_000_000).expect("a time");
