@@ -1,24 +1,18 @@
-// What cameras cost a server: processor time and memory of 200 provisioned cameras of which 20 are
-// dead, of each camera in a room, and of 100 viewers of HLS. `scripts/measure-cameras` runs it with
+// What cameras cost a server: processor time and memory of each camera in a room, and of 100 viewers
+// of HLS. `scripts/measure-cameras` runs it with
 // a release build; it prints one line for each figure.
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { asGovernance, startedSession } from '../tests/live/api.mjs';
 import { startCameras } from '../tests/live/foreign_cameras.mjs';
 import { Person } from '../tests/live/person.mjs';
 import { Server } from '../tests/live/server.mjs';
 import { until } from '../tests/live/until.mjs';
 
-/** Cameras that are provisioned, and how many of them do not answer. */
-const CAMERAS = 200;
-const DEAD = 20;
 /** Cameras in the room. */
-const BRIDGED = 20;
+const BRIDGED = 8;
 const VIEWERS = 100;
 /** For how long each thing is measured. */
 const MEASURED_MS = 30_000;
-const PROBE_INTERVAL_S = 15;
 /** Ticks of `/proc/PID/stat` a second (`getconf CLK_TCK`). */
 const TICKS = 100;
 
@@ -44,14 +38,6 @@ async function load(pid, during = () => wait(MEASURED_MS)) {
   return (100_000 * (processorSeconds(pid) - before)) / (performance.now() - began);
 }
 
-/** A place that takes connections and never answers. */
-async function startSilence() {
-  const silent = createServer(() => undefined);
-  silent.listen(0, '127.0.0.1');
-  await once(silent, 'listening');
-  return silent;
-}
-
 async function provision(server, tenantId, cameraId, rtspUrl) {
   const answer = await asGovernance(server, 'POST', '/gateway/provision', {
     tenantId,
@@ -61,70 +47,16 @@ async function provision(server, tenantId, cameraId, rtspUrl) {
   if (answer.status !== 201) throw new Error(JSON.stringify(answer));
 }
 
-const start = (name, probeIntervalS) =>
+const start = (name) =>
   Server.start(name, {
-    CABILDO_CAMERAS__PROBE_INTERVAL_S: String(probeIntervalS),
+    // Nothing else is to be done than what is measured.
+    CABILDO_CAMERAS__PROBE_INTERVAL_S: '0',
     CABILDO_TENANTS__DEFAULT__MAX_CONCURRENT_STREAMS: '1000',
   });
 
-/** All are looked after; those that are dead delay none of the others. */
-async function provisioned(port) {
-  const server = await start('many-cameras', PROBE_INTERVAL_S);
-  const { tenant_id: tenant } = await startedSession(server);
-  const empty = residentMiB(server.child.pid);
-  const silent = await startSilence();
-  const began = performance.now();
-  for (let n = 0; n < CAMERAS; n += 1) {
-    // Half of the dead refuse connections, half take them and say nothing.
-    const dead = n % 2 === 0 ? 'rtsp://127.0.0.1:1/' : `rtsp://127.0.0.1:${silent.address().port}/`;
-    const address = n < DEAD ? dead : `rtsp://127.0.0.1:${port}/often`;
-    await provision(server, tenant, `camera-${n}`, address);
-  }
-  print(
-    `${CAMERAS} cameras provisioned in`,
-    `${((performance.now() - began) / 1000).toFixed(1)} s`,
-  );
-  const health = () =>
-    Promise.all(
-      Array.from({ length: CAMERAS }, async (_, n) => {
-        const path = `/gateway/health/${tenant}/camera-${n}`;
-        const answer = await asGovernance(server, 'GET', path);
-        if (answer.status !== 200) throw new Error(JSON.stringify(answer));
-        return answer.body;
-      }),
-    );
-  await until(
-    'a look at each',
-    async (seen) => {
-      const all = await health();
-      seen.last = all.filter(({ lastProbeAt: at }) => at !== null).length;
-      return seen.last === CAMERAS;
-    },
-    120_000,
-  );
-  const used = await load(server.child.pid, () => wait(2 * MEASURED_MS));
-  const all = await health();
-  const ages = all
-    .filter(({ lastProbeHealth: found }) => found === 'online')
-    .map(({ lastProbeAt: at }) => (Date.now() - Date.parse(at)) / 1000)
-    .sort((one, other) => one - other);
-  print('found online', `${ages.length} of ${CAMERAS - DEAD}`);
-  print(
-    `oldest look at one of those (every ${PROBE_INTERVAL_S} s)`,
-    `${ages.at(-1)?.toFixed(1)} s`,
-  );
-  print('processor for looking after all', `${used.toFixed(1)} % of one`);
-  print(
-    'memory, empty and now',
-    `${empty.toFixed(0)} and ${residentMiB(server.child.pid).toFixed(0)} MiB`,
-  );
-  silent.close();
-  await server.destroy();
-}
-
 /** Cameras in a room, each with pictures of 1280 × 720. */
 async function bridged(port) {
-  const server = await start('bridged-cameras', 0);
+  const server = await start('bridged-cameras');
   const session = await startedSession(server, { moderation: 'open' });
   const { id, tenant_id: tenant } = session;
   const chair = await Person.of(server, { tenant, user: 'chair', roles: ['moderator'] });
@@ -182,7 +114,7 @@ async function watch(server, tenant, isOver) {
 }
 
 async function watched(port) {
-  const server = await start('watched-camera', 0);
+  const server = await start('watched-camera');
   const { tenant_id: tenant } = await startedSession(server);
   await provision(server, tenant, 'hall', `rtsp://127.0.0.1:${port}/hd`);
   const { pid } = server.child;
@@ -206,7 +138,6 @@ async function watched(port) {
 
 const cameras = await startCameras();
 try {
-  await provisioned(cameras.port);
   await bridged(cameras.port);
   await watched(cameras.port);
 } finally {
