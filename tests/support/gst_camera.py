@@ -8,7 +8,7 @@ Tells its port in one line and serves until its standard input ends:
     /aac      H.264, and sound in AAC
     /pcmu     H.264, and sound in G.711
     /hevc     H.265, and sound in AAC
-    /hd       1280 by 720 pictures at about 2 Mbit/s, and sound in Opus
+    /hd       1280 by 720 pictures of at most 2 Mbit/s, and sound in Opus
     /udp      as /often, by UDP and not over the connection
 """
 
