@@ -234,6 +234,8 @@ pub(super) struct Stub {
 #[derive(Clone, Default)]
 struct Ends {
     away: Arc<Notify>,
+    /// The end was announced: what is sent from now on reaches the client after it.
+    announced: Arc<Notify>,
     cut: Arc<Notify>,
     /// Whether it had a stream.
     is_used: Arc<AtomicBool>,
@@ -292,7 +294,13 @@ impl Stub {
         loop {
             tokio::select! {
                 _ = &mut connection => return,
-                () = ends.away.notified() => connection.as_mut().graceful_shutdown(),
+                () = ends.away.notified() => {
+                    connection.as_mut().graceful_shutdown();
+                    if futures_util::poll!(connection.as_mut()).is_ready() {
+                        return;
+                    }
+                    ends.announced.notify_one();
+                }
                 () = ends.cut.notified() => return,
             }
         }
@@ -408,7 +416,10 @@ async fn recognize(
         (held.mood, token.as_deref() == authorization)
     };
     match mood {
-        Mood::GoAway => ends.away.notify_one(),
+        Mood::GoAway => {
+            ends.away.notify_one();
+            ends.announced.notified().await;
+        }
         Mood::Cut => {
             receive(&stub, headers, body).await;
             stub.set(Mood::Final);
