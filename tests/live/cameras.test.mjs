@@ -7,6 +7,7 @@ import { asGovernance, startedSession } from './api.mjs';
 import { inbound, launch, rawClient } from './browser.mjs';
 import { verify } from './cabildo.mjs';
 import { Sound } from './clock.mjs';
+import { delaysOf, inRoomWith, quantile } from './delays.mjs';
 import { download } from './download.mjs';
 import { startCameras } from './foreign_cameras.mjs';
 import { hears, sees } from './listen.mjs';
@@ -105,6 +106,19 @@ story('A camera in a room', open, {
       });
       t.diagnostic(`the first picture came after ${waited} ms`);
     },
+
+  'a clock in its pictures tells how far a browser in the room is behind': async (stage, t) => {
+    await provision(stage, 'clock', '/clock');
+    assert.equal(await bring(stage, 'clock'), null);
+    const { browser, server, session } = stage;
+    const { page, video } = await inRoomWith(browser, server, session, 'clock');
+    const delays = await delaysOf(page, video, 60, 15);
+    const [half, most] = [0.5, 0.95].map((part) => quantile(delays, part));
+    t.diagnostic(`behind by the clock in the picture: P50 ${half} ms, P95 ${most} ms`);
+    // A picture is never that late, however busy the machine is.
+    assert.ok(half < 3_000, `${delays}`);
+    await page.context().close();
+  },
 
   'the sound of a camera with AAC is left out, and everybody is told': async (stage) => {
     await provision(stage, 'hall-3', '/aac');
