@@ -29,7 +29,7 @@ const MEASURED_MS = 30_000;
 /** Ticks of `/proc/PID/stat` a second (`getconf CLK_TCK`). */
 const TICKS = 100;
 
-const print = (what, value) => process.stdout.write(`${what.padEnd(56)}${value}\n`);
+const print = (what, value) => process.stdout.write(`${what.padEnd(64)}${value}\n`);
 const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Seconds of processor time of a process since its start. */
@@ -162,16 +162,14 @@ async function provisioned({ port, silent, dead }) {
     const name = `${isDead ? 'dead' : 'camera'}-${n}`;
     await provision(server, tenant, name, `rtsp://127.0.0.1:${at}/${name}`);
   }
-  const all = async () => {
+  const living = async () => {
     const path = '/gateway/cameras';
     const answer = await asGovernance(server, 'GET', path, undefined, { 'x-tenant-id': tenant });
-    const cameras = answer.body.cameras.map(({ cameraId, health }) => ({ ...health, cameraId }));
-    return Map.groupBy(cameras, ({ cameraId }) => cameraId.split('-')[0]);
+    const cameras = answer.body.cameras.map(({ health }) => health);
+    return cameras.filter(({ cameraId }) => cameraId.startsWith('camera-'));
   };
-  const isSeen = async () => {
-    const living = (await all()).get('camera');
-    return living.every((camera) => camera.lastProbeHealth === 'online');
-  };
+  const isSeen = async () =>
+    (await living()).every(({ lastProbeHealth }) => lastProbeHealth === 'online');
   while (!(await isSeen())) {
     if (performance.now() - began > FIRST_ROUND_MAX_MS) throw new Error('cameras that nobody saw');
     await wait(1_000);
@@ -182,7 +180,7 @@ async function provisioned({ port, silent, dead }) {
   const looks = new Map();
   const watched = async () => {
     for (const end = performance.now() + 4 * 1000 * PROBED_EVERY_S; performance.now() < end;) {
-      for (const { cameraId, lastProbeAt, lastProbeHealth } of (await all()).get('camera')) {
+      for (const { cameraId, lastProbeAt, lastProbeHealth } of await living()) {
         if (lastProbeHealth !== 'online') throw new Error(`${cameraId} is ${lastProbeHealth}`);
         const times = looks.get(cameraId) ?? [];
         if (times.at(-1) !== lastProbeAt) looks.set(cameraId, [...times, lastProbeAt]);
