@@ -1,10 +1,11 @@
 //! Looks after all cameras, whether somebody watches them or not: each is called
 //! for a moment, what is found is stored, and nobody waits for another one.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -17,9 +18,13 @@ use crate::cameras::repository::{Probe, ProbeRepository};
 use crate::domain::camera::{CameraHealth, ProbeCause, StreamStatus};
 use crate::domain::id::{CameraId, TenantId};
 
-/// Cameras that one instance looks after at once. Raising it opens more connections
-/// and finds out sooner.
+/// Cameras that one instance begins to look after within `PLACE_FOR`. Raising it opens more
+/// connections and finds out sooner.
 const AT_ONCE: usize = 16;
+/// How long a look keeps another one from beginning: longer than that of a camera that answers.
+/// One that answers nothing is waited for without a place, so that many of them delay nobody; as a
+/// look ends after `PROBE_TIME_MAX`, at most four times `AT_ONCE` go on together.
+const PLACE_FOR: Duration = Duration::from_secs(3);
 /// Longest look at a camera.
 const PROBE_TIME_MAX: Duration = Duration::from_secs(12);
 /// For how long a camera is wanted at a time while it is looked at. Raising it keeps
@@ -115,13 +120,12 @@ impl Probes {
             }
             let (probes, stop) = (self.clone(), stop.clone());
             looks.spawn(async move {
-                let look = probes.look(tenant, &camera, ProbeCause::Due);
+                let look = leaving(place, probes.look(tenant, &camera, ProbeCause::Due));
                 if let Some(Err(error)) = stop.run_until_cancelled(look).await
                     && error != CameraError::CameraNotFound
                 {
                     tracing::warn!(%tenant, %error, "a camera could not be looked after");
                 }
-                drop(place);
             });
         }
         Ok(())
@@ -189,4 +193,14 @@ impl Probes {
             }
         }
     }
+}
+
+/// Carries out a look, and gives its place away when it ends or has had it for long enough.
+async fn leaving<T>(place: OwnedSemaphorePermit, look: impl Future<Output = T>) -> T {
+    let mut look = pin!(look);
+    if let Ok(found) = tokio::time::timeout(PLACE_FOR, look.as_mut()).await {
+        return found;
+    }
+    drop(place);
+    look.await
 }
