@@ -44,7 +44,7 @@ const HOLE_RECORDED: i64 = 5 * TICKS_PER_S;
 /// How much longer than the target duration a segment may be: rounded, it is not.
 const SLACK: i64 = TICKS_PER_S * 2 / 5;
 /// How long a part is to be at most, in ticks. Raising it makes fewer requests and more delay.
-const PART_MAX: i64 = TICKS_PER_S * 9 / 20;
+const PART_MAX: i64 = TICKS_PER_S * 2 / 5;
 /// How much longer than its pictures a part may be, in tenths, as cameras' pictures do not come
 /// evenly. A part must have 85 of a hundred of the target, so it can't be much.
 const PART_SLACK_TENTHS: i64 = 1;
@@ -610,14 +610,14 @@ mod tests {
         let text = playlist::media(&all, false).expect("a playlist");
         for wanted in [
             "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:2\n#EXT-X-SERVER-CONTROL:\
-             CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=1.452000,HOLD-BACK=6.0,CAN-SKIP-UNTIL=12.0\n\
-             #EXT-X-PART-INF:PART-TARGET=0.484000\n#EXT-X-MEDIA-SEQUENCE:100\n\
+             CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=1.320000,HOLD-BACK=6.0,CAN-SKIP-UNTIL=12.0\n\
+             #EXT-X-PART-INF:PART-TARGET=0.440000\n#EXT-X-MEDIA-SEQUENCE:100\n\
              #EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-MAP:URI=\"feed-0.init.mp4\"\n\
              #EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:00.000Z\n#EXTINF:1.040000,\nfeed-100.m4s\n",
             "#EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:02.080Z\n\
-             #EXT-X-PART:DURATION=0.480000,URI=\"feed-102.0.m4s\",INDEPENDENT=YES\n\
-             #EXT-X-PART:DURATION=0.480000,URI=\"feed-102.1.m4s\",INDEPENDENT=YES\n\
-             #EXT-X-PART:DURATION=0.080000,URI=\"feed-102.2.m4s\"\n\
+             #EXT-X-PART:DURATION=0.440000,URI=\"feed-102.0.m4s\",INDEPENDENT=YES\n\
+             #EXT-X-PART:DURATION=0.440000,URI=\"feed-102.1.m4s\",INDEPENDENT=YES\n\
+             #EXT-X-PART:DURATION=0.160000,URI=\"feed-102.2.m4s\"\n\
              #EXTINF:1.040000,\nfeed-102.m4s\n",
         ] {
             assert!(text.contains(wanted), "{wanted} is not in {text}");
