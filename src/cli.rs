@@ -85,7 +85,7 @@ enum Command {
     /// Issues an access token of the development issuer in the data directory.
     Token(token::Arguments),
     /// Checks the configuration and what transcription needs: the model, and how many people can
-    /// speak at the same time on this machine.
+    /// speak at the same time on this machine. With --from: whether a server is reached from here.
     Doctor(doctor::Arguments),
     /// Captures a local camera and publishes it into a capture of a server.
     Edge(Box<cabildo_edge::EdgeArgs>),

@@ -49,7 +49,8 @@ pub mod cli;
 pub mod config;
 pub mod telemetry;
 
-// Beside the floors: an independent client for load tests and tests, and an independent verifier of
-// recordings.
+// Beside the floors: an independent client for load tests and tests, the tests of a server from
+// outside, and an independent verifier of recordings.
 pub mod load;
+pub mod reach;
 pub mod verify;

@@ -47,6 +47,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // The load client is a stranger to the server: it may not reuse what it
     // measures.
     ("load", &["domain"]),
+    // What tests a server from outside knows it by its answers, and offers as the
+    // load client does.
+    ("reach", &["domain", "load"]),
     // Second floor: where stations meet.
     (
         "recorder",

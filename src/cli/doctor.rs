@@ -1,21 +1,74 @@
 //! `cabildo doctor`.
 
+use std::path::PathBuf;
+
 use super::serve::source_of;
 use super::{Failure, Place, output, runtime};
 use crate::app::{FoundEngine, engines_of};
 use crate::clock::Clock;
 use crate::config::{Config, Profile, WHISPER};
+use crate::reach::{self, Asked, Line, ReachError};
 use crate::transcriber::measure;
 
-#[derive(Debug, clap::Args)]
+#[derive(clap::Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
     place: Place,
+    /// Tests from this machine whether the server at this address is reached, and nothing else. Needs
+    /// no configuration.
+    #[arg(long, value_name = "URL")]
+    from: Option<String>,
+    /// With --from: a media token of a session that runs, or an access token that is bound to no
+    /// key, to test the ways of media. It enters the session for some seconds.
+    #[arg(long, env = "CABILDO_DOCTOR_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// With --from: the session of the token, unless the address or the token names it.
+    #[arg(long, value_name = "ID", requires = "from")]
+    session: Option<String>,
+    /// With --from: PEM file of authorities to trust beside those of this machine.
+    #[arg(long, value_name = "FILE", requires = "from")]
+    ca: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for Arguments {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Arguments").field("place", &self.place).finish_non_exhaustive()
+    }
+}
+
+/// Tests whether a server is reached. Prints a line for each thing; the exit code is 1 when one
+/// fails.
+fn run_from(from: &str, arguments: &Arguments) -> Result<(), Failure> {
+    let asked = Asked {
+        from: from.to_owned(),
+        token: arguments.token.as_deref().map(|token| token.trim().to_owned()),
+        session: arguments.session.clone(),
+        authorities: arguments.ca.clone(),
+    };
+    let mut tell = |line: &Line| {
+        let Line { state, what, text, advice } = line;
+        output::print(&format!("{:<10} {what}: {text}", state.as_str()));
+        if let Some(advice) = advice {
+            output::print(&format!("{:<10} {advice}", ""));
+        }
+    };
+    let examined = runtime()?.block_on(reach::examine(&asked, &mut tell));
+    let outcome = examined.map_err(|error| match error {
+        ReachError::Tls(_) => Failure::Missing(error.into()),
+        _ => Failure::Usage(error.to_string()),
+    })?;
+    if outcome.failed == 0 {
+        return Ok(());
+    }
+    Err(Failure::False(format!("{} of {} checks failed", outcome.failed, outcome.tested)))
 }
 
 /// Checks what transcription needs. Prints a line for each thing; the exit code is 1 when one is
 /// not as it should be.
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    if let Some(from) = &arguments.from {
+        return run_from(from, arguments);
+    }
     let profile = if arguments.place.config.is_some() {
         Profile::Production
     } else {
