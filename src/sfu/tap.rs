@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
 
 use crate::domain::id::TrackId;
 use crate::domain::media::Codec;
@@ -17,6 +18,9 @@ pub const BATCH_BYTES_MAX: usize = 64 * 1024;
 pub const BATCH_ITEMS_MAX: usize = 1024;
 /// Emptied batches that one worker keeps for reuse: the data of 20 ms at one gigabit per second.
 const SPARE_BATCHES_MAX: usize = 64;
+/// When a tap had no key frame for this long, one is requested, since a player can only seek to key
+/// frames. Raising it makes seeking coarser; lowering it costs publishers bandwidth.
+const KEY_FRAMES_EVERY: Duration = Duration::from_secs(20);
 /// Bytes of a sender report without report blocks (RFC 3550 §6.4.1).
 pub const SENDER_REPORT_BYTES: usize = 28;
 
@@ -243,6 +247,7 @@ type Offer = dyn Fn(TapBatch) -> Result<(), TapBatch> + Send + Sync;
 pub struct TapSink {
     id: u64,
     offer: Arc<Offer>,
+    key_frames_every: Duration,
 }
 
 impl TapSink {
@@ -250,7 +255,22 @@ impl TapSink {
     /// returns batches that it has no room for.
     pub fn new(offer: impl Fn(TapBatch) -> Result<(), TapBatch> + Send + Sync + 'static) -> Self {
         static SINKS: AtomicU64 = AtomicU64::new(0);
-        Self { id: SINKS.fetch_add(1, Ordering::Relaxed), offer: Arc::new(offer) }
+        Self {
+            id: SINKS.fetch_add(1, Ordering::Relaxed),
+            offer: Arc::new(offer),
+            key_frames_every: KEY_FRAMES_EVERY,
+        }
+    }
+
+    /// The sink, which wants key frames so often. Publishers are asked for one when the last was so
+    /// long ago.
+    #[must_use]
+    pub fn with_key_frames_every(self, key_frames_every: Duration) -> Self {
+        Self { key_frames_every, ..self }
+    }
+
+    pub(super) fn key_frames_every_us(&self) -> u64 {
+        u64::try_from(self.key_frames_every.as_micros()).unwrap_or(u64::MAX)
     }
 
     /// A sink and the receiving end of its channel, which holds this number of batches.

@@ -18,14 +18,12 @@ use super::transport::Source;
 
 /// Taps that one publication may have.
 const TAPS_PER_PUBLICATION_MAX: usize = 4;
-/// Sinks that one worker fills batches for at most.
-const SINKS_MAX: usize = 16;
+/// Sinks that one worker fills batches for at most: of recorder and transcribers, of sessions that
+/// are watched and of devices that publish. Raising it uses more memory: a batch for each.
+const SINKS_MAX: usize = 64;
 /// Full batches that wait to be taken; a worker takes them after every read. At the limit further
 /// items count as lost.
 const READY_MAX: usize = 64;
-/// When a tap had no key frame for this long, one is requested, since a player can only seek to key
-/// frames. Raising it makes seeking coarser; lowering it costs publishers bandwidth.
-const KEY_FRAME_INTERVAL_US: u64 = 20_000_000;
 
 /// A tap of one publication.
 #[derive(Debug)]
@@ -378,7 +376,7 @@ impl Publication {
             if passed.key_frame_start {
                 tap.key_frame_at_us = now_us;
             } else if *kind == MediaKind::Video
-                && now_us.saturating_sub(tap.key_frame_at_us) >= KEY_FRAME_INTERVAL_US
+                && now_us.saturating_sub(tap.key_frame_at_us) >= tap.sink.key_frames_every_us()
             {
                 tap.key_frame_at_us = now_us;
                 overdue = true;
