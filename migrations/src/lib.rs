@@ -28,6 +28,7 @@ mod m0022_session_glossary;
 mod m0023_planned_ids;
 mod m0024_capture_files;
 mod m0025_camera_recordings;
+mod m0026_live_viewing;
 
 use sea_orm::DbErr;
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
@@ -163,6 +164,7 @@ impl MigratorTrait for Migrations {
             Box::new(m0023_planned_ids::PlannedIds),
             Box::new(m0024_capture_files::CaptureFiles),
             Box::new(m0025_camera_recordings::CameraRecordings),
+            Box::new(m0026_live_viewing::LiveViewing),
         ]
     }
 }

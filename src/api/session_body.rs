@@ -58,6 +58,8 @@ pub(super) struct SessionBody {
     media_policy: MediaPolicy,
     /// Whether it starts when the governance service says that its assembly has.
     start_with_assembly: bool,
+    /// Whether whoever has a stream token for it may watch it live (HLS), without being in it.
+    live_viewing: bool,
     /// Recording policy.
     recording: RecordingBody,
     /// Transcription policy.
@@ -144,6 +146,7 @@ impl SessionBody {
                 .unwrap_or(domain::MediaPolicy::default_of(session.moderation))
                 .into(),
             start_with_assembly: session.start_with_assembly,
+            live_viewing: session.live_viewing,
             recording: RecordingBody {
                 enabled: session.recording.enabled,
                 retention_days: session.recording.retention_days,
@@ -220,6 +223,8 @@ pub(super) struct NewSessionBody {
     media_policy: Option<MediaPolicy>,
     /// Whether `assembly.activated.v1` of its assembly starts it; not when absent.
     start_with_assembly: Option<bool>,
+    /// Whether whoever has a stream token for it may watch it live (HLS); not when absent.
+    live_viewing: Option<bool>,
     /// Not recorded when absent.
     recording: Option<NewRecordingBody>,
     /// Not transcribed when absent.
@@ -278,6 +283,7 @@ impl From<NewSessionBody> for NewSession {
             moderation: body.moderation.map(Into::into),
             media_policy: body.media_policy.map(Into::into),
             start_with_assembly: body.start_with_assembly,
+            live_viewing: body.live_viewing,
             recording: RecordingPatch {
                 enabled: Change::from_option(recording.enabled),
                 retention_days: Change::from_option(recording.retention_days),
@@ -333,6 +339,9 @@ pub(super) struct SessionPatchBody {
     #[serde(default)]
     #[schema(value_type = Option<bool>)]
     start_with_assembly: Member<bool>,
+    #[serde(default)]
+    #[schema(value_type = Option<bool>)]
+    live_viewing: Member<bool>,
     #[serde(default)]
     #[schema(value_type = Option<RecordingPatchBody>)]
     recording: Member<RecordingPatchBody>,
@@ -413,6 +422,7 @@ impl From<SessionPatchBody> for SessionPatch {
             moderation: change(body.moderation, Into::into),
             media_policy: change(body.media_policy, Into::into),
             start_with_assembly: change(body.start_with_assembly, identity),
+            live_viewing: change(body.live_viewing, identity),
             recording: change(body.recording, |recording| RecordingPatch {
                 enabled: change(recording.enabled, identity),
                 retention_days: change(recording.retention_days, identity),

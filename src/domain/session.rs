@@ -168,6 +168,8 @@ pub struct Session {
     pub media_policy: Option<MediaPolicy>,
     /// Whether it starts when the governance service says that its assembly has.
     pub start_with_assembly: bool,
+    /// Whether whoever has a token for it may watch it live, without being in it.
+    pub live_viewing: bool,
     /// Recording policy.
     pub recording: RecordingPolicy,
     /// Transcription policy.

@@ -36,6 +36,7 @@ pub(super) fn welcome(
             provider: info.provider.as_str().to_owned(),
             meeting_url: info.meeting_url,
             recording: info.recording.enabled,
+            live_viewing: info.live_viewing,
             started_at: info.started_at.map(|moment| moment.to_string()),
         },
         participants,

@@ -387,6 +387,9 @@ pub struct SessionView {
     pub meeting_url: Option<String>,
     /// Whether its policy is to record.
     pub recording: bool,
+    /// Whether people who are not in it may watch it live. Pages then publish H.264, which viewers
+    /// get as it comes.
+    pub live_viewing: bool,
     /// When it started, RFC 3339.
     pub started_at: Option<String>,
 }

@@ -107,6 +107,8 @@ pub struct RoomInfo {
     pub moderation: ModerationMode,
     /// Whose cameras and screens are shown; `None` follows the moderation.
     pub media_policy: Option<MediaPolicy>,
+    /// Whether people who are not in it may watch it live.
+    pub live_viewing: bool,
     /// How turns are given.
     pub policy: FloorPolicy,
     /// What makes people present, and what a quorum needs.
@@ -127,6 +129,7 @@ impl From<&Session> for RoomInfo {
             participants_max: session.max_participants,
             moderation: session.moderation,
             media_policy: session.media_policy,
+            live_viewing: session.live_viewing,
             policy: session.speaking.into(),
             attendance: session.attendance,
         }

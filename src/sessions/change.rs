@@ -139,6 +139,8 @@ pub struct SessionPatch {
     pub media_policy: Change<MediaPolicy>,
     /// Whether it starts when its assembly does.
     pub start_with_assembly: Change<bool>,
+    /// Whether it may be watched live without being in it.
+    pub live_viewing: Change<bool>,
     /// Recording policy, member by member.
     pub recording: Change<RecordingPatch>,
     /// Transcription policy, member by member.
@@ -171,6 +173,7 @@ impl SessionPatch {
         self.moderation.apply(&mut wanted.moderation, MODERATION_DEFAULT);
         self.media_policy.apply_optional(&mut wanted.media_policy);
         self.start_with_assembly.apply(&mut wanted.start_with_assembly, false);
+        self.live_viewing.apply(&mut wanted.live_viewing, false);
         apply_recording(self.recording, &mut wanted.recording);
         apply_transcription(self.transcription, &mut wanted.transcription);
         apply_speaking(self.speaking, &mut wanted.speaking);
@@ -279,6 +282,7 @@ mod tests {
             moderation: Some(ModerationMode::Open),
             media_policy: Some(MediaPolicy::Floor),
             start_with_assembly: Some(true),
+            live_viewing: Some(true),
             recording: RecordingPatch {
                 enabled: Change::Set(true),
                 retention_days: Change::Set(9),
@@ -316,6 +320,7 @@ mod tests {
             max_participants: Change::Clear,
             moderation: Change::Clear,
             start_with_assembly: Change::Clear,
+            live_viewing: Change::Clear,
             recording: Change::Clear,
             transcription: Change::Clear,
             ..SessionPatch::default()
@@ -328,6 +333,7 @@ mod tests {
             max_participants: 300,
             moderation: ModerationMode::Moderated,
             start_with_assembly: false,
+            live_viewing: false,
             recording: recording_default(),
             transcription: transcription_default(),
             ..current

@@ -102,6 +102,8 @@ struct Payload {
     media_policy: Option<String>,
     #[serde(default)]
     start_with_assembly: bool,
+    #[serde(default)]
+    live_viewing: bool,
     recording_enabled: bool,
     recording_retention_days: u32,
     transcription_enabled: bool,
@@ -144,6 +146,7 @@ impl Payload {
             moderation: session.moderation.to_string(),
             media_policy: session.media_policy.map(|policy| policy.to_string()),
             start_with_assembly: session.start_with_assembly,
+            live_viewing: session.live_viewing,
             recording_enabled: session.recording.enabled,
             recording_retention_days: session.recording.retention_days,
             transcription_enabled: session.transcription.enabled,
@@ -181,6 +184,7 @@ impl Payload {
                 None => None,
             },
             start_with_assembly: self.start_with_assembly,
+            live_viewing: self.live_viewing,
             recording: RecordingPolicy {
                 enabled: self.recording_enabled,
                 retention_days: self.recording_retention_days,
@@ -228,6 +232,7 @@ mod tests {
             moderation: ModerationMode::Open,
             media_policy: Some(MediaPolicy::Floor),
             start_with_assembly: true,
+            live_viewing: true,
             recording: RecordingPolicy { enabled: true, retention_days: 9 },
             transcription: TranscriptionPolicy {
                 enabled: true,

@@ -73,6 +73,8 @@ pub struct NewSession {
     pub media_policy: Option<MediaPolicy>,
     /// Whether it starts when its assembly does; it does not when `None`.
     pub start_with_assembly: Option<bool>,
+    /// Whether it may be watched live without being in it; it may not when `None`.
+    pub live_viewing: Option<bool>,
     /// Changes to the default: no recording, kept [`RETENTION_DAYS_DEFAULT`] days.
     pub recording: RecordingPatch,
     /// Changes to the default: no transcription.
@@ -106,6 +108,7 @@ impl NewSession {
             moderation: None,
             media_policy: None,
             start_with_assembly: None,
+            live_viewing: None,
             recording: RecordingPatch::default(),
             transcription: TranscriptionPatch::default(),
             speaking: SpeakingPatch::default(),
@@ -139,6 +142,7 @@ impl NewSession {
             moderation: self.moderation.unwrap_or(MODERATION_DEFAULT),
             media_policy: self.media_policy,
             start_with_assembly: self.start_with_assembly.unwrap_or(false),
+            live_viewing: self.live_viewing.unwrap_or(false),
             recording: recording_default(),
             transcription: transcription_default(),
             speaking: speaking_beside(&self.speaking),

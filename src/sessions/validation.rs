@@ -58,6 +58,7 @@ pub(crate) fn problems_of(
     };
     say("recording.enabled", out_of_reach(wanted.recording.enabled));
     say("transcription.enabled", out_of_reach(wanted.transcription.enabled));
+    say("live_viewing", out_of_reach(wanted.live_viewing));
     say(
         "transcription.language",
         wanted.transcription.language.as_deref().and_then(language_problem),

@@ -87,6 +87,7 @@ impl Assembly {
                 points_of_order_pass_closed_list: true,
             },
             media_policy: Some(MediaPolicy::All),
+            live_viewing: false,
             attendance: AttendanceRules::default(),
         };
         let now = Timestamp::from_unix_us(1_800_000_000_000_000);

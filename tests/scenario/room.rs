@@ -83,6 +83,7 @@ impl Hall {
             participants_max: 5,
             moderation,
             media_policy: None,
+            live_viewing: false,
             policy: FloorPolicy {
                 default_turn: Duration::from_mins(2),
                 max_turn: Duration::from_mins(5),
@@ -303,6 +304,7 @@ fn session_of(info: &RoomInfo) -> Session {
         moderation: info.moderation,
         media_policy: info.media_policy,
         start_with_assembly: false,
+        live_viewing: false,
         recording: info.recording,
         transcription: info.transcription.clone(),
         speaking: SpeakingPolicy {

@@ -35,6 +35,7 @@ pub struct Model {
     pub moderation: String,
     pub media_policy: Option<String>,
     pub start_with_assembly: bool,
+    pub live_viewing: bool,
     pub recording_enabled: bool,
     pub recording_retention_days: i64,
     pub transcription_enabled: bool,
@@ -75,6 +76,7 @@ pub(in crate::store) fn row_of(session: &Session) -> Result<ActiveModel, StoreEr
         moderation: session.moderation.as_str().to_owned(),
         media_policy: session.media_policy.map(|policy| policy.as_str().to_owned()),
         start_with_assembly: session.start_with_assembly,
+        live_viewing: session.live_viewing,
         recording_enabled: session.recording.enabled,
         recording_retention_days: session.recording.retention_days.into(),
         transcription_enabled: session.transcription.enabled,
@@ -129,6 +131,7 @@ pub(in crate::store) fn session_of(row: Model) -> Result<Session, StoreError> {
             .map(|policy| word(MediaPolicy::parse(&policy), "media_policy"))
             .transpose()?,
         start_with_assembly: row.start_with_assembly,
+        live_viewing: row.live_viewing,
         recording: RecordingPolicy {
             enabled: row.recording_enabled,
             retention_days: number(row.recording_retention_days, "recording_retention_days")?,

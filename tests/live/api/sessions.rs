@@ -19,7 +19,8 @@ async fn a_session_has_exactly_the_promised_fields() {
         session.as_object().expect("an object").keys().map(String::as_str).collect();
     let promised = "id tenant_id assembly_id title modality provider status scheduled_start_at \
         scheduled_end_at started_at ended_at max_participants moderation media_policy recording \
-        transcription speaking attendance start_with_assembly join_url meeting version created_at";
+        transcription speaking attendance start_with_assembly live_viewing \
+        join_url meeting version created_at";
     assert_eq!(fields, promised.split_whitespace().collect());
     assert_eq!(session["recording"], json!({"enabled": false, "retention_days": 365}));
     assert_eq!(

@@ -51,6 +51,7 @@ async fn a_session_reads_back_as_it_was_stored(fixture: Fixture) {
         moderation: ModerationMode::Open,
         media_policy: Some(MediaPolicy::Floor),
         start_with_assembly: true,
+        live_viewing: true,
         recording: RecordingPolicy { enabled: true, retention_days: 30 },
         transcription: TranscriptionPolicy {
             enabled: true,

@@ -1432,6 +1432,11 @@ meeting_url: string | null,
  */
 recording: boolean, 
 /**
+ * Whether people who are not in it may watch it live. Pages then publish H.264, which viewers
+ * get as it comes.
+ */
+live_viewing: boolean, 
+/**
  * When it started, RFC 3339.
  */
 started_at: string | null, };

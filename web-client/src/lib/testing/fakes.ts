@@ -204,6 +204,7 @@ export function welcome(more: Partial<Welcome> = {}): Welcome & { type: 'welcome
       provider: 'webrtc',
       meeting_url: null,
       recording: false,
+      live_viewing: false,
       started_at: START,
     },
     participants: [
