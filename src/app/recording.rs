@@ -169,8 +169,8 @@ struct RecorderListener {
 
 #[async_trait]
 impl TrackListener for RecorderListener {
-    fn kind(&self) -> ParticipantKind {
-        ParticipantKind::Recorder
+    fn kind(&self) -> Option<ParticipantKind> {
+        Some(ParticipantKind::Recorder)
     }
 
     async fn recording_changed(&self, key: SessionKey, state: RecordingState) {

@@ -176,8 +176,8 @@ impl Listening {
 
 #[async_trait]
 impl TrackListener for Listening {
-    fn kind(&self) -> ParticipantKind {
-        ParticipantKind::Transcriber
+    fn kind(&self) -> Option<ParticipantKind> {
+        Some(ParticipantKind::Transcriber)
     }
 
     async fn session_told(&self, session: &Session) {

@@ -372,6 +372,7 @@ impl RoomActor {
         }
         if let Some(featured) = outputs.featured {
             self.tell_floor(featured.audio).await;
+            self.tell_featured(featured).await;
         }
         if let (Some(featured), Some(media)) = (outputs.featured, &media) {
             let shown = media.feature(session, featured.audio, featured.video).await;

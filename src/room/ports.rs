@@ -16,6 +16,7 @@ use crate::domain::participant::ParticipantKind;
 use crate::domain::recording::RecordingState;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
+use crate::room::engine::Featured;
 use crate::sessions::TenantLimitsSource;
 use crate::sfu::{LostReason, TransportSide};
 
@@ -41,8 +42,8 @@ pub struct RoomTrack {
 /// a room.
 #[async_trait]
 pub trait TrackListener: Send + Sync {
-    /// The kind of participant that it is in rooms.
-    fn kind(&self) -> ParticipantKind;
+    /// The kind of participant that it is in rooms; nothing when it is none.
+    fn kind(&self) -> Option<ParticipantKind>;
 
     /// A room opens or is loaded again, or its session has changed. Called before anything else
     /// is told of the room.
@@ -55,6 +56,10 @@ pub trait TrackListener: Send + Sync {
 
     /// The track of whoever has the floor has changed.
     async fn floor_given(&self, _key: SessionKey, _track: Option<TrackId>) {}
+
+    /// The tracks that a receiver is given who is given one sound and one picture. They may be
+    /// behind gates that are closed.
+    async fn featured(&self, _key: SessionKey, _featured: Featured) {}
 
     /// The tracks that are heard, loudest first.
     async fn heard(&self, _key: SessionKey, _tracks: &[TrackId]) {}
@@ -147,7 +152,7 @@ impl RoomPorts {
     /// Whether there is a listener of this kind.
     #[must_use]
     pub fn has(&self, kind: ParticipantKind) -> bool {
-        self.listeners.iter().any(|listener| listener.kind() == kind)
+        self.listeners.iter().any(|listener| listener.kind() == Some(kind))
     }
 }
 

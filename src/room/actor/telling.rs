@@ -8,7 +8,7 @@ use crate::domain::id::{ConnectionId, TrackId};
 use crate::domain::recording::RecordingState;
 use crate::domain::session::Session;
 use crate::room::actor::RoomActor;
-use crate::room::engine::TrackChange;
+use crate::room::engine::{Featured, TrackChange};
 use crate::room::error::RoomError;
 use crate::room::member::{Outbound, Sink};
 use crate::room::metrics;
@@ -26,6 +26,12 @@ impl RoomActor {
     pub(super) async fn tell_floor(&self, track: Option<TrackId>) {
         for listener in &self.parts.ports.listeners {
             listener.floor_given(self.parts.key, track).await;
+        }
+    }
+
+    pub(super) async fn tell_featured(&self, featured: Featured) {
+        for listener in &self.parts.ports.listeners {
+            listener.featured(self.parts.key, featured).await;
         }
     }
 

@@ -79,8 +79,8 @@ fn said(text: &str, (from, to): (Timestamp, Timestamp)) -> Transcribed {
 
 #[async_trait]
 impl TrackListener for Slow {
-    fn kind(&self) -> ParticipantKind {
-        ParticipantKind::Transcriber
+    fn kind(&self) -> Option<ParticipantKind> {
+        Some(ParticipantKind::Transcriber)
     }
 
     async fn session_ending(&self, key: SessionKey) {

@@ -86,8 +86,8 @@ impl Record {
 
 #[async_trait]
 impl TrackListener for Record {
-    fn kind(&self) -> ParticipantKind {
-        ParticipantKind::Recorder
+    fn kind(&self) -> Option<ParticipantKind> {
+        Some(ParticipantKind::Recorder)
     }
 
     async fn recording_changed(&self, _key: SessionKey, state: RecordingState) {
