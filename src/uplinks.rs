@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::error::UplinkError;
-use self::packets::Packets;
+pub use self::packets::Packets;
 use crate::cameras::{Admitted, DevicePacket, Intake, Taking};
 use crate::domain::id::{CaptureId, ConnectionId, SessionId, TenantId, TrackId};
 use crate::domain::media::MediaKind;

@@ -1,5 +1,5 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-//! Makes packets of a capture of what the taps of its tracks tell: those of the right codec, in
+//! Makes packets of a capture, or of a stream of a session, of what the taps of its tracks tell: those of the right codec, in
 //! their order, with stamps that do not wrap.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,16 +30,17 @@ struct Track {
     has_ended: bool,
 }
 
-/// The packets of one device.
+/// The packets of one device, or of some tracks of a room.
 #[derive(Debug)]
-pub(super) struct Packets {
+pub struct Packets {
     tracks: BTreeMap<TrackId, Track>,
     out: Vec<DevicePacket>,
 }
 
 impl Packets {
     /// Of these tracks.
-    pub(super) fn of(tracks: &[(TrackId, MediaKind)]) -> Self {
+    #[must_use]
+    pub fn of(tracks: &[(TrackId, MediaKind)]) -> Self {
         let track = |kind| Track {
             kind,
             ssrc: None,
@@ -65,7 +66,7 @@ impl Packets {
     }
 
     /// What a tap tells.
-    pub(super) fn handle(&mut self, batch: &TapBatch) {
+    pub fn handle(&mut self, batch: &TapBatch) {
         for item in batch.items() {
             let Some(track) = self.tracks.get_mut(&item.track) else { continue };
             match item.kind {
@@ -102,7 +103,7 @@ impl Packets {
     }
 
     /// The device has ended: nothing is waited for any more.
-    pub(super) fn flush(&mut self) {
+    pub fn flush(&mut self) {
         for track in self.tracks.values_mut() {
             track.order.flush();
             track.drain(&mut self.out);
@@ -110,7 +111,7 @@ impl Packets {
     }
 
     /// Takes the packets that are in order.
-    pub(super) fn poll(&mut self) -> Vec<DevicePacket> {
+    pub fn poll(&mut self) -> Vec<DevicePacket> {
         std::mem::take(&mut self.out)
     }
 }
