@@ -13,6 +13,7 @@ mod foundation;
 mod governance;
 mod identity;
 mod kafka;
+mod live;
 mod media;
 mod meetings;
 mod recording;
@@ -41,6 +42,7 @@ use self::doors::{Behind, Doors, Sockets};
 use self::governance::GovernanceCalls;
 use self::identity::Identity;
 use self::kafka::Kafka;
+use self::live::LiveViewing;
 use self::media::Media;
 use self::meetings::{Keeping, ProviderMeetings};
 use self::recording::Recording;
@@ -88,6 +90,7 @@ pub struct App {
     foundation: Foundation,
     recording: Recording,
     transcription: Transcription,
+    live: LiveViewing,
     rooms: LiveRooms,
     sessions: Sessions,
     governance: GovernanceCalls,
@@ -124,16 +127,26 @@ impl App {
         let foundation = open_foundation(&base.config, &base.store, &base.clock)?;
         let recording = Recording::start(&base, &foundation, &media).await?;
         let transcription = Transcription::start(&base, &media, &services)?;
-        let beside =
-            Beside { recording: &recording, transcription: &transcription, services: &services };
+        let live = LiveViewing::start(&base, &media);
+        let beside = Beside {
+            recording: &recording,
+            transcription: &transcription,
+            live: &live,
+            services: &services,
+        };
         let rooms = LiveRooms::start(&base, &foundation, &media, &beside);
         transcription.tell(rooms.rooms.clone());
         let providers = ProviderMeetings::start(&base, &foundation)?;
         let sessions = Sessions::start(&base, &rooms, &beside, &providers);
         let keeping = providers.keep(&base, &sessions);
         let governance = GovernanceCalls::start(&base, &foundation, &services).await?;
-        let around =
-            Around { services: &services, foundation: &foundation, media: &media, rooms: &rooms };
+        let around = Around {
+            services: &services,
+            foundation: &foundation,
+            media: &media,
+            rooms: &rooms,
+            live: &live,
+        };
         let cameras = Cameras::start(&base, &around, sockets.take_rtsp())?;
         let kafka = Kafka::start(&base, &rooms, &sessions)?;
         let delivery = Delivery::start(&base, &foundation, &kafka).await?;
@@ -161,6 +174,7 @@ impl App {
             foundation,
             recording,
             transcription,
+            live,
             rooms,
             sessions,
             governance,
@@ -195,6 +209,7 @@ impl App {
             foundation,
             recording,
             transcription,
+            live,
             rooms,
             sessions,
             governance,
@@ -216,6 +231,7 @@ impl App {
             clock.shutdown().await;
             kafka.shutdown().await;
             cameras.shutdown().await;
+            live.shutdown().await;
             keeping.shutdown().await;
             sessions.shutdown().await;
             governance.shutdown().await;

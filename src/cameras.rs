@@ -37,8 +37,8 @@ pub use ingest::{
     Publishers, Sound, Stream, StreamReport, Taking,
 };
 pub use metrics::describe_metrics;
-pub use playback::{Playback, PlaybackError};
-pub use ports::StreamLimits;
+pub use playback::{Playback, PlaybackError, PlaybackState};
+pub use ports::{StreamLimits, WatchedSessions};
 pub use probes::Probes;
 pub use recordings::{Recorded, Recordings, RecordingsOptions, RecordingsParts};
 pub use replay::Replay;

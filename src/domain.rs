@@ -27,3 +27,4 @@ pub mod store_error;
 pub mod time;
 pub mod token_bucket;
 pub mod transcript;
+pub mod watched;

@@ -40,6 +40,7 @@ pub mod transcriber;
 // Third floor: the interfaces that clients use.
 pub mod api;
 pub mod bridges;
+pub mod live;
 pub mod moderation;
 pub mod uplinks;
 

@@ -146,6 +146,21 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Third floor: doors.
     ("moderation", &["domain", "clock", "telemetry", "auth", "sessions", "sfu", "room"]),
     ("uplinks", &["domain", "formats", "cameras", "sessions", "sfu"]),
+    // Sessions as streams, of packets in order as devices' are.
+    (
+        "live",
+        &[
+            "domain",
+            "clock",
+            "formats",
+            "telemetry",
+            "cameras",
+            "sessions",
+            "sfu",
+            "room",
+            "uplinks",
+        ],
+    ),
     ("bridges", &["domain", "clock", "formats", "telemetry", "cameras", "sfu", "room"]),
     (
         "api",

@@ -200,6 +200,7 @@ pub(super) const fn status_of(code: ErrorCode) -> StatusCode {
         | C::TrackLimitReached
         | C::CameraLimitReached
         | C::StreamAlreadyActive
+        | C::LiveViewingOff
         | C::StreamLimitReached
         | C::SessionTransitionInvalid
         | C::CaptureLimitReached

@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use super::base::Base;
 use super::foundation::Foundation;
+use super::live::LiveViewing;
 use super::media::Media;
 use super::rooms::LiveRooms;
 use super::services::Services;
@@ -47,6 +48,7 @@ pub(super) struct Around<'parts> {
     pub(super) foundation: &'parts Foundation,
     pub(super) media: &'parts Media,
     pub(super) rooms: &'parts LiveRooms,
+    pub(super) live: &'parts LiveViewing,
 }
 
 /// Cameras and captures, served.
@@ -72,7 +74,7 @@ impl Cameras {
         around: &Around<'_>,
         listener: Option<TcpListener>,
     ) -> anyhow::Result<Self> {
-        let Around { services, foundation, media, rooms } = *around;
+        let Around { services, foundation, media, rooms, .. } = *around;
         let (config, store) = (&base.config.cameras, Arc::new(base.store.clone()));
         let secret = playback_secret(config, &base.config.recording.keys.directory)?;
         let gateway = gateway(base, around, secret.clone());
@@ -144,7 +146,7 @@ impl Cameras {
 }
 
 fn gateway(base: &Base, around: &Around<'_>, secret: PlaybackSecret) -> Gateway {
-    let Around { services, foundation, .. } = *around;
+    let Around { services, foundation, live, .. } = *around;
     let (config, store) = (&base.config.cameras, Arc::new(base.store.clone()));
     let options = GatewayOptions {
         addresses: AddressPolicy::new(config.allowed_networks.clone()),
@@ -162,6 +164,7 @@ fn gateway(base: &Base, around: &Around<'_>, secret: PlaybackSecret) -> Gateway 
         sessions: store.clone(),
         keys: foundation.keys.clone(),
         limits: tenants::stream_limits(base, services),
+        watched: live.watched(),
         secret,
         // Other instances judge by these times as well.
         clock: base.wall.clone(),

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use super::attendance;
 use super::base::Base;
 use super::foundation::Foundation;
+use super::live::LiveViewing;
 use super::media::Media;
 use super::recording::Recording;
 use super::services::Services;
@@ -36,6 +37,7 @@ use crate::sessions::{NotTold, SessionObserver};
 pub(super) struct Beside<'a> {
     pub(super) recording: &'a Recording,
     pub(super) transcription: &'a Transcription,
+    pub(super) live: &'a LiveViewing,
     pub(super) services: &'a Services,
 }
 
@@ -54,13 +56,14 @@ impl LiveRooms {
         media: &Media,
         beside: &Beside<'_>,
     ) -> Self {
-        let Beside { recording, transcription, services } = beside;
+        let Beside { recording, transcription, live, services } = beside;
         let store = Arc::new(base.store.clone());
         let (evidence, clock) = (foundation.evidence.clone(), base.clock.clone());
         let ports = RoomPorts {
             listeners: [Some(recording.listener()), transcription.listener()]
                 .into_iter()
                 .flatten()
+                .chain([live.listener()])
                 .collect(),
             log: Some(Arc::new(EvidenceOfRooms {
                 evidence: evidence.clone(),

@@ -20,11 +20,12 @@ impl Sessions {
         beside: &Beside<'_>,
         providers: &ProviderMeetings,
     ) -> Self {
-        let Beside { recording, transcription, services } = beside;
+        let Beside { recording, transcription, live, services } = beside;
         let store = Arc::new(base.store.clone());
         // Rooms come first: their last events must be in the log before it is closed.
         let mut observers = vec![rooms.observer(), recording.observer(), providers.observer(base)];
         observers.extend(transcription.observer());
+        observers.push(live.observer());
         let service = SessionService::new(store, tenants::limits(base, services), observers);
         let service = service.making_by(Arc::new(providers.meetings.clone()));
         service.start_telling(base.clock.clone());

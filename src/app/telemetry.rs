@@ -9,8 +9,8 @@ use crate::api::MetricsSource;
 use crate::config::Config;
 use crate::telemetry::metrics::TenantLabels;
 use crate::{
-    api, bridges, cameras, delivery, evidence, governance, meetings, moderation, recorder, room,
-    services, sessions, sfu, telemetry, transcriber, vault,
+    api, bridges, cameras, delivery, evidence, governance, live, meetings, moderation, recorder,
+    room, services, sessions, sfu, telemetry, transcriber, vault,
 };
 
 /// How often old samples of histograms are removed.
@@ -64,6 +64,7 @@ fn describe() {
     evidence::describe_metrics();
     cameras::describe_metrics();
     bridges::describe_metrics();
+    live::describe_metrics();
     recorder::describe_metrics();
     room::describe_metrics();
     transcriber::describe_metrics();

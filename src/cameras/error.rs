@@ -36,8 +36,8 @@ pub enum CameraError {
     /// The tenant has as many cameras as it may.
     #[error("the tenant has as many cameras as it may: {0}")]
     CameraLimit(u32),
-    /// This instance calls as many cameras as it may.
-    #[error("this server calls as many cameras as it may: {0}")]
+    /// This instance calls as many cameras, or has as many streams of sessions, as it may.
+    #[error("this server has as many streams as it may: {0}")]
     StreamLimit(usize),
     /// This instance stops.
     #[error("this server stops; ask again")]
@@ -50,6 +50,18 @@ pub enum CameraError {
         /// How many active streams it may have.
         max: u32,
     },
+    /// The tenant has no such session.
+    #[error("no such session")]
+    WatchedNotFound,
+    /// The session that is to be watched is over.
+    #[error("the session is over")]
+    WatchedOver,
+    /// The session that is to be watched has not begun.
+    #[error("the session has not begun")]
+    WatchedNotBegun,
+    /// The session may not be watched by people who are not in it.
+    #[error("the session may not be watched live; its live_viewing says so")]
+    WatchingOff,
     /// No such stream.
     #[error("no such stream")]
     StreamNotFound,
@@ -115,6 +127,10 @@ impl CameraError {
             Self::CameraLimit(_) => ErrorCode::CameraLimitReached,
             Self::Denied { denied: Denied::NotEntitled, .. } => ErrorCode::StreamNotEntitled,
             Self::Denied { denied: Denied::LimitReached, .. } => ErrorCode::StreamLimitReached,
+            Self::WatchedNotFound => ErrorCode::SessionNotFound,
+            Self::WatchedOver => ErrorCode::SessionOver,
+            Self::WatchedNotBegun => ErrorCode::SessionStateConflict,
+            Self::WatchingOff => ErrorCode::LiveViewingOff,
             Self::StreamNotFound => ErrorCode::StreamNotFound,
             Self::StreamActive(_) => ErrorCode::StreamAlreadyActive,
             Self::SessionNotFound => ErrorCode::StreamSessionNotFound,

@@ -8,9 +8,9 @@ use crate::cameras::captions::Captions;
 use crate::cameras::engine::policy::{Lifetimes, Step};
 use crate::cameras::engine::source::Source;
 use crate::cameras::error::CameraError;
-use crate::cameras::ingest::{Ingest, IngestParts};
+use crate::cameras::ingest::{Ingest, IngestParts, Stream};
 use crate::cameras::metrics;
-use crate::cameras::ports::StreamLimits;
+use crate::cameras::ports::{StreamLimits, WatchedSessions};
 use crate::cameras::repository::{
     Camera, CameraRecordingRepository, CameraRepository, Put, RecordedSegment, RecordingPolicy,
     SessionQuery, StepAt, Stepped, StreamSession, StreamSessionRepository,
@@ -19,9 +19,10 @@ use crate::cameras::secrets::Secrets;
 use crate::cameras::token::{Grant, PlaybackSecret};
 use crate::clock::Clock;
 use crate::domain::camera::{CameraTransport, StreamSessionStatus};
-use crate::domain::id::{CameraId, StreamSessionId, TenantId};
+use crate::domain::id::{CameraId, SessionKey, StreamSessionId, TenantId};
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
+use crate::domain::watched::Watched;
 use crate::vault::KeyVault;
 
 /// Codecs that a hint may name.
@@ -69,6 +70,8 @@ pub struct GatewayParts {
     pub keys: Arc<dyn KeyVault>,
     /// How many streams tenants may have.
     pub limits: Arc<dyn StreamLimits>,
+    /// The sessions that may be watched.
+    pub watched: Arc<dyn WatchedSessions>,
     /// What tokens are signed with.
     pub secret: PlaybackSecret,
     /// The time.
@@ -121,8 +124,8 @@ pub struct Issued {
 pub struct SessionFilter {
     /// Of this tenant; of all when `None`.
     pub tenant: Option<TenantId>,
-    /// Of this camera.
-    pub camera: Option<CameraId>,
+    /// Of this camera or session.
+    pub watched: Option<Watched>,
     /// In this state.
     pub status: Option<StreamSessionStatus>,
     /// This one.
@@ -164,6 +167,10 @@ impl Gateway {
     pub async fn provision(&self, new: NewCamera) -> Result<Provisioned, CameraError> {
         let (tenant, recording) = (new.tenant, new.recording);
         recording.map_or(Ok(()), check_recording)?;
+        if matches!(new.id.as_str().parse(), Ok(Watched::Session(_))) {
+            let problem = "session: and the id of a session name a session, and no camera";
+            return Err(CameraError::Unusable { field: "cameraId", problem });
+        }
         let mut provisioned = self.provision_camera(new).await?;
         if let Some(policy) = recording {
             // Somebody else may have removed it meanwhile.
@@ -265,24 +272,28 @@ impl Gateway {
         Ok(self.0.parts.cameras.cameras(tenant).await?)
     }
 
-    /// Gives somebody the right to watch a camera: a session and its token.
+    /// Gives somebody the right to watch a camera or a session: a stream session and its token.
     ///
     /// # Errors
-    /// [`CameraError::CameraNotFound`] and [`CameraError::Denied`].
-    pub async fn issue(&self, tenant: TenantId, camera: &CameraId) -> Result<Issued, CameraError> {
-        let camera = match self.camera(tenant, camera).await {
-            // What was recorded of a camera may be watched as long as it is kept.
-            Err(CameraError::CameraNotFound) if self.is_recorded(tenant, camera).await? => {
-                camera.clone()
+    /// [`CameraError::CameraNotFound`], those of [`WatchedSessions::check`], and
+    /// [`CameraError::Denied`].
+    pub async fn issue(&self, tenant: TenantId, watched: &Watched) -> Result<Issued, CameraError> {
+        match watched {
+            Watched::Camera(camera) => match self.camera(tenant, camera).await {
+                // What was recorded of a camera may be watched as long as it is kept.
+                Err(CameraError::CameraNotFound) if self.is_recorded(tenant, camera).await? => {}
+                found => drop(found?),
+            },
+            Watched::Session(session) => {
+                self.0.parts.watched.check(SessionKey::new(tenant, *session)).await?;
             }
-            found => found?.id,
-        };
+        }
         let (now, max) = (self.0.parts.clock.now(), self.active_max(tenant).await);
         let expires_at = self.0.options.lifetimes.issued_until(now);
         let session = StreamSession {
             tenant,
             id: StreamSessionId::generate(),
-            camera: camera.clone(),
+            watched: watched.clone(),
             status: StreamSessionStatus::Requested,
             requested_at: now,
             issued_at: None,
@@ -294,7 +305,8 @@ impl Gateway {
         let at = StepAt { at: now, due_at: expires_at, active_max: max };
         let stepped = self.0.parts.sessions.issue_session(&session, at).await?;
         let session = done(stepped, (tenant, Step::Issue), max)?;
-        let grant = Grant { tenant, camera, session: session.id, expires_at };
+        let watched = session.watched.clone();
+        let grant = Grant { tenant, watched, session: session.id, expires_at };
         let token = self.0.parts.secret.sign(&grant);
         Ok(Issued { session, token, expires_at })
     }
@@ -349,7 +361,7 @@ impl Gateway {
             (None, None) => sessions.tenants_with_sessions(None, TENANTS_LISTED_MAX).await?,
         };
         let query = SessionQuery {
-            camera: filter.camera.clone(),
+            watched: filter.watched.clone(),
             status: filter.status,
             session: filter.session,
             limit: SESSIONS_LISTED_MAX,
@@ -435,6 +447,20 @@ impl Gateway {
         let activated_at = found.activated_at.unwrap_or(found.requested_at);
         let due_at = self.0.options.lifetimes.active_until(activated_at, now);
         Ok(sessions.touch_session(tenant, session, now, due_at).await?)
+    }
+
+    /// The stream of what somebody watches, from now on for a while.
+    pub(super) async fn want(
+        &self,
+        tenant: TenantId,
+        watched: &Watched,
+    ) -> Result<Arc<Stream>, CameraError> {
+        match watched {
+            Watched::Camera(camera) => self.0.ingest.want(tenant, camera),
+            Watched::Session(session) => {
+                self.0.parts.watched.want(SessionKey::new(tenant, *session)).await
+            }
+        }
     }
 
     pub(super) fn secret(&self) -> &PlaybackSecret {

@@ -7,6 +7,7 @@ use crate::cameras::engine::policy::Step;
 use crate::domain::camera::StreamFault;
 use crate::domain::error_code::ErrorCode;
 use crate::domain::id::{CameraId, TenantId};
+use crate::domain::watched::Watched;
 use crate::telemetry::metrics::{number, tenant_label};
 
 const STEPS: &str = "cabildo_stream_session_steps_total";
@@ -128,6 +129,8 @@ pub(super) enum Asset {
     Captions,
     /// The playlist of a recording.
     Recorded,
+    /// What is said beside the pictures.
+    State,
 }
 
 impl Asset {
@@ -138,18 +141,19 @@ impl Asset {
             Self::Segment => "segment",
             Self::Captions => "captions",
             Self::Recorded => "recorded",
+            Self::State => "state",
         }
     }
 }
 
-/// A player asked for something: of a camera, if it has a token for one.
+/// A player asked for something: of a camera or session, if it has a token for it.
 pub(super) fn requested(
-    camera: Option<(TenantId, &CameraId)>,
+    watched: Option<(TenantId, &Watched)>,
     asset: Asset,
     refusal: Option<ErrorCode>,
 ) {
     let others = || ("other".to_owned(), "other".to_owned());
-    let (tenant, camera) = camera.map_or_else(others, |(tenant, camera)| labels(tenant, camera));
+    let (tenant, camera) = watched.map_or_else(others, |(tenant, watched)| labels(tenant, watched));
     let (asset, result) = (asset.as_str(), if refusal.is_some() { "error" } else { "ok" });
     if let Some(code) = refusal {
         let (tenant, camera) = (tenant.clone(), camera.clone());
@@ -161,8 +165,8 @@ pub(super) fn requested(
 }
 
 /// A player's request waited, since there was nothing to play yet.
-pub(super) fn retried(tenant: TenantId, camera: &CameraId, asset: Asset) {
-    let (tenant, camera) = labels(tenant, camera);
+pub(super) fn retried(tenant: TenantId, watched: &Watched, asset: Asset) {
+    let (tenant, camera) = labels(tenant, watched);
     let asset = asset.as_str();
     metrics::counter!(RETRIES, "tenant_id" => tenant, "camera_id" => camera, "asset" => asset)
         .increment(1);
@@ -173,8 +177,10 @@ pub(super) fn waiting(requests: usize) {
     metrics::gauge!(WAITING).set(number(requests as u64));
 }
 
-fn labels(tenant: TenantId, camera: &CameraId) -> (String, String) {
+fn labels(tenant: TenantId, watched: &Watched) -> (String, String) {
     let label = tenant_label(tenant);
+    // There are more and more sessions, so they have one label.
+    let Some(camera) = watched.camera() else { return (label, "sessions".to_owned()) };
     let mut known = CAMERAS.lock().unwrap_or_else(PoisonError::into_inner);
     let key = (tenant, camera.clone());
     let has_room = known.len() < CAMERA_LABELS_MAX;

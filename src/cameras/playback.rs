@@ -1,4 +1,4 @@
-//! Plays cameras to viewers with a token (HLS). A token is exchanged once, for
+//! Plays cameras and sessions to viewers with a token (HLS). A token is exchanged once, for
 //! addresses that hold as long as somebody watches: the token in the address that
 //! a player began with may expire meanwhile.
 
@@ -21,9 +21,11 @@ use crate::cameras::metrics::{self, Asset};
 use crate::cameras::repository::FilmsOf;
 use crate::cameras::token::{Grant, TokenRefused};
 use crate::cameras::waiting::{Full, Place, Waiting};
+use crate::domain::camera::Unseen;
 use crate::domain::error_code::ErrorCode;
-use crate::domain::id::{CameraId, StreamSessionId, TenantId};
+use crate::domain::id::{StreamSessionId, TenantId};
 use crate::domain::time::Timestamp;
+use crate::domain::watched::Watched;
 
 /// Longest wait for the first segment of a camera. Raising it lets more requests
 /// wait; players then ask again.
@@ -49,13 +51,13 @@ pub enum PlaybackError {
     /// The token is not taken.
     #[error("{0}")]
     Token(#[from] TokenRefused),
-    /// The token is for another camera.
-    #[error("the token is for another camera")]
+    /// The token is for another camera or session.
+    #[error("the token is for another camera or session")]
     ScopeMismatch,
     /// The stream session is over.
     #[error("the stream session is over; ask for a new one")]
     SessionClosed,
-    /// The camera is not known any more.
+    /// The camera or session is not known any more.
     #[error("no such stream")]
     StreamNotFound,
     /// The camera does not send yet, or not now.
@@ -108,12 +110,24 @@ impl PlaybackError {
 impl From<CameraError> for PlaybackError {
     fn from(error: CameraError) -> Self {
         match error {
-            CameraError::CameraNotFound => Self::StreamNotFound,
+            CameraError::CameraNotFound | CameraError::WatchedNotFound => Self::StreamNotFound,
+            CameraError::WatchedOver | CameraError::WatchingOff => Self::StreamStopped,
             CameraError::SessionNotFound | CameraError::Transition(_) => Self::SessionClosed,
-            CameraError::StreamLimit(_) | CameraError::Stopping => Self::StreamNotReady,
+            CameraError::StreamLimit(_) | CameraError::Stopping | CameraError::WatchedNotBegun => {
+                Self::StreamNotReady
+            }
             error => Self::Camera(error),
         }
     }
+}
+
+/// What can be said of a stream beside its pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlaybackState {
+    /// Why nobody is seen; nothing when somebody is.
+    pub unseen: Option<Unseen>,
+    /// Whether nothing follows.
+    pub has_ended: bool,
 }
 
 /// Which stream sessions were found active lately.
@@ -157,11 +171,11 @@ impl Playback {
     /// Why nothing is played.
     pub async fn main(
         &self,
-        (tenant, camera): (TenantId, &CameraId),
+        (tenant, watched): (TenantId, &Watched),
         token: Option<&str>,
     ) -> Result<String, PlaybackError> {
-        let answer = self.exchange((tenant, camera), token).await;
-        count((tenant, camera), Asset::Main, &answer);
+        let answer = self.exchange((tenant, watched), token).await;
+        count((tenant, watched), Asset::Main, &answer);
         answer
     }
 
@@ -172,16 +186,17 @@ impl Playback {
     /// Why nothing is played; [`PlaybackError::ManifestNotFound`] when nothing is recorded then.
     pub async fn recorded(
         &self,
-        (tenant, camera): (TenantId, &CameraId),
+        (tenant, watched): (TenantId, &Watched),
         token: Option<&str>,
         (from, until): (Timestamp, Timestamp),
     ) -> Result<String, PlaybackError> {
         let answer = async {
-            let grant = self.admitted((tenant, camera), token).await?;
+            let grant = self.admitted((tenant, watched), token).await?;
             if from >= until || until.since(from) > RECORDED_MAX {
                 let problem = "a span of time ends after it begins and has at most 24 hours";
                 return Err(CameraError::Unusable { field: "to", problem }.into());
             }
+            let camera = watched.camera().ok_or(PlaybackError::ManifestNotFound)?;
             let (gateway, span) = (&self.0.gateway, (from, until));
             let found = gateway.recorded((tenant, camera), span, RECORDED_SEGMENTS_MAX).await?;
             let session = self.session(grant);
@@ -189,7 +204,7 @@ impl Playback {
             text.ok_or(PlaybackError::ManifestNotFound)
         };
         let answer = answer.await;
-        count((tenant, camera), Asset::Recorded, &answer);
+        count((tenant, watched), Asset::Recorded, &answer);
         answer
     }
 
@@ -199,12 +214,12 @@ impl Playback {
     /// Why nothing is played.
     pub async fn playlist(
         &self,
-        (tenant, camera): (TenantId, &CameraId),
+        (tenant, watched): (TenantId, &Watched),
         session: &str,
         query: &str,
     ) -> Result<Bytes, PlaybackError> {
         let answer = async {
-            let (grant, stream) = self.watched((tenant, camera), session).await?;
+            let (grant, stream) = self.watched((tenant, watched), session).await?;
             let directives = Directives::parse(query)?;
             self.ready(&grant, &stream, Asset::Playlist).await?;
             if let Some(place) = directives.until {
@@ -216,7 +231,7 @@ impl Playback {
             stream.playlist(directives.skip).ok_or(PlaybackError::StreamNotReady)
         };
         let answer = answer.await;
-        count((tenant, camera), Asset::Playlist, &answer);
+        count((tenant, watched), Asset::Playlist, &answer);
         answer
     }
 
@@ -226,13 +241,14 @@ impl Playback {
     /// Why nothing is played.
     pub async fn captions_playlist(
         &self,
-        (tenant, camera): (TenantId, &CameraId),
+        (tenant, watched): (TenantId, &Watched),
         session: &str,
         query: &str,
     ) -> Result<String, PlaybackError> {
         let answer = async {
-            let (grant, stream) = self.watched((tenant, camera), session).await?;
-            self.0.gateway.captions().ok_or(PlaybackError::ManifestNotFound)?;
+            let (grant, stream) = self.watched((tenant, watched), session).await?;
+            let captions = self.0.gateway.captions().zip(watched.camera());
+            captions.ok_or(PlaybackError::ManifestNotFound)?;
             let directives = Directives::parse(query)?;
             self.ready(&grant, &stream, Asset::Captions).await?;
             if let Some(reload::Place { segment, .. }) = directives.until {
@@ -246,7 +262,7 @@ impl Playback {
             stream.find(subtitles::playlist).ok_or(PlaybackError::StreamNotReady)
         };
         let answer = answer.await;
-        count((tenant, camera), Asset::Captions, &answer);
+        count((tenant, watched), Asset::Captions, &answer);
         answer
     }
 
@@ -256,13 +272,14 @@ impl Playback {
     /// Why nothing is played.
     pub async fn captions(
         &self,
-        (tenant, camera): (TenantId, &CameraId),
+        (tenant, watched): (TenantId, &Watched),
         session: &str,
         name: &str,
     ) -> Result<String, PlaybackError> {
         let answer = async {
-            let (_, stream) = self.watched((tenant, camera), session).await?;
-            let captions = self.0.gateway.captions().ok_or(PlaybackError::SegmentNotFound)?;
+            let (_, stream) = self.watched((tenant, watched), session).await?;
+            let captions = self.0.gateway.captions().zip(watched.camera());
+            let (captions, camera) = captions.ok_or(PlaybackError::SegmentNotFound)?;
             let file = stream.find(|segments| {
                 let segment = segments.captioned(name)?;
                 let said = captions.of_segment((tenant, camera), segment.number);
@@ -271,7 +288,25 @@ impl Playback {
             file.ok_or(PlaybackError::SegmentNotFound)
         };
         let answer = answer.await;
-        count((tenant, camera), Asset::Captions, &answer);
+        count((tenant, watched), Asset::Captions, &answer);
+        answer
+    }
+
+    /// What can be said of a stream beside its pictures.
+    ///
+    /// # Errors
+    /// Why nothing is played.
+    pub async fn state(
+        &self,
+        (tenant, watched): (TenantId, &Watched),
+        session: &str,
+    ) -> Result<PlaybackState, PlaybackError> {
+        let answer = async {
+            let (_, stream) = self.watched((tenant, watched), session).await?;
+            Ok(PlaybackState { unseen: stream.unseen(), has_ended: stream.has_ended() })
+        };
+        let answer = answer.await;
+        count((tenant, watched), Asset::State, &answer);
         answer
     }
 
@@ -281,18 +316,19 @@ impl Playback {
     /// Why nothing is played.
     pub async fn file(
         &self,
-        (tenant, camera): (TenantId, &CameraId),
+        (tenant, watched): (TenantId, &Watched),
         session: &str,
         name: &str,
     ) -> Result<Bytes, PlaybackError> {
         let answer = async {
             if let Some(file) = recorded::parsed(name) {
-                self.watching((tenant, camera), session).await?;
+                self.watching((tenant, watched), session).await?;
+                let camera = watched.camera().ok_or(PlaybackError::SegmentNotFound)?;
                 let of = FilmsOf::Camera(camera.clone());
                 let found = self.0.archive.file(tenant, &of, file).await?;
                 return found.ok_or(PlaybackError::SegmentNotFound);
             }
-            let (grant, stream) = self.watched((tenant, camera), session).await?;
+            let (grant, stream) = self.watched((tenant, watched), session).await?;
             let look = |segments: &Segments| {
                 let file = segments.file(name);
                 (file.is_some() || !segments.is_hinted(name)).then_some(file)
@@ -301,23 +337,26 @@ impl Playback {
             found.ok_or(PlaybackError::SegmentNotFound)
         };
         let answer = answer.await;
-        count((tenant, camera), Asset::Segment, &answer);
+        count((tenant, watched), Asset::Segment, &answer);
         answer
     }
 
     async fn exchange(
         &self,
-        (tenant, camera): (TenantId, &CameraId),
+        (tenant, watched): (TenantId, &Watched),
         token: Option<&str>,
     ) -> Result<String, PlaybackError> {
         let gateway = &self.0.gateway;
-        let grant = self.admitted((tenant, camera), token).await?;
-        gateway.camera(tenant, camera).await?;
-        let stream = gateway.ingest().want(tenant, camera)?;
+        let grant = self.admitted((tenant, watched), token).await?;
+        if let Some(camera) = watched.camera() {
+            gateway.camera(tenant, camera).await?;
+        }
+        let stream = gateway.want(tenant, watched).await?;
         self.ready(&grant, &stream, Asset::Main).await?;
         let look = stream.look().ok_or(PlaybackError::StreamNotReady)?;
         let session = self.session(grant);
-        let offered = gateway.captions().and_then(|it| it.offered((tenant, camera)));
+        let captions = gateway.captions().zip(watched.camera());
+        let offered = captions.and_then(|(it, camera)| it.offered((tenant, camera)));
         let address = format!("{session}/captions.m3u8");
         let captions = offered
             .as_ref()
@@ -329,13 +368,13 @@ impl Playback {
     /// nothing of the camera, and a full tenant calls none.
     async fn admitted(
         &self,
-        (tenant, camera): (TenantId, &CameraId),
+        (tenant, watched): (TenantId, &Watched),
         token: Option<&str>,
     ) -> Result<Grant, PlaybackError> {
         let gateway = &self.0.gateway;
         let token = token.filter(|token| !token.is_empty()).ok_or(PlaybackError::TokenMissing)?;
         let grant = gateway.secret().open(token, gateway.now())?;
-        in_scope(&grant, tenant, camera)?;
+        in_scope(&grant, tenant, watched)?;
         gateway.activate(tenant, grant.session).await?;
         Ok(grant)
     }
@@ -350,18 +389,18 @@ impl Playback {
     /// The stream that a playback session is for, if somebody may watch it.
     async fn watched(
         &self,
-        (tenant, camera): (TenantId, &CameraId),
+        (tenant, watched): (TenantId, &Watched),
         session: &str,
     ) -> Result<(Grant, Arc<Stream>), PlaybackError> {
-        let grant = self.watching((tenant, camera), session).await?;
-        let stream = self.0.gateway.ingest().want(tenant, camera)?;
+        let grant = self.watching((tenant, watched), session).await?;
+        let stream = self.0.gateway.want(tenant, watched).await?;
         Ok((grant, stream))
     }
 
     /// What a playback session grants, if somebody may watch.
     async fn watching(
         &self,
-        (tenant, camera): (TenantId, &CameraId),
+        (tenant, watched): (TenantId, &Watched),
         session: &str,
     ) -> Result<Grant, PlaybackError> {
         let gateway = &self.0.gateway;
@@ -373,7 +412,7 @@ impl Playback {
                 refused.into()
             }
         })?;
-        in_scope(&grant, tenant, camera)?;
+        in_scope(&grant, tenant, watched)?;
         self.is_active(&grant).await?;
         Ok(grant)
     }
@@ -406,7 +445,7 @@ impl Playback {
         if stream.look().is_some() {
             return Ok(());
         }
-        metrics::retried(grant.tenant, &grant.camera, asset);
+        metrics::retried(grant.tenant, &grant.watched, asset);
         let _place = self.place(grant)?;
         match tokio::time::timeout(READY_TIME_MAX, stream.ready()).await {
             Ok(true) => Ok(()),
@@ -478,21 +517,21 @@ impl Believed {
     }
 }
 
-fn in_scope(grant: &Grant, tenant: TenantId, camera: &CameraId) -> Result<(), PlaybackError> {
-    if grant.tenant == tenant && grant.camera == *camera {
+fn in_scope(grant: &Grant, tenant: TenantId, watched: &Watched) -> Result<(), PlaybackError> {
+    if grant.tenant == tenant && grant.watched == *watched {
         Ok(())
     } else {
         Err(PlaybackError::ScopeMismatch)
     }
 }
 
-/// Counts a request. Whoever has no token for a camera makes no label of it.
-fn count<T>(camera: (TenantId, &CameraId), asset: Asset, answer: &Result<T, PlaybackError>) {
+/// Counts a request. Whoever has no token for what is watched makes no label of it.
+fn count<T>(watched: (TenantId, &Watched), asset: Asset, answer: &Result<T, PlaybackError>) {
     let error = answer.as_ref().err();
     let is_stranger = matches!(
         error,
         Some(PlaybackError::TokenMissing | PlaybackError::Token(_) | PlaybackError::ScopeMismatch)
     );
-    let camera = (!is_stranger).then_some(camera);
-    metrics::requested(camera, asset, error.map(PlaybackError::code));
+    let watched = (!is_stranger).then_some(watched);
+    metrics::requested(watched, asset, error.map(PlaybackError::code));
 }

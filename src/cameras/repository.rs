@@ -22,6 +22,7 @@ use crate::domain::id::{
 };
 use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
+use crate::domain::watched::Watched;
 
 /// An address as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,15 +60,15 @@ pub struct Camera {
     pub updated_at: Timestamp,
 }
 
-/// One viewer's right to watch a camera.
+/// One viewer's right to watch a camera or a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamSession {
-    /// Whose camera.
+    /// Whose camera or session.
     pub tenant: TenantId,
-    /// This session.
+    /// This stream session.
     pub id: StreamSessionId,
-    /// Which camera.
-    pub camera: CameraId,
+    /// What may be watched.
+    pub watched: Watched,
     /// Where it stands.
     pub status: StreamSessionStatus,
     /// When it was asked for.
@@ -125,8 +126,8 @@ pub struct StepAt {
 /// Which sessions of a tenant are wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SessionQuery {
-    /// Of this camera.
-    pub camera: Option<CameraId>,
+    /// Of this camera or session.
+    pub watched: Option<Watched>,
     /// In this state.
     pub status: Option<StreamSessionStatus>,
     /// This one.

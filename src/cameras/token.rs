@@ -1,5 +1,6 @@
 //! Playback tokens: `<payload>.<HMAC-SHA256>`, both base64url. The payload is
-//! JSON: `{"v":1,"tid":…,"cid":…,"sid":…,"exp":…}`, times in seconds since 1970.
+//! JSON: `{"v":1,"tid":…,"cid":…,"sid":…,"exp":…}`, times in seconds since 1970; `cid` is a camera, or
+//! `session:` and the id of a session.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,9 +8,10 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use crate::domain::id::{CameraId, CaptureId, StreamSessionId, TenantId};
+use crate::domain::id::{CaptureId, StreamSessionId, TenantId};
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
+use crate::domain::watched::Watched;
 
 /// Longest token that is looked at, in bytes; a camera id takes the most of it.
 const TOKEN_BYTES_MAX: usize = 1_024;
@@ -40,10 +42,10 @@ pub(super) struct CaptureGrant {
 /// Who may watch what until when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
-    /// Whose camera.
+    /// Whose camera or session.
     pub tenant: TenantId,
-    /// Which.
-    pub camera: CameraId,
+    /// What may be watched.
+    pub watched: Watched,
     /// The stream session that the token belongs to.
     pub session: StreamSessionId,
     /// Until when the token can be exchanged.
@@ -151,7 +153,7 @@ impl PlaybackSecret {
         let payload = Payload {
             v: VERSION,
             tid: grant.tenant.to_string(),
-            cid: grant.camera.to_string(),
+            cid: grant.watched.to_string(),
             sid: grant.session.to_string(),
             exp: grant.expires_at.unix_s(),
         };
@@ -210,7 +212,7 @@ fn read(payload: &[u8]) -> Option<Grant> {
     (payload.v == VERSION).then_some(())?;
     Some(Grant {
         tenant: payload.tid.parse().ok()?,
-        camera: payload.cid.parse().ok()?,
+        watched: payload.cid.parse().ok()?,
         session: payload.sid.parse().ok()?,
         expires_at: Timestamp::from_unix_us(expires_us),
     })
@@ -238,7 +240,7 @@ mod tests {
     fn grant() -> Grant {
         Grant {
             tenant: TenantId::generate(),
-            camera: "hall-1".parse().expect("an id"),
+            watched: "hall-1".parse().expect("an id"),
             session: StreamSessionId::generate(),
             expires_at: Timestamp::from_unix_us(100_000_000),
         }

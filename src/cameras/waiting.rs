@@ -1,19 +1,20 @@
-//! Requests of players that wait for something new. Each has a place, of which a viewer, a
-//! camera and the server have only so many.
+//! Requests of players that wait for something new. Each has a place, of which a viewer, what is
+//! watched and the server have only so many.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::cameras::metrics;
 use crate::cameras::token::Grant;
-use crate::domain::id::{CameraId, StreamSessionId, TenantId};
+use crate::domain::id::{StreamSessionId, TenantId};
+use crate::domain::watched::Watched;
 
 /// Requests of one viewer that wait at once. A player has two: for the playlist and for the
 /// part that is announced. More are refused. Raising it lets one viewer take the places of others.
 const PER_VIEWER_MAX: usize = 8;
-/// Requests that wait for one camera at once; at the limit players are told to come again.
-/// Raising it lets viewers of one camera take the places of others.
-const PER_CAMERA_MAX: usize = 4_096;
+/// Requests that wait for one camera or session at once; at the limit players are told to come
+/// again. Raising it lets viewers of one take the places of others.
+const PER_STREAM_MAX: usize = 4_096;
 /// Requests that wait at once, as above. Raising it uses more memory.
 const WAITING_MAX: usize = 8_192;
 
@@ -22,7 +23,7 @@ const WAITING_MAX: usize = 8_192;
 pub(super) enum Full {
     /// The viewer waits with as many requests as it may.
     Viewer,
-    /// The camera or the server has as many as it may.
+    /// The stream or the server has as many as it may.
     Server,
 }
 
@@ -30,7 +31,7 @@ pub(super) enum Full {
 struct Counts {
     all: usize,
     by_viewer: BTreeMap<StreamSessionId, usize>,
-    by_camera: BTreeMap<(TenantId, CameraId), usize>,
+    by_stream: BTreeMap<(TenantId, Watched), usize>,
 }
 
 /// The requests that wait. Cheap to clone.
@@ -42,27 +43,27 @@ pub(super) struct Waiting(Arc<Mutex<Counts>>);
 pub(super) struct Place {
     waiting: Waiting,
     viewer: StreamSessionId,
-    camera: (TenantId, CameraId),
+    stream: (TenantId, Watched),
 }
 
 impl Waiting {
     /// A place for a request of the viewer whom a grant is for.
     pub(super) fn take(&self, grant: &Grant) -> Result<Place, Full> {
-        let camera = (grant.tenant, grant.camera.clone());
+        let stream = (grant.tenant, grant.watched.clone());
         let mut counts = self.lock();
         let of = |count: Option<&usize>| count.copied().unwrap_or(0);
         if of(counts.by_viewer.get(&grant.session)) >= PER_VIEWER_MAX {
             return Err(Full::Viewer);
         }
-        if of(counts.by_camera.get(&camera)) >= PER_CAMERA_MAX || counts.all >= WAITING_MAX {
+        if of(counts.by_stream.get(&stream)) >= PER_STREAM_MAX || counts.all >= WAITING_MAX {
             return Err(Full::Server);
         }
         counts.all += 1;
         *counts.by_viewer.entry(grant.session).or_default() += 1;
-        *counts.by_camera.entry(camera.clone()).or_default() += 1;
+        *counts.by_stream.entry(stream.clone()).or_default() += 1;
         metrics::waiting(counts.all);
         drop(counts);
-        Ok(Place { waiting: self.clone(), viewer: grant.session, camera })
+        Ok(Place { waiting: self.clone(), viewer: grant.session, stream })
     }
 
     fn lock(&self) -> MutexGuard<'_, Counts> {
@@ -75,7 +76,7 @@ impl Drop for Place {
         let mut counts = self.waiting.lock();
         counts.all = counts.all.saturating_sub(1);
         leave(&mut counts.by_viewer, &self.viewer);
-        leave(&mut counts.by_camera, &self.camera);
+        leave(&mut counts.by_stream, &self.stream);
         metrics::waiting(counts.all);
     }
 }
@@ -94,8 +95,8 @@ mod tests {
     use super::*;
     use crate::domain::time::Timestamp;
 
-    fn grant(camera: &Grant) -> Grant {
-        Grant { session: StreamSessionId::generate(), ..camera.clone() }
+    fn grant(like: &Grant) -> Grant {
+        Grant { session: StreamSessionId::generate(), ..like.clone() }
     }
 
     #[test]
@@ -103,7 +104,7 @@ mod tests {
         let waiting = Waiting::default();
         let first = Grant {
             tenant: TenantId::generate(),
-            camera: "hall-1".parse().expect("an id"),
+            watched: "hall-1".parse().expect("an id"),
             session: StreamSessionId::generate(),
             expires_at: Timestamp::from_unix_us(0),
         };
@@ -112,16 +113,16 @@ mod tests {
         assert_eq!(waiting.take(&first).expect_err("one too many"), Full::Viewer);
         let other = grant(&first);
         places.push(waiting.take(&other).expect("others have theirs"));
-        while waiting.lock().by_camera[&(first.tenant, first.camera.clone())] < PER_CAMERA_MAX {
+        while waiting.lock().by_stream[&(first.tenant, first.watched.clone())] < PER_STREAM_MAX {
             places.push(waiting.take(&grant(&first)).expect("a place"));
         }
         assert_eq!(waiting.take(&grant(&first)).expect_err("a full camera"), Full::Server);
-        let elsewhere = Grant { camera: "hall-2".parse().expect("an id"), ..grant(&first) };
+        let elsewhere = Grant { watched: "hall-2".parse().expect("an id"), ..grant(&first) };
         places.push(waiting.take(&elsewhere).expect("another camera has places"));
         places.remove(0);
         places.push(waiting.take(&first).expect("a place was left"));
         places.clear();
         let counts = waiting.lock();
-        assert_eq!((counts.all, counts.by_viewer.len(), counts.by_camera.len()), (0, 0, 0));
+        assert_eq!((counts.all, counts.by_viewer.len(), counts.by_stream.len()), (0, 0, 0));
     }
 }

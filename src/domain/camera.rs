@@ -91,6 +91,19 @@ named_values!(
 );
 
 named_values!(
+    /// Why viewers of a session see a card of the server and nobody.
+    Unseen {
+        /// Nobody is to be shown: nobody has a camera or a screen that may be seen.
+        Nobody => "nobody",
+        /// Whoever is to be shown sends a codec that viewers' files can't hold without another
+        /// encoding.
+        CodecUnsupported => "codec_unsupported",
+        /// Nothing comes of whoever is to be shown.
+        PicturesStopped => "pictures_stopped",
+    }
+);
+
+named_values!(
     /// How a camera is to send.
     CameraTransport {
         /// Over its connection, or by UDP if it refuses that.

@@ -221,6 +221,8 @@ named_values!(
         StreamLimitReached => "STREAM_LIMIT_REACHED",
         /// The tenant may have no streams.
         StreamNotEntitled => "STREAM_NOT_ENTITLED",
+        /// The session may not be watched live by people who are not in it.
+        LiveViewingOff => "LIVE_VIEWING_OFF",
         /// The camera sends a codec that a room can't show.
         CameraCodecUnsupported => "CAMERA_CODEC_UNSUPPORTED",
         /// The camera sends B-frames, which a room can't show.

@@ -15,6 +15,7 @@ mod description;
 mod door;
 mod edge;
 mod events;
+mod live_viewing;
 mod low_latency;
 mod media;
 mod media_tokens;

@@ -27,4 +27,5 @@ mod store;
 #[path = "../support/turn_client.rs"]
 mod turn_client;
 mod vault;
+mod watched;
 mod worker;

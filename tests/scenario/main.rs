@@ -20,6 +20,7 @@ mod forwarding;
 mod fuzz_seeds;
 mod governance;
 mod interop;
+mod live;
 #[path = "../support/package_root.rs"]
 mod package_root;
 mod playable;

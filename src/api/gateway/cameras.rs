@@ -22,6 +22,7 @@ use crate::cameras::repository::RecordedCamera;
 use crate::domain::camera::StreamSessionStatus;
 use crate::domain::error_code::ErrorCode;
 use crate::domain::id::{CameraId, TenantId};
+use crate::domain::watched::Watched;
 
 /// A camera, how it does, and how many watch it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -68,7 +69,9 @@ pub(in crate::api) async fn list(
     };
     let mut viewers: BTreeMap<CameraId, u32> = BTreeMap::new();
     for session in api.cameras.sessions(&watched).await? {
-        *viewers.entry(session.camera).or_default() += 1;
+        if let Watched::Camera(camera) = session.watched {
+            *viewers.entry(camera).or_default() += 1;
+        }
     }
     let recorded = api.camera_recordings.cameras(tenant).await?.into_iter();
     let mut recorded: BTreeMap<CameraId, RecordedCamera> =

@@ -1,6 +1,7 @@
-//! `/gateway/playback`: cameras as HLS, for whoever has a playback token. Players
+//! `/gateway/playback`: cameras and sessions as HLS, for whoever has a playback token. Players
 //! send no header of their own, so everything is in the address.
 
+use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, RawQuery, State};
 use axum::http::header::{
@@ -10,8 +11,8 @@ use axum::http::header::{
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
-use utoipa::IntoParams;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::api::Api;
 use crate::api::body::query;
@@ -19,9 +20,11 @@ use crate::api::error::ApiError;
 use crate::api::json_forms::Moment;
 use crate::api::range::{Wanted, wanted_range};
 use crate::api::refusals::refusals;
-use crate::cameras::PlaybackError;
+use crate::cameras::{PlaybackError, PlaybackState};
+use crate::domain::camera::Unseen;
 use crate::domain::error_code::ErrorCode;
-use crate::domain::id::{CameraId, TenantId};
+use crate::domain::id::TenantId;
+use crate::domain::watched::Watched;
 
 const PLAYLIST: &str = "application/vnd.apple.mpegurl";
 const FRAGMENTS: &str = "video/mp4";
@@ -30,6 +33,8 @@ const CAPTIONS: &str = "text/vtt; charset=utf-8";
 const MEDIA_PLAYLIST: &str = "media.m3u8";
 /// The file with the playlist of captions.
 const CAPTIONS_PLAYLIST: &str = "captions.m3u8";
+/// The file that says what can't be seen.
+const STATE: &str = "state.json";
 const METHODS: &str = "GET, HEAD, OPTIONS";
 /// How long a segment may be kept by the browser that asked for it. Its bytes never
 /// change; others must not get them, since the address is what gives the right.
@@ -67,7 +72,8 @@ refusals!(MainRefusals: TOKEN, &[
 ]);
 
 /// Exchanges a token: begins watching, and leads to the playlist with segments. The
-/// camera is called if nobody watches it yet.
+/// camera is called if nobody watches it yet. `cameraId` is `session:` and the id of a session when
+/// that is watched.
 #[utoipa::path(
     get, path = "/gateway/playback/{tenantId}/{cameraId}/index.m3u8", tag = "cameras",
     operation_id = "playCamera",
@@ -83,8 +89,8 @@ pub(in crate::api) async fn main(
     parts: Parts,
 ) -> Result<Response, ApiError> {
     let wanted: TokenParameters = query(&parts)?;
-    let (tenant, camera) = camera_of(&tenant, &camera)?;
-    let text = api.camera_playback.main((tenant, &camera), wanted.token.as_deref()).await?;
+    let (tenant, watched) = watched_of(&tenant, &camera)?;
+    let text = api.camera_playback.main((tenant, &watched), wanted.token.as_deref()).await?;
     Ok(playlist(text))
 }
 
@@ -131,10 +137,10 @@ pub(in crate::api) async fn recorded(
     parts: Parts,
 ) -> Result<Response, ApiError> {
     let wanted: RecordedParameters = query(&parts)?;
-    let (tenant, camera) = camera_of(&tenant, &camera)?;
+    let (tenant, watched) = watched_of(&tenant, &camera)?;
     let span = (wanted.from.0, wanted.to.map_or_else(|| api.cameras.now(), |it| it.0));
     let token = wanted.token.as_deref();
-    let text = api.camera_playback.recorded((tenant, &camera), token, span).await?;
+    let text = api.camera_playback.recorded((tenant, &watched), token, span).await?;
     Ok(playlist(text))
 }
 
@@ -147,7 +153,8 @@ refusals!(FileRefusals: TOKEN, &[
 
 /// The playlist with segments, a segment, a part of one, or a header of segments, at the
 /// addresses that the playlists name; and while the camera takes part in a meeting that is
-/// transcribed, the playlist with captions, and those of a segment as `WebVTT`. The playlist takes the delivery directives of HLS with low
+/// transcribed, the playlist with captions, and those of a segment as `WebVTT`. `state.json` beside
+/// them says why viewers of a session see nobody. The playlist takes the delivery directives of HLS with low
 /// latency: with `_HLS_msn` and `_HLS_part` it comes once they are in it, with `_HLS_skip` without
 /// old segments. The part that it announces comes once it is there.
 #[utoipa::path(
@@ -162,7 +169,9 @@ refusals!(FileRefusals: TOKEN, &[
         ("_HLS_skip" = Option<String>, Query, description = "of the playlist: `YES` leaves out old segments"),
     ),
     responses(
-        (status = 200, description = "The file", body = Vec<u8>, content_type = "video/mp4"),
+        (status = 200, description = "The file", content(
+            (Vec<u8> = "video/mp4"), (StateBody = "application/json"),
+        )),
         (status = 206, description = "The range", body = Vec<u8>, content_type = "video/mp4"),
         FileRefusals,
     )
@@ -173,24 +182,30 @@ pub(in crate::api) async fn file(
     RawQuery(asked): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let (tenant, camera) = camera_of(&tenant, &camera)?;
+    let (tenant, watched) = watched_of(&tenant, &camera)?;
     let playback = &api.camera_playback;
     if file == MEDIA_PLAYLIST {
         let asked = asked.as_deref().unwrap_or_default();
-        let text = playback.playlist((tenant, &camera), &session, asked).await?;
+        let text = playback.playlist((tenant, &watched), &session, asked).await?;
         return Ok(playlist(text));
     }
     if file == CAPTIONS_PLAYLIST {
         let asked = asked.as_deref().unwrap_or_default();
-        let text = playback.captions_playlist((tenant, &camera), &session, asked).await?;
+        let text = playback.captions_playlist((tenant, &watched), &session, asked).await?;
         return Ok(playlist(text));
     }
+    if file == STATE {
+        let state = playback.state((tenant, &watched), &session).await?;
+        return Ok(
+            ([(CACHE_CONTROL, PLAYLIST_CACHE)], Json(StateBody::from(state))).into_response()
+        );
+    }
     if has_extension(&file, "vtt") {
-        let text = playback.captions((tenant, &camera), &session, &file).await?;
+        let text = playback.captions((tenant, &watched), &session, &file).await?;
         let headers = [(CONTENT_TYPE, CAPTIONS), (CACHE_CONTROL, PLAYLIST_CACHE)];
         return Ok((headers, text).into_response());
     }
-    let found = playback.file((tenant, &camera), &session, &file).await;
+    let found = playback.file((tenant, &watched), &session, &file).await;
     match found {
         Err(PlaybackError::SegmentNotFound) if has_extension(&file, "m3u8") => {
             Err(PlaybackError::ManifestNotFound.into())
@@ -200,14 +215,32 @@ pub(in crate::api) async fn file(
     }
 }
 
+/// What can be said of a stream beside its pictures.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PlaybackState)]
+pub(in crate::api) struct StateBody {
+    /// Why viewers of a session see a card and nobody: `nobody` when nobody is to be shown,
+    /// `codec_unsupported` when whoever is to be shown sends another codec than H.264,
+    /// `pictures_stopped` when nothing comes of them. `null` when somebody is seen.
+    unseen: Option<&'static str>,
+    /// Whether the session is over, and nothing follows.
+    ended: bool,
+}
+
+impl From<PlaybackState> for StateBody {
+    fn from(PlaybackState { unseen, has_ended }: PlaybackState) -> Self {
+        Self { unseen: unseen.map(Unseen::as_str), ended: has_ended }
+    }
+}
+
 fn has_extension(file: &str, wanted: &str) -> bool {
     std::path::Path::new(file).extension().is_some_and(|it| it.eq_ignore_ascii_case(wanted))
 }
 
 /// What a path names. What can't be an id names nothing.
-fn camera_of(tenant: &str, camera: &str) -> Result<(TenantId, CameraId), ApiError> {
-    match (tenant.parse(), camera.parse()) {
-        (Ok(tenant), Ok(camera)) => Ok((tenant, camera)),
+fn watched_of(tenant: &str, watched: &str) -> Result<(TenantId, Watched), ApiError> {
+    match (tenant.parse(), watched.parse()) {
+        (Ok(tenant), Ok(watched)) => Ok((tenant, watched)),
         _ => Err(PlaybackError::StreamNotFound.into()),
     }
 }

@@ -1,4 +1,4 @@
-//! `/gateway/sessions`: who may watch a camera.
+//! `/gateway/sessions`: who may watch a camera or a session.
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{CameraOfTenantBody, JSON, Operator};
+use super::{JSON, Operator};
 use crate::api::Api;
 use crate::api::body::{WholeBody, json, query};
 use crate::api::caller::Credentials;
@@ -21,7 +21,8 @@ use crate::cameras::repository::StreamSession;
 use crate::cameras::{CameraError, SessionFilter};
 use crate::domain::camera;
 use crate::domain::error_code::ErrorCode;
-use crate::domain::id::{CameraId, StreamSessionId, TenantId};
+use crate::domain::id::{CameraId, SessionId, StreamSessionId, TenantId};
+use crate::domain::watched::Watched;
 
 /// Where a stream session stands.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
@@ -59,7 +60,7 @@ impl From<StreamSessionStatus> for camera::StreamSessionStatus {
     }
 }
 
-/// One viewer's right to watch a camera.
+/// One viewer's right to watch a camera or a session.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = StreamSession)]
@@ -68,8 +69,12 @@ pub(in crate::api) struct SessionBody {
     sid: Id<StreamSessionId>,
     #[schema(value_type = String, format = Uuid)]
     tenant_id: Id<TenantId>,
-    #[schema(value_type = String)]
-    camera_id: String,
+    /// The camera; `null` when a session is watched.
+    #[schema(value_type = Option<String>)]
+    camera_id: Option<String>,
+    /// The session; `null` when a camera is watched.
+    #[schema(value_type = Option<String>, format = Uuid)]
+    session_id: Option<Id<SessionId>>,
     status: StreamSessionStatus,
     #[schema(value_type = String, format = DateTime)]
     requested_at: Moment,
@@ -91,7 +96,8 @@ impl SessionBody {
         Self {
             sid: Id(session.id),
             tenant_id: Id(session.tenant),
-            camera_id: session.camera.to_string(),
+            camera_id: session.watched.camera().map(ToString::to_string),
+            session_id: session.watched.session().map(Id),
             status: session.status.into(),
             requested_at: Moment(session.requested_at),
             issued_at: session.issued_at.map(Moment),
@@ -144,6 +150,9 @@ pub(in crate::api) struct SessionParameters {
     /// Of this camera.
     #[param(value_type = Option<String>)]
     camera_id: Option<Id<CameraId>>,
+    /// Of this session. Beside `cameraId` there are none.
+    #[param(value_type = Option<String>, format = Uuid)]
+    session_id: Option<Id<SessionId>>,
     /// In this state.
     status: Option<StreamSessionStatus>,
     /// This one.
@@ -167,9 +176,14 @@ pub(in crate::api) async fn list(
     let operator = Operator::reading(&api, &credentials).await?;
     let wanted: SessionParameters = query(&parts)?;
     let tenant = wanted.tenant_id.map(|tenant| operator.of(tenant.0)).transpose()?;
+    let camera = wanted.camera_id.map(|camera| Watched::Camera(camera.0));
+    let session = wanted.session_id.map(|session| Watched::Session(session.0));
+    if camera.is_some() && session.is_some() {
+        return Ok(Json(SessionsBody { sessions: Vec::new() }).into_response());
+    }
     let filter = SessionFilter {
         tenant: tenant.or_else(|| operator.only()),
-        camera: wanted.camera_id.map(|camera| camera.0),
+        watched: camera.or(session),
         status: wanted.status.map(Into::into),
         session: wanted.sid.map(|session| session.0),
     };
@@ -178,18 +192,51 @@ pub(in crate::api) async fn list(
     Ok(Json(SessionsBody { sessions }).into_response())
 }
 
+/// What somebody is to watch.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = WatchedOfTenant)]
+pub(in crate::api) struct WatchedOfTenantBody {
+    /// Whose.
+    #[schema(value_type = String, format = Uuid)]
+    tenant_id: Id<TenantId>,
+    /// A camera; this or `sessionId`.
+    #[schema(value_type = Option<String>)]
+    camera_id: Option<Id<CameraId>>,
+    /// A session.
+    #[schema(value_type = Option<String>, format = Uuid)]
+    session_id: Option<Id<SessionId>>,
+}
+
+impl WatchedOfTenantBody {
+    fn watched(&self) -> Result<Watched, ApiError> {
+        match (&self.camera_id, &self.session_id) {
+            (Some(camera), None) => Ok(Watched::Camera(camera.0.clone())),
+            (None, Some(session)) => Ok(Watched::Session(session.0)),
+            _ => {
+                let problem = "expected either cameraId or sessionId";
+                Err(ApiError::new(ErrorCode::MalformedRequest, problem))
+            }
+        }
+    }
+}
+
 refusals!(IssueRefusals: READER, SERVICE, BODY, &[
     ErrorCode::CameraNotFound,
+    ErrorCode::SessionNotFound,
+    ErrorCode::SessionOver,
+    ErrorCode::LiveViewingOff,
     ErrorCode::StreamLimitReached,
     ErrorCode::StreamNotEntitled,
 ]);
 
-/// Gives a viewer the right to watch a camera: a session and its token. A request that comes twice
-/// makes two, since an answer with a token is not kept.
+/// Gives a viewer the right to watch a camera, or a session whose `live_viewing` is on: a stream
+/// session and its token. A request that comes twice makes two, since an answer with a token is not
+/// kept.
 #[utoipa::path(
     post, path = "/gateway/sessions", tag = "cameras", operation_id = "issueStreamSession",
     security(("dpop" = []), ("service" = [])),
-    request_body = CameraOfTenantBody,
+    request_body = WatchedOfTenantBody,
     responses((status = 201, description = "Issued", body = IssuedBody), IssueRefusals)
 )]
 pub(in crate::api) async fn issue(
@@ -198,9 +245,10 @@ pub(in crate::api) async fn issue(
     WholeBody(body): WholeBody,
 ) -> Result<Response, ApiError> {
     let operator = Operator::writing(&api, &credentials).await?;
-    let wanted: CameraOfTenantBody = json(&credentials.headers, &body, &[JSON])?;
+    let wanted: WatchedOfTenantBody = json(&credentials.headers, &body, &[JSON])?;
+    let watched = wanted.watched()?;
     let tenant = operator.of(wanted.tenant_id.0)?;
-    let issued = api.cameras.issue(tenant, &wanted.camera_id.0).await?;
+    let issued = api.cameras.issue(tenant, &watched).await?;
     let body = IssuedBody {
         session: SessionBody::new(&issued.session),
         token: issued.token,

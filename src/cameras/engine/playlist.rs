@@ -108,7 +108,9 @@ pub fn media(segments: &Segments, skip: bool) -> Option<String> {
         }
         list(segments, entry, &mut text);
     }
-    if segments.part_ticks().is_some() {
+    if segments.has_ended() {
+        text.push_str("#EXT-X-ENDLIST\n");
+    } else if segments.part_ticks().is_some() {
         let growth = segments.growth();
         let next = segments.part_name(growth.number, growth.parts.len());
         push(&mut text, format_args!("#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{next}\""));

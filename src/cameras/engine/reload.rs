@@ -88,13 +88,13 @@ fn number(text: &str) -> Result<u64, ReloadInvalid> {
     number.ok_or(ReloadInvalid::Number)
 }
 
-/// Whether a place is in the playlist by now.
+/// Whether a place is in the playlist by now, or never will be.
 ///
 /// # Errors
 /// [`ReloadInvalid::TooFar`].
 pub fn is_there(segments: &Segments, place: Place) -> Result<bool, ReloadInvalid> {
     let growth = segments.growth();
-    if place.segment < growth.number {
+    if place.segment < growth.number || segments.has_ended() {
         return Ok(true);
     }
     let ahead = place.segment - growth.number;

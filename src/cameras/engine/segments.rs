@@ -41,6 +41,8 @@ const TARGET_S: std::ops::RangeInclusive<i64> = 2..=10;
 /// Without a picture for so long, in ticks, there is a gap in a recording. Raising it shows the last
 /// picture for longer.
 const HOLE_RECORDED: i64 = 5 * TICKS_PER_S;
+/// Target duration of a session, in seconds: as long as two groups of pictures.
+const TARGET_SESSION_S: u64 = 4;
 /// How much longer than the target duration a segment may be: rounded, it is not.
 const SLACK: i64 = TICKS_PER_S * 2 / 5;
 /// How long a part is to be at most, in ticks. Raising it makes fewer requests and more delay.
@@ -154,6 +156,8 @@ pub struct Segments {
     sound: Option<SoundTrack>,
     /// Whether another sound needs another header.
     is_other_sound: bool,
+    /// Whether nothing follows.
+    has_ended: bool,
 }
 
 impl Segments {
@@ -180,6 +184,7 @@ impl Segments {
             is_break: false,
             sound: None,
             is_other_sound: false,
+            has_ended: false,
         }
     }
 
@@ -188,6 +193,15 @@ impl Segments {
     pub const fn with_target(prefix: String, first: u64, target_s: u64) -> Self {
         let mut segments = Self::new(prefix, first);
         segments.target_s = Some(target_s);
+        segments
+    }
+
+    /// The same for pictures of which key pictures are asked for every two seconds. Whose pictures
+    /// they are changes, and so does how far they are apart: so nothing is learnt from the first ones.
+    #[must_use]
+    pub const fn of_session(prefix: String, first: u64) -> Self {
+        let mut segments = Self::with_target(prefix, first, TARGET_SESSION_S);
+        segments.part_target = PartTarget::Ticks(PART_MAX);
         segments
     }
 
@@ -263,6 +277,18 @@ impl Segments {
         // Whatever comes then begins with a key picture.
         self.is_break = !self.kept.is_empty();
         self.progress() != before
+    }
+
+    /// Nothing follows any more. `true` when a segment was added.
+    pub fn handle_end(&mut self) -> bool {
+        self.has_ended = true;
+        self.handle_break()
+    }
+
+    /// Whether nothing follows any more.
+    #[must_use]
+    pub const fn has_ended(&self) -> bool {
+        self.has_ended
     }
 
     /// The segments that a playlist lists, the oldest first.
@@ -341,6 +367,7 @@ impl Segments {
     pub fn is_hinted(&self, name: &str) -> bool {
         let Some(Named::Part(number, part)) = self.named(name) else { return false };
         self.part_ticks().is_some()
+            && !self.has_ended
             && number == self.next
             && part == self.growing.parts().len() as u64
     }

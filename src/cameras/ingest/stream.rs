@@ -1,4 +1,4 @@
-//! What a camera that is called sends, shared by its task and whoever watches it.
+//! What a camera that is called sends, or a session shows, shared by its task and whoever watches it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::cameras::engine::playlist;
 use crate::cameras::engine::segments::{Look, Piece, Segments};
 use crate::cameras::engine::sound::SoundFormat;
 use crate::cameras::engine::statistics::{Report, Statistics, health};
-use crate::domain::camera::{CameraCodec, CameraHealth, StreamFault, StreamStatus};
+use crate::domain::camera::{CameraCodec, CameraHealth, StreamFault, StreamStatus, Unseen};
 use crate::domain::time::Timestamp;
 
 /// What is known of a camera's stream.
@@ -72,7 +72,7 @@ pub struct Listening {
     pub heard: broadcast::Receiver<Heard>,
 }
 
-/// The stream of one camera.
+/// The stream of one camera, or of one session.
 #[derive(Debug)]
 pub struct Stream {
     state: Mutex<State>,
@@ -102,14 +102,25 @@ struct State {
     is_seen: bool,
     wanted_until: Instant,
     is_closed: bool,
+    /// Why a session shows no picture of anybody.
+    unseen: Option<Unseen>,
 }
 
 impl Stream {
     pub(super) fn new(now: Instant, linger: Duration, wall: Timestamp) -> Self {
-        let prefix = format!("{:08x}", rand::random::<u32>());
-        // A camera makes at most one segment a second, so a later stream begins at a higher number.
-        let first = u64::try_from(wall.unix_s()).unwrap_or(0);
+        let (prefix, first) = names(wall);
         Self::with(Segments::new(prefix, first), now, linger)
+    }
+
+    /// What a session shows, whose pictures are H.264 and whose sound is Opus. It is wanted for
+    /// `linger` from now on.
+    #[must_use]
+    pub fn of_session(now: Instant, linger: Duration, wall: Timestamp) -> Self {
+        let (prefix, first) = names(wall);
+        let stream = Self::with(Segments::of_session(prefix, first), now, linger);
+        stream.handle_call(now);
+        stream.handle_other_sound();
+        stream
     }
 
     /// What a device publishes, in segments that last at most so long. They are numbered from 0.
@@ -135,6 +146,7 @@ impl Stream {
                 is_seen: false,
                 wanted_until: now + linger,
                 is_closed: false,
+                unseen: None,
             }),
             heard: broadcast::Sender::new(HEARD_MAX),
             progress: watch::Sender::new(0),
@@ -279,7 +291,7 @@ impl Stream {
             progress.borrow_and_update();
             {
                 let state = self.lock();
-                if state.segments.target_s().is_some() {
+                if state.segments.look().is_some() {
                     return true;
                 }
                 if state.is_closed || state.attempts.has_failed() {
@@ -293,14 +305,14 @@ impl Stream {
     }
 
     /// Somebody wants it until then; `false` when it has ended.
-    pub(in crate::cameras) fn want(&self, until: Instant) -> bool {
+    pub fn want(&self, until: Instant) -> bool {
         let mut state = self.lock();
         state.wanted_until = state.wanted_until.max(until);
         !state.is_closed
     }
 
     /// Until nobody has wanted it for a while.
-    pub(super) async fn unwanted(&self) {
+    pub async fn unwanted(&self) {
         loop {
             let until = self.lock().wanted_until;
             tokio::time::sleep_until(until.into()).await;
@@ -322,7 +334,8 @@ impl Stream {
         self.renewed.notified().await;
     }
 
-    pub(super) fn close(&self) {
+    /// It has ended for good: nobody waits for anything of it any more.
+    pub fn close(&self) {
         let mut state = self.lock();
         state.is_closed = true;
         state.attempts.handle_stop();
@@ -356,8 +369,52 @@ impl Stream {
         state.segments.handle_new_source(sound);
     }
 
+    /// Pictures in H.264 come from somewhere else from the next packet on, which begins a key picture.
+    /// What there is does not go on there.
+    pub fn handle_other_pictures(&self) {
+        let mut state = self.lock();
+        self.breaks(&mut state);
+        state.video = Some(CameraCodec::H264);
+        state.pictures.handle_new_source(CameraCodec::H264, Vec::new());
+        drop(state);
+        self.proceed();
+    }
+
+    /// Sound in the same form comes from somewhere else from the next packet on.
+    pub fn handle_other_sound(&self) {
+        let mut state = self.lock();
+        state.audio = Some(CameraCodec::Opus);
+        state.segments.handle_new_source(Some(SoundFormat::Opus));
+    }
+
+    /// Why a session shows no picture of anybody from now on; nothing when it shows one.
+    pub fn handle_unseen(&self, unseen: Option<Unseen>) {
+        self.lock().unseen = unseen;
+    }
+
+    /// Why a session shows no picture of anybody now.
+    #[must_use]
+    pub fn unseen(&self) -> Option<Unseen> {
+        self.lock().unseen
+    }
+
+    /// Nothing follows any more; what there is can be played for as long as somebody wants it.
+    pub fn handle_end(&self) {
+        let mut state = self.lock();
+        state.segments.handle_end();
+        state.playlists = [None, None];
+        drop(state);
+        self.proceed();
+    }
+
+    /// Whether nothing follows any more.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.lock().segments.has_ended()
+    }
+
     /// A packet of the camera's pictures.
-    pub(super) fn handle_video(&self, packet: VideoPacket, now: Instant, at: Timestamp) {
+    pub fn handle_video(&self, packet: VideoPacket, now: Instant, at: Timestamp) {
         let mut state = self.lock();
         let state = &mut *state;
         state.heard(packet.payload.len(), packet.lost, now);
@@ -387,7 +444,7 @@ impl Stream {
     }
 
     /// A packet of the camera's sound.
-    pub(super) fn handle_audio(&self, (ticks, payload): (i64, Bytes), lost: u64, now: Instant) {
+    pub fn handle_audio(&self, (ticks, payload): (i64, Bytes), lost: u64, now: Instant) {
         let mut state = self.lock();
         state.heard(payload.len(), lost, now);
         let arrived = now.saturating_duration_since(state.began).as_micros();
@@ -455,4 +512,11 @@ impl State {
             self.latency = Some(now.saturating_duration_since(self.called_at));
         }
     }
+}
+
+/// What names of files begin with, which is another one each time, and the number of the first
+/// segment: at most one is made in a second, so a later stream begins at a higher number.
+fn names(wall: Timestamp) -> (String, u64) {
+    let prefix = format!("{:08x}", rand::random::<u32>());
+    (prefix, u64::try_from(wall.unix_s()).unwrap_or(0))
 }

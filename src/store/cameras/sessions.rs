@@ -235,8 +235,8 @@ async fn list(
         .order_by("id", Order::Desc)
         .limit(u64::from(query.limit))
         .take();
-    if let Some(camera) = &query.camera {
-        select.and_where(Expr::col("camera_id").eq(camera.as_str()));
+    if let Some(watched) = &query.watched {
+        select.and_where(Expr::col("camera_id").eq(watched.to_string()));
     }
     if let Some(status) = query.status {
         select.and_where(Expr::col("status").eq(status.as_str()));
@@ -257,7 +257,7 @@ async fn insert(tx: &TenantTx, session: &StreamSession) -> Result<(), StoreError
         .values_panic([
             tx.tenant().as_uuid().into(),
             session.id.as_uuid().into(),
-            session.camera.as_str().into(),
+            session.watched.to_string().into(),
             session.status.as_str().into(),
             session.requested_at.unix_us().into(),
             us(session.issued_at).into(),
@@ -350,7 +350,7 @@ fn session_of(row: &QueryResult) -> Result<StreamSession, StoreError> {
     Ok(StreamSession {
         tenant: TenantId::from_uuid(row.try_get("", "tenant_id")?),
         id: StreamSessionId::from_uuid(row.try_get("", "id")?),
-        camera: chosen(row, "camera_id")?,
+        watched: chosen(row, "camera_id")?,
         status: word(Status::parse(&status), "status")?,
         requested_at: moment(row, "requested_at")?,
         issued_at: moment_if_any(row, "issued_at")?,

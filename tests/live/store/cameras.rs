@@ -84,7 +84,7 @@ fn session(tenant: TenantId, camera: &str) -> StreamSession {
     StreamSession {
         tenant,
         id: StreamSessionId::generate(),
-        camera: camera_id(camera),
+        watched: camera_id(camera).into(),
         status: Status::Requested,
         requested_at: NOW,
         issued_at: None,

@@ -209,6 +209,8 @@ export const errors: ErrorTexts = {
   'error.STREAM_NOT_FOUND': 'There is no such stream.',
   'error.STREAM_ALREADY_ACTIVE':
     'The camera has an active stream. Stop it before you start another one.',
+  'error.LIVE_VIEWING_OFF':
+    'The session may not be watched by people outside it. Switch live viewing on in its settings.',
   'error.STREAM_NOT_ENTITLED':
     'The organisation is not entitled to streams. Talk to whoever runs it.',
   'error.STREAM_SESSION_NOT_FOUND': 'There is no such stream, or it has ended. Open it again.',

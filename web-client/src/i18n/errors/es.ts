@@ -211,6 +211,8 @@ export const errors = {
   'error.STREAM_NOT_FOUND': 'No existe esa transmisión.',
   'error.STREAM_ALREADY_ACTIVE':
     'La cámara tiene una transmisión activa. Deténgala antes de iniciar otra.',
+  'error.LIVE_VIEWING_OFF':
+    'La sesión no puede verse desde fuera. Active la emisión en directo en sus ajustes.',
   'error.STREAM_NOT_ENTITLED':
     'La organización no tiene contratadas las emisiones. Hable con quien la administra.',
   'error.STREAM_SESSION_NOT_FOUND': 'Esa emisión no existe o ya terminó. Ábrala de nuevo.',

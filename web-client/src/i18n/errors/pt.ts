@@ -209,6 +209,8 @@ export const errors: ErrorTexts = {
   'error.STREAM_NOT_FOUND': 'Essa transmissão não existe.',
   'error.STREAM_ALREADY_ACTIVE':
     'A câmera tem uma transmissão ativa. Pare-a antes de iniciar outra.',
+  'error.LIVE_VIEWING_OFF':
+    'A sessão não pode ser assistida de fora. Ative a transmissão ao vivo nas configurações dela.',
   'error.STREAM_NOT_ENTITLED':
     'A organização não tem direito a emissões. Fale com quem a administra.',
   'error.STREAM_SESSION_NOT_FOUND': 'Essa emissão não existe ou já terminou. Abra-a de novo.',
