@@ -108,11 +108,16 @@ impl Core {
         self.changed.notify_waiters();
     }
 
-    /// A track is not brought any further by this process. It stays handled, so that nobody takes its
-    /// spool up again before the next start, and its claim is kept until [`Self::give_back_aside`].
-    pub(super) fn set_aside(&self, place: Place, owner: Option<Owner>) {
+    /// A track is not brought any further by this process.
+    pub(super) fn set_aside(&self, place: Place) {
         self.counters.set_aside.fetch_add(1, Ordering::Relaxed);
         self.rest(place);
+    }
+
+    /// A track that was set aside gets nothing more into the spool. It stays handled, so that nobody
+    /// takes its spool up again before the next start, and its claim is kept until
+    /// [`Self::give_back_aside`].
+    pub(super) fn leave_aside(&self, place: Place, owner: Option<Owner>) {
         self.aside.lock().unwrap_or_else(PoisonError::into_inner).extend(owner);
         self.leave(place);
     }

@@ -61,6 +61,8 @@ pub(super) struct Upload {
     unsure: bool,
     /// The claim on the recording of its session.
     owner: Option<Owner>,
+    /// Whether this process keeps its key, and items get their names as they are sealed.
+    is_registered: bool,
 }
 
 enum Origin {
@@ -108,6 +110,7 @@ impl Upload {
             logged_item: None,
             unsure: false,
             owner: None,
+            is_registered: false,
         }
     }
 
@@ -132,7 +135,12 @@ impl Upload {
         let place = self.shared.place;
         if self.bring_all().await.is_err() {
             tracing::error!(track = %place.recorded, "a track is set aside: the log refuses it");
-            self.core.set_aside(place, self.owner.take());
+            self.core.set_aside(place);
+            // A session is finished once the next start would find all that was sealed of it.
+            while self.is_registered && !self.shared.is_closed() {
+                self.shared.wake.notified().await;
+            }
+            self.core.leave_aside(place, self.owner.take());
             return;
         }
         self.core.end(place);
@@ -232,6 +240,7 @@ impl Upload {
         };
         self.keep(Write::Track(&recorded_track)).await;
         self.name_waiting().await;
+        self.is_registered = true;
         Ok(())
     }
 

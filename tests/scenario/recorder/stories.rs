@@ -323,12 +323,19 @@ async fn a_track_that_the_log_refuses_is_set_aside_and_brought_by_the_next_start
     let mut sound = Stream::new(Codec::Opus, 1);
     let mut fixture = recording(&[&sound]).await;
     *held(&fixture.outside.log_refuses_from) = Some(1);
-    fixture.send_many(&mut sound, 600).await;
+    fixture.send_many(&mut sound, 450).await;
+    fixture.until(|stats| stats.tracks_set_aside == 1).await;
+    fixture.disk.hangs.store(true, Ordering::SeqCst);
+    fixture.send_many(&mut sound, 150).await;
     fixture.end(&sound).await;
-    // It ends although the log takes nothing more.
-    fixture.finish().await;
-    let stats = fixture.recorder().stats();
-    assert_eq!(stats.tracks_set_aside, 1);
+    // It ends although the log takes nothing more, but not before the spool has all of it.
+    {
+        let mut finishing = std::pin::pin!(fixture.finish());
+        let early = tokio::time::timeout(Duration::from_millis(500), finishing.as_mut()).await;
+        assert!(early.is_err(), "it has ended while the disk hangs");
+        fixture.disk.hangs.store(false, Ordering::SeqCst);
+        finishing.await;
+    }
     let told = held(&fixture.outside.failures_told).join("\n");
     assert!(told.contains("a track is set aside"), "{told}");
     assert!(
