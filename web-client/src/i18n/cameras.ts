@@ -78,6 +78,13 @@ const es = {
   'player.recordedAt': 'Grabado el {moment}',
   'why.PLAYBACK_MANIFEST_NOT_FOUND': 'No hay nada grabado en ese momento.',
   'player.title': 'Cámara en directo',
+  'player.session': 'Sesión en directo',
+  'player.sessionVideo': 'Imagen de la sesión',
+  'unseen.nobody': 'Ahora no se muestra la imagen de nadie; el sonido sigue.',
+  'unseen.codec_unsupported':
+    'La imagen de quien habla llega en un formato que aquí no puede verse; el sonido sigue.',
+  'unseen.pictures_stopped': 'No llega la imagen de quien habla; el sonido sigue.',
+  'unseen.other': 'Ahora no se ve a nadie; el sonido sigue.',
   'player.starting': 'Conectando con la cámara…',
   'player.playing': 'En directo, con {seconds} s de retraso',
   'player.live': 'En directo',
@@ -177,6 +184,13 @@ const en: typeof es = {
   'player.recordedAt': 'Recorded on {moment}',
   'why.PLAYBACK_MANIFEST_NOT_FOUND': 'Nothing was recorded at that time.',
   'player.title': 'Live camera',
+  'player.session': 'Live session',
+  'player.sessionVideo': 'Picture of the session',
+  'unseen.nobody': 'Nobody’s picture is shown at the moment; the sound goes on.',
+  'unseen.codec_unsupported':
+    'The picture of whoever speaks comes in a format that can’t be shown here; the sound goes on.',
+  'unseen.pictures_stopped': 'The picture of whoever speaks does not arrive; the sound goes on.',
+  'unseen.other': 'Nobody is seen at the moment; the sound goes on.',
   'player.starting': 'Connecting to the camera…',
   'player.playing': 'Live, {seconds} s behind',
   'player.live': 'Live',
@@ -275,6 +289,13 @@ const pt: typeof es = {
   'player.recordedAt': 'Gravado em {moment}',
   'why.PLAYBACK_MANIFEST_NOT_FOUND': 'Nada foi gravado nesse momento.',
   'player.title': 'Câmera ao vivo',
+  'player.session': 'Sessão ao vivo',
+  'player.sessionVideo': 'Imagem da sessão',
+  'unseen.nobody': 'No momento não é mostrada a imagem de ninguém; o som continua.',
+  'unseen.codec_unsupported':
+    'A imagem de quem fala chega em um formato que não pode ser exibido aqui; o som continua.',
+  'unseen.pictures_stopped': 'A imagem de quem fala não chega; o som continua.',
+  'unseen.other': 'No momento não se vê ninguém; o som continua.',
   'player.starting': 'Conectando à câmera…',
   'player.playing': 'Ao vivo, com {seconds} s de atraso',
   'player.live': 'Ao vivo',
@@ -304,7 +325,7 @@ export const cameraTexts: Texts<CameraKey> = { es, en, pt };
 export const c = speaker<CameraKey>(cameraTexts);
 
 /** The text of a word of the server, or of every other one. */
-export function cameraWord(kind: 'fault' | 'why', word: string): string {
+export function cameraWord(kind: 'fault' | 'why' | 'unseen', word: string): string {
   const key = `${kind}.${word}`;
   return c(key in es ? (key as CameraKey) : `${kind}.other`);
 }

@@ -191,6 +191,8 @@ export class MediaSession {
     const { ice_servers, resumed } = welcome;
     this.closed = false;
     this.told = '';
+    // Viewers outside the session get the pictures as they come, in files that hold H.264.
+    this.publisher.prefer(welcome.session.live_viewing ? 'h264' : 'vp8');
     if (this.able) {
       this.publisher.handleWelcome(ice_servers, resumed);
       this.subscriber.handleWelcome(ice_servers, resumed);

@@ -12,11 +12,15 @@ export interface PlayerView {
   readonly hasCaptions: boolean;
   /** Why nothing is played: a code of the server, or `NETWORK`. */
   readonly code: string | null;
+  /** Why viewers of a session see a card and nobody. */
+  readonly unseen: string | null;
 }
 
 /** Answers after which the same request can't succeed any more. */
 const FINAL = new Set([400, 401, 403, 404, 409, 410]);
 const VIEW_EVERY_MS = 500;
+/** How often it is asked why nobody is seen. */
+const STATE_EVERY_MS = 3_000;
 /** How long texts that were shown are kept, so that a video that is set back shows them again. */
 const CAPTIONS_KEPT_S = 30;
 /** Pictures that don't come for so long are missed. */
@@ -43,12 +47,18 @@ export class LivePlayer {
   private isStopped = false;
   private showsCaptions = true;
   private texts: TextTrack | null = null;
+  private unseen: string | null = null;
+  private stateAsked = 0;
+  private hasEnded = false;
 
   constructor(
     private readonly video: HTMLVideoElement,
     private readonly address: string,
     private readonly show: (view: PlayerView) => void,
+    /** Whether a session is watched, which may show nobody, and ends. */
+    private readonly isSession = false,
   ) {
+    if (isSession) video.addEventListener('ended', () => this.end(null));
     this.timer = setInterval(() => this.look(), VIEW_EVERY_MS);
     void this.start();
   }
@@ -154,7 +164,19 @@ export class LivePlayer {
     else this.end(code);
   }
 
-  private end(code: string): void {
+  /** Asks why nobody is seen. What can't be known now is asked again. */
+  private async askState(now: number): Promise<void> {
+    const playlist = this.hls?.levels[0]?.uri;
+    if (playlist === undefined || now - this.stateAsked < STATE_EVERY_MS) return;
+    this.stateAsked = now;
+    const answer = await fetch(new URL('state.json', playlist), { cache: 'no-store' });
+    if (!answer.ok) return;
+    const { unseen, ended } = (await answer.json()) as { unseen?: unknown; ended?: unknown };
+    this.hasEnded = ended === true;
+    this.unseen = typeof unseen === 'string' ? unseen : null;
+  }
+
+  private end(code: string | null): void {
     if (this.isStopped) return;
     this.code = code;
     this.isOver = true;
@@ -166,6 +188,7 @@ export class LivePlayer {
   private look(): void {
     if (this.isStopped) return;
     const now = Date.now();
+    if (this.isSession) this.askState(now).catch(() => undefined);
     const { currentTime } = this.video;
     if (currentTime !== this.lastTime) {
       this.lastTime = currentTime;
@@ -175,11 +198,17 @@ export class LivePlayer {
     const hasPlayed = this.lastMoved > 0;
     const moves = hasPlayed && now - this.lastMoved < STALLED_MS;
     const shown = this.hls?.playingDate ?? null;
+    // A player may stop a moment before the end, and does not tell then that it was the end.
+    if (this.hasEnded && !moves && !this.isOver) {
+      this.end(null);
+      return;
+    }
     this.show({
       state: this.isOver ? 'over' : moves ? 'playing' : hasPlayed ? 'waiting' : 'starting',
       behindMs: moves && shown !== null ? now - shown.getTime() : null,
       hasCaptions: (this.hls?.subtitleTracks ?? this.video.textTracks).length > 0,
       code: this.code,
+      unseen: this.isOver ? null : this.unseen,
     });
   }
 }

@@ -61,6 +61,7 @@ export class Publisher {
   private unseen = new Map<string, readonly string[]>();
   private activation = Promise.resolve();
   private awaited: number | null = null;
+  private preference: VideoCodec = 'vp8';
 
   constructor(private readonly options: PublisherOptions) {
     this.watch = new TransportWatch({
@@ -114,6 +115,11 @@ export class Publisher {
   setIceServers(iceServers: RTCIceServer[]): void {
     this.iceServers = iceServers;
     this.peer?.connection.setConfiguration(this.configuration());
+  }
+
+  /** The codec that cameras and screens are published with from now on; those that are stay as they are. */
+  prefer(codec: VideoCodec): void {
+    this.preference = codec;
   }
 
   /** The room is (still or again) there. */
@@ -262,7 +268,7 @@ export class Publisher {
 
   /** Adds what is wanted and not yet there. */
   private complete(peer: Peer): void {
-    const codec = this.options.videoCodec ?? 'vp8';
+    const codec = this.options.videoCodec ?? this.preference;
     for (const [source, track] of this.wanted) {
       if (peer.transceivers.has(source)) continue;
       const sendEncodings = encodingsOf(source, codec, pixelsOf(track));

@@ -11,13 +11,18 @@ const STARTING: PlayerView = {
   behindMs: null,
   hasCaptions: false,
   code: null,
+  unseen: null,
 };
+/** What stands before the id of a session that is watched. */
+const SESSION = 'session:';
 
 interface Watched {
   readonly camera: string;
   readonly address: string;
   /** Whether it was recorded, and is not live. */
   readonly isRecorded: boolean;
+  /** Whether it is a session and no camera. */
+  readonly isSession: boolean;
 }
 
 /** What the link says is to be watched; null when a part of it is missing. */
@@ -28,22 +33,30 @@ function watched(search: string = location.search): Watched | null {
   );
   if (!tenant || !camera || !token) return null;
   const path = [tenant, camera].map(encodeURIComponent).join('/');
+  const isSession = camera.startsWith(SESSION);
   const from = parameters.get('from');
   if (from === null) {
     const query = new URLSearchParams({ token }).toString();
-    return { camera, address: `/gateway/playback/${path}/index.m3u8?${query}`, isRecorded: false };
+    const address = `/gateway/playback/${path}/index.m3u8?${query}`;
+    return { camera, address, isRecorded: false, isSession };
   }
   const to = parameters.get('to');
   const query = new URLSearchParams({ token, from, ...(to === null ? {} : { to }) }).toString();
-  return { camera, address: `/gateway/playback/${path}/recorded.m3u8?${query}`, isRecorded: true };
+  const address = `/gateway/playback/${path}/recorded.m3u8?${query}`;
+  return { camera, address, isRecorded: true, isSession };
 }
 
-/** A camera, for whoever was given a link. */
+function titleOf(found: Watched | null) {
+  if (found?.isSession) return c('player.session');
+  return c(found?.isRecorded ? 'player.recorded' : 'player.title');
+}
+
+/** A camera or a session, for whoever was given a link. */
 function Player() {
   const found = watched();
   return (
     <main class="page wide stack" data-testid="player-page">
-      <PageHeader title={c(found?.isRecorded ? 'player.recorded' : 'player.title')} />
+      <PageHeader title={titleOf(found)} />
       {found === null ? (
         <Notice look="danger" testId="player-incomplete">
           <p>{c('player.incomplete')}</p>
@@ -64,7 +77,8 @@ function Screen({ watched }: { watched: Watched }) {
   const player = useRef<LivePlayer | null>(null);
   useEffect(() => {
     if (video.current === null) return;
-    const playing = new LivePlayer(video.current, watched.address, setView);
+    const { address, isSession } = watched;
+    const playing = new LivePlayer(video.current, address, setView, isSession);
     player.current = playing;
     return () => playing.stop();
   }, []);
@@ -77,7 +91,11 @@ function Screen({ watched }: { watched: Watched }) {
           playsInline
           controls={watched.isRecorded}
           muted={muted}
-          aria-label={c('player.video', { camera: watched.camera })}
+          aria-label={
+            watched.isSession
+              ? c('player.sessionVideo')
+              : c('player.video', { camera: watched.camera })
+          }
           data-testid="player-video"
           data-behind-ms={view.behindMs ?? undefined}
           onPause={() => setPaused(true)}
@@ -116,6 +134,11 @@ function Screen({ watched }: { watched: Watched }) {
           />
         )}
       </div>
+      {view.unseen !== null && (
+        <Notice testId="player-unseen">
+          <p>{cameraWord('unseen', view.unseen)}</p>
+        </Notice>
+      )}
       {view.code !== null && (
         <Notice look={view.state === 'over' ? 'danger' : 'warn'} testId="player-failure">
           <p>{cameraWord('why', view.code)}</p>
