@@ -134,8 +134,9 @@ impl PartTarget {
     }
 }
 
-/// The segments of one camera.
+/// The segments of one camera, or of one session.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Segments {
     prefix: String,
     setup: Option<Setup>,
@@ -272,7 +273,11 @@ impl Segments {
     pub fn handle_break(&mut self) -> bool {
         let before = self.progress();
         if let Some((_, last)) = self.growing.ends() {
-            self.cut(last + self.growing.last_ticks());
+            let end = last + self.growing.last_ticks();
+            if let Some(sound) = &mut self.sound {
+                sound.handle_end(end);
+            }
+            self.cut(end);
         }
         // Whatever comes then begins with a key picture.
         self.is_break = !self.kept.is_empty();

@@ -126,6 +126,14 @@ impl SoundTrack {
         self.waiting_bytes = 0;
     }
 
+    /// Pictures end at `at`, in ticks of theirs, and so does the sound: what has not come by then is
+    /// silence. Players don't come to the end of a stream whose tracks end apart.
+    pub(super) fn handle_end(&mut self, at: i64) {
+        let (_, ticks) = self.format.silence();
+        // Up to a frame longer rather than shorter.
+        self.fill(self.own_ticks(at).saturating_add(ticks - 1));
+    }
+
     /// A packet that came at `now`, in ticks of the pictures' timeline.
     pub(super) fn handle(&mut self, stamp: i64, payload: &Bytes, lost: u64, now: i64) {
         if lost > 0 {
@@ -284,6 +292,17 @@ mod tests {
         track.handle(777 + 120 * 960, &Bytes::from_static(FRAME), 0, 161 * 1_800);
         send(&mut track, 160, 10, 0);
         assert_eq!(part(&mut track, 170), (135, 35, 25));
+    }
+
+    #[test]
+    fn sound_ends_with_the_pictures() {
+        let mut track = track();
+        send(&mut track, 0, 10, 0);
+        track.handle_end(50 * 1_800);
+        assert_eq!(part(&mut track, 50), (0, 50, 40));
+        track.handle_end(51 * 1_800 + 900);
+        assert_eq!(part(&mut track, 52), (50, 2, 2), "it ends before the pictures");
+        assert!(track.take(52 * 1_800).is_none(), "sound goes on behind the end");
     }
 
     #[test]
