@@ -128,25 +128,15 @@ impl App {
         let recording = Recording::start(&base, &foundation, &media).await?;
         let transcription = Transcription::start(&base, &media, &services)?;
         let live = LiveViewing::start(&base, &media);
-        let beside = Beside {
-            recording: &recording,
-            transcription: &transcription,
-            live: &live,
-            services: &services,
-        };
+        let beside = Beside::new(&recording, &transcription, &live, &services);
         let rooms = LiveRooms::start(&base, &foundation, &media, &beside);
         transcription.tell(rooms.rooms.clone());
         let providers = ProviderMeetings::start(&base, &foundation)?;
         let sessions = Sessions::start(&base, &rooms, &beside, &providers);
         let keeping = providers.keep(&base, &sessions);
         let governance = GovernanceCalls::start(&base, &foundation, &services).await?;
-        let around = Around {
-            services: &services,
-            foundation: &foundation,
-            media: &media,
-            rooms: &rooms,
-            live: &live,
-        };
+        let around =
+            Around { beside: &beside, foundation: &foundation, media: &media, rooms: &rooms };
         let cameras = Cameras::start(&base, &around, sockets.take_rtsp())?;
         let kafka = Kafka::start(&base, &rooms, &sessions)?;
         let delivery = Delivery::start(&base, &foundation, &kafka).await?;

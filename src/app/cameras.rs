@@ -17,10 +17,8 @@ use tokio_util::task::TaskTracker;
 
 use super::base::Base;
 use super::foundation::Foundation;
-use super::live::LiveViewing;
 use super::media::Media;
-use super::rooms::LiveRooms;
-use super::services::Services;
+use super::rooms::{Beside, LiveRooms};
 use super::tenants;
 use crate::bridges::{AacSound, Bridges};
 use crate::cameras::engine::policy::Lifetimes;
@@ -44,11 +42,10 @@ const SECRET_BYTES: usize = 32;
 
 /// The parts that cameras and captures need.
 pub(super) struct Around<'parts> {
-    pub(super) services: &'parts Services,
+    pub(super) beside: &'parts Beside<'parts>,
     pub(super) foundation: &'parts Foundation,
     pub(super) media: &'parts Media,
     pub(super) rooms: &'parts LiveRooms,
-    pub(super) live: &'parts LiveViewing,
 }
 
 /// Cameras and captures, served.
@@ -74,7 +71,7 @@ impl Cameras {
         around: &Around<'_>,
         listener: Option<TcpListener>,
     ) -> anyhow::Result<Self> {
-        let Around { services, foundation, media, rooms, .. } = *around;
+        let Around { beside, foundation, media, rooms } = *around;
         let (config, store) = (&base.config.cameras, Arc::new(base.store.clone()));
         let secret = playback_secret(config, &base.config.recording.keys.directory)?;
         let gateway = gateway(base, around, secret.clone());
@@ -100,7 +97,7 @@ impl Cameras {
         let uplinks = Uplinks::new(UplinkParts {
             sfu: media.sfu.clone(),
             intake: intake.clone(),
-            limits: tenants::limits(base, services),
+            limits: tenants::limits(base, beside.services),
         });
         let replay = Replay::new(archive.clone(), captures.clone(), base.wall.clone());
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
@@ -146,7 +143,7 @@ impl Cameras {
 }
 
 fn gateway(base: &Base, around: &Around<'_>, secret: PlaybackSecret) -> Gateway {
-    let Around { services, foundation, live, .. } = *around;
+    let Around { beside: Beside { services, live, .. }, foundation, .. } = *around;
     let (config, store) = (&base.config.cameras, Arc::new(base.store.clone()));
     let options = GatewayOptions {
         addresses: AddressPolicy::new(config.allowed_networks.clone()),

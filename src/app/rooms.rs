@@ -41,6 +41,17 @@ pub(super) struct Beside<'a> {
     pub(super) services: &'a Services,
 }
 
+impl<'a> Beside<'a> {
+    pub(super) const fn new(
+        recording: &'a Recording,
+        transcription: &'a Transcription,
+        live: &'a LiveViewing,
+        services: &'a Services,
+    ) -> Self {
+        Self { recording, transcription, live, services }
+    }
+}
+
 /// The running rooms.
 pub(super) struct LiveRooms {
     pub(super) rooms: Rooms,

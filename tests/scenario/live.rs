@@ -178,7 +178,7 @@ fn who_is_muted_is_not_seen_any_more_and_comes_back_with_a_key_picture() {
 fn nobody_waits_long_for_a_picture_and_silence_is_the_card() {
     let mut ana = Track::new(VIDEO);
     let mut viewers = Viewers::of(chosen(None, Some((ana.id, Codec::H264))));
-    viewers.wait(KEY_PICTURE_MAX - STEP);
+    viewers.wait(KEY_PICTURE_MAX.saturating_sub(STEP));
     assert!(viewers.told().is_empty());
     viewers.wait(STEP);
     assert_eq!(viewers.told(), ["pictures_stopped", "/", "card"]);
@@ -186,7 +186,7 @@ fn nobody_waits_long_for_a_picture_and_silence_is_the_card() {
     let key = ana.packet(KEY);
     viewers.tell(&key);
     assert_eq!(viewers.told(), ["seen", "/", "P65"]);
-    viewers.wait(SILENT_MAX - STEP);
+    viewers.wait(SILENT_MAX.saturating_sub(STEP));
     let delta = ana.packet(DELTA);
     viewers.tell(&delta);
     assert_eq!(viewers.told(), ["P41"], "a screen that stands still is sent rarely");

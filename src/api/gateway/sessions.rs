@@ -196,6 +196,7 @@ pub(in crate::api) async fn list(
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(as = WatchedOfTenant)]
+#[expect(clippy::struct_field_names, reason = "they are the names of the interface")]
 pub(in crate::api) struct WatchedOfTenantBody {
     /// Whose.
     #[schema(value_type = String, format = Uuid)]

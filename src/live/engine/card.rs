@@ -101,6 +101,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "a moment from which this story is told")]
     fn pictures_come_when_they_are_due_and_a_long_pause_is_not_caught_up_with() {
         let now = Instant::now();
         let mut card = Card::new(now);
