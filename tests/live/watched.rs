@@ -216,7 +216,7 @@ async fn send(sink: &TapSink, track: TrackId, pictures: u32) {
     while sent < pictures {
         for unit in &units {
             let is_picture = matches!(unit[0] & 0x1F, 1 | 5);
-            let mut bytes = vec![0x80, if is_picture { 0x80 | 102 } else { 102 }];
+            let mut bytes = vec![0x80, if is_picture { 0xE6 } else { 0x66 }];
             bytes.extend(sequence.to_be_bytes());
             bytes.extend((sent * 9_000).to_be_bytes());
             bytes.extend([0, 0, 0, 7]);
