@@ -76,6 +76,9 @@ pub enum PlayableError {
     /// The combined file can't be mixed.
     #[error("{0}")]
     Mixing(String),
+    /// The program that mixes was ended, or this machine had no memory, disk or descriptors for it.
+    #[error("{0}")]
+    Interrupted(String),
 }
 
 impl From<ContainerError> for PlayableError {

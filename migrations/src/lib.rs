@@ -29,6 +29,7 @@ mod m0023_planned_ids;
 mod m0024_capture_files;
 mod m0025_camera_recordings;
 mod m0026_live_viewing;
+mod m0027_playable_lacks;
 
 use sea_orm::DbErr;
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
@@ -165,6 +166,7 @@ impl MigratorTrait for Migrations {
             Box::new(m0024_capture_files::CaptureFiles),
             Box::new(m0025_camera_recordings::CameraRecordings),
             Box::new(m0026_live_viewing::LiveViewing),
+            Box::new(m0027_playable_lacks::PlayableLacks),
         ]
     }
 }

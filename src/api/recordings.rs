@@ -42,7 +42,7 @@ use crate::domain::time::Timestamp;
 use crate::evidence::EventKind;
 use crate::history::{HistoryError, Item};
 use crate::playable::{LibraryError, RecordingFile, RecordingView};
-use crate::recorder::repository::PlayableOf;
+use crate::recorder::repository::{Lack, PlayableOf, RecordedTrack};
 
 /// Most addresses for which the opening is remembered, so that the many range requests of a player
 /// are entered once. At the limit an opening is entered again.
@@ -157,6 +157,31 @@ struct FileBody {
     size_bytes: u64,
     /// Address of the file, which supports range requests; `null` until it is ready.
     url: Option<String>,
+    /// What the combined file does without, although it was recorded.
+    lacks: Vec<LackBody>,
+}
+
+/// A time during which the combined file does without a track.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RecordingLack)]
+struct LackBody {
+    /// The recorded track.
+    track: String,
+    /// The person whose track it is.
+    user_id: String,
+    /// Their name at the time of the recording.
+    name: String,
+    /// `microphone`, `camera`, `screen` or `screen_audio`.
+    source: &'static str,
+    /// Begin.
+    #[schema(value_type = String, format = DateTime)]
+    from: Moment,
+    /// End.
+    #[schema(value_type = String, format = DateTime)]
+    to: Moment,
+    /// `undecodable`: nothing of its data can be decoded. `interrupted`: the program that decodes it
+    /// was ended, or had no memory or disk, at every attempt.
+    reason: &'static str,
 }
 
 refusals!(AddressesRefusals: WRITER, &[ErrorCode::SessionNotFound, ErrorCode::RecordingNotFound]);
@@ -259,11 +284,10 @@ fn select(view: &mut RecordingView, selection: &Selection) -> Result<(), ApiErro
 }
 
 fn file_body(found: RecordingFile, sign: &impl Fn(Option<PlayableId>) -> String) -> FileBody {
-    let RecordingFile { file, track } = found;
+    let RecordingFile { file, track, lacks } = found;
     let is_audio = file.media_type.starts_with("audio/")
         || track.as_ref().is_some_and(|track| track.source.kind().as_str() == "audio");
     let ready = file.state == PlayableState::Ready;
-    let from_us = i64::try_from(file.from_ms.saturating_mul(1_000)).unwrap_or(i64::MAX);
     FileBody {
         of: if track.is_some() { "track" } else { "combined" },
         track: track.as_ref().map(|track| track.id.to_string()),
@@ -275,11 +299,29 @@ fn file_body(found: RecordingFile, sign: &impl Fn(Option<PlayableId>) -> String)
         media_type: file.media_type,
         state: file.state.as_str(),
         progress_permille: file.progress_permille,
-        from: Moment(Timestamp::from_unix_us(from_us)),
+        from: moment(file.from_ms),
         duration_ms: file.duration_ms,
         size_bytes: file.parts.iter().sum(),
         url: ready.then(|| format!("/api/v1/recordings/{}", sign(Some(file.id)))),
+        lacks: lacks.into_iter().map(|(lack, track)| lack_body(&lack, track)).collect(),
     }
+}
+
+fn lack_body(lack: &Lack, track: RecordedTrack) -> LackBody {
+    LackBody {
+        track: track.id.to_string(),
+        user_id: track.user.as_str().to_owned(),
+        name: track.name,
+        source: track.source.as_str(),
+        from: moment(lack.from_ms),
+        to: moment(lack.to_ms),
+        reason: lack.reason.as_str(),
+    }
+}
+
+fn moment(unix_ms: u64) -> Moment {
+    let unix_us = i64::try_from(unix_ms.saturating_mul(1_000)).unwrap_or(i64::MAX);
+    Moment(Timestamp::from_unix_us(unix_us))
 }
 
 refusals!(PlayRefusals: PLAYBACK, &[ErrorCode::RangeNotSatisfiable]);

@@ -177,6 +177,7 @@ impl Erasing<'_> {
                     state: PlayableState::Erased,
                     wrapped_key: None,
                     failure: None,
+                    lacks: Vec::new(),
                     resume_at: None,
                     updated_at: parts.clock.now(),
                     ..playable.clone()

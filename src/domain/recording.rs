@@ -29,6 +29,15 @@ named_values!(
     }
 );
 named_values!(
+    /// Why a combined file does without a track.
+    LackReason {
+        /// Nothing of its data can be decoded.
+        Undecodable => "undecodable",
+        /// The program that decodes it was ended or had no memory or disk, at every attempt.
+        Interrupted => "interrupted",
+    }
+);
+named_values!(
     /// The container format of a playable file.
     Container {
         /// `WebM`: VP8, VP9, AV1, Opus.

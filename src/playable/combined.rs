@@ -9,7 +9,10 @@
 //! just before the scene.
 //!
 //! A participant decides what a track contains. A scene that can't be made is made again without
-//! the tracks that can't be decoded, so that nobody can prevent the file of the whole meeting.
+//! the tracks that can't be decoded, so that nobody can prevent the file of the whole meeting; the
+//! file says which tracks it lacks, and when.
+
+mod left_out;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -27,12 +30,13 @@ use crate::formats::mp4::{
 use crate::playable::PlayableError;
 use crate::playable::build::{Maker, Making};
 use crate::playable::driver::{PlayablesOptions, TimelineSource};
-use crate::playable::ffmpeg::{Feed, Run};
+use crate::playable::ffmpeg::{Feed, Run, Said};
 use crate::playable::reader::PlayableReader;
 use crate::playable::scenes::{GRID_MS, Scene, SceneTrack, View, scenes};
 use crate::playable::track::TrackFile;
 use crate::playable::view::{FRAME_RATE, HEIGHT, WIDTH, script, shown};
 use crate::recorder::repository::{Playable, PlayableOf, RecordedTrack};
+use left_out::{KeptLack, LeftOut};
 
 /// Pictures in a group that begins with a key frame: 5.12 s, one fragment.
 const GROUP_FRAMES: usize = 128;
@@ -78,6 +82,9 @@ struct Progress {
     pps: String,
     /// Number of pictures and bytes of each fragment.
     fragments: Vec<(u32, u32)>,
+    /// What the scenes so far do without.
+    #[serde(default)]
+    lacks: Vec<KeptLack>,
 }
 
 /// The file of a track, from which pieces are cut.
@@ -96,6 +103,8 @@ struct Mixer<'mixer> {
     script_option: &'static str,
     zero_ms: u64,
     sources: &'mixer [Source],
+    /// Whether what fails now is not tried again.
+    is_last: bool,
 }
 
 impl Maker {
@@ -106,6 +115,7 @@ impl Maker {
         options: &PlayablesOptions,
         tracks: &[RecordedTrack],
         playable: Playable,
+        is_last: bool,
     ) -> Result<(), PlayableError> {
         let reason = "ffmpeg is not available, so no combined file is made; the files of single \
                           tracks are complete";
@@ -139,6 +149,7 @@ impl Maker {
             script_option: script_option(program, &options.scratch).await?,
             zero_ms,
             sources: &sources,
+            is_last,
         };
         let steps = scenes.last().map_or(0, |scene| scene.to);
         let next = progress.next;
@@ -154,6 +165,8 @@ impl Maker {
         let wants_names = scenes.iter().any(|scene| scene.name.is_some());
         making.playable.failure = (wants_names && mixer.font.is_none())
             .then(|| "no font was found, so no names are drawn (fonts-dejavu-core)".to_owned());
+        making.playable.lacks =
+            progress.lacks.iter().map(KeptLack::lack).collect::<Result<_, _>>()?;
         let file = progress.file(steps)?;
         making.finish(file).await
     }
@@ -207,8 +220,9 @@ impl Making {
         scene: &Scene,
         progress: &mut Progress,
     ) -> Result<(), PlayableError> {
-        let pictures = mixer.pictures(scene).await?;
-        let sounds = mixer.sounds(scene).await?;
+        let (pictures, unseen) = mixer.pictures(scene).await?;
+        let (sounds, unheard) = mixer.sounds(scene).await?;
+        mixer.note(scene, &[unseen, unheard].concat(), progress);
         let setup = Setup { size: (WIDTH, HEIGHT), sps: vec![pictures.sps], ..Setup::default() };
         let (sps, pps) =
             (STANDARD_NO_PAD.encode(&setup.sps[0]), STANDARD_NO_PAD.encode(&pictures.pps));
@@ -330,48 +344,23 @@ impl Mixer<'_> {
     }
 
     /// Draws and encodes a scene, without the tracks that can't be decoded.
-    async fn pictures(&self, scene: &Scene) -> Result<Pictures, PlayableError> {
-        let failed = match self.drawn(scene, &scene.view).await {
-            Err(failed @ PlayableError::Mixing(_)) => failed,
-            made => return made,
+    async fn pictures(&self, scene: &Scene) -> Result<(Pictures, Vec<LeftOut>), PlayableError> {
+        let made = match self.drawn(scene, &scene.view).await {
+            Ok((pictures, false)) => return Ok((pictures, Vec::new())),
+            Err(failed) if !self.leaves_out_after(&failed) => return Err(failed),
+            made => made,
         };
         let ms = scene.from * GRID_MS..scene.to * GRID_MS;
-        match self.undecodable(&shown(&scene.view), &ms).await? {
-            hidden if hidden.is_empty() => Err(failed),
-            hidden => self.drawn(scene, &scene.view.without(&hidden)).await,
+        let left_out = self.undecodable(&shown(&scene.view), &ms).await?;
+        if left_out.is_empty() {
+            return Ok((made?.0, left_out));
         }
+        let hidden: Vec<usize> = left_out.iter().map(|it| it.place).collect();
+        Ok((self.drawn(scene, &scene.view.without(&hidden)).await?.0, left_out))
     }
 
-    /// Those of the tracks from which nothing can be decoded in a range of milliseconds after the
-    /// beginning of the meeting.
-    async fn undecodable(
-        &self,
-        places: &[usize],
-        ms: &Range<u64>,
-    ) -> Result<Vec<usize>, PlayableError> {
-        let mut hidden = Vec::new();
-        for place in places {
-            let Some((feed, format, offset_ms)) = self.feed(*place, ms) else { continue };
-            let mut arguments = Vec::new();
-            push_input(&mut arguments, format, offset_ms, 0);
-            // A line for each frame.
-            let output = ["-frames:v", "1", "-frames:a", "1", "-f", "framecrc", "pipe:1"];
-            arguments.extend(output.map(str::to_owned));
-            let decodes = match self.run(arguments, vec![feed], String::new()).output().await {
-                Ok(frames) => frames.split(|byte| *byte == b'\n').any(is_frame),
-                Err(PlayableError::Mixing(_)) => false,
-                Err(error) => return Err(error),
-            };
-            if !decodes {
-                let track = &self.sources[*place].playable.id;
-                tracing::info!(%track, from_ms = ms.start, "a track can't be decoded and is left out");
-                hidden.push(*place);
-            }
-        }
-        Ok(hidden)
-    }
-
-    async fn drawn(&self, scene: &Scene, view: &View) -> Result<Pictures, PlayableError> {
+    /// The pictures, and whether ffmpeg complained while it made them.
+    async fn drawn(&self, scene: &Scene, view: &View) -> Result<(Pictures, bool), PlayableError> {
         let ms = scene.from * GRID_MS..scene.to * GRID_MS;
         let mut arguments = vec!["-copyts".to_owned()];
         let mut feeds = Vec::new();
@@ -392,16 +381,16 @@ impl Mixer<'_> {
              -threads 1 -x264-params aud=1:repeat-headers=1 -f h264 pipe:1"
         );
         arguments.extend(encoder.split_whitespace().map(str::to_owned));
-        let stream = self.run(arguments, feeds, script).output().await?;
-        let pictures = Pictures::of(&stream);
+        let said = self.run(arguments, feeds, script).said().await?;
+        let pictures = Pictures::of(&said.output);
         if pictures.frames.len() as u64 == count && !pictures.pps.is_empty() {
-            return Ok(pictures);
+            return Ok((pictures, said.complained));
         }
         let frames = pictures.frames.len();
         Err(PlayableError::Mixing(format!("ffmpeg made {frames} pictures instead of {count}")))
     }
 
-    async fn sounds(&self, scene: &Scene) -> Result<Vec<Vec<u8>>, PlayableError> {
+    async fn sounds(&self, scene: &Scene) -> Result<(Vec<Vec<u8>>, Vec<LeftOut>), PlayableError> {
         // Before the first scene there is only silence.
         let lead_ms = LEAD_IN * SOUND_SAMPLES / 48;
         let start_ms = scene.from * GRID_MS;
@@ -411,21 +400,11 @@ impl Mixer<'_> {
         let mut mix = vec![0_i32; samples * 2];
         let first =
             i64::try_from(start_ms * 48).unwrap_or(0) - i64::try_from(lead_samples).unwrap_or(0);
+        let mut left_out = Vec::new();
         for batch in scene.sound.chunks(SOUNDS_MAX) {
             let ms = start_ms.saturating_sub(lead_ms + 100)..scene.to * GRID_MS;
-            let pcm = match self.decoded(batch, &ms, first, samples).await {
-                Err(failed @ PlayableError::Mixing(_)) => {
-                    let hidden = self.undecodable(batch, &ms).await?;
-                    let mut left = batch.to_vec();
-                    left.retain(|place| !hidden.contains(place));
-                    match (hidden.is_empty(), left.is_empty()) {
-                        (true, _) => return Err(failed),
-                        (_, true) => continue,
-                        _ => self.decoded(&left, &ms, first, samples).await?,
-                    }
-                }
-                decoded => decoded?,
-            };
+            let (pcm, hidden) = self.heard(batch, &ms, first, samples).await?;
+            left_out.extend(hidden);
             for (mixed, pair) in mix.iter_mut().zip(pcm.as_chunks::<2>().0) {
                 *mixed = mixed.saturating_add(i32::from(i16::from_le_bytes(*pair)));
             }
@@ -442,10 +421,35 @@ impl Mixer<'_> {
         let count = usize::try_from(count).unwrap_or(0);
         let sounds: Vec<Vec<u8>> = adts(&stream).skip(skipped).take(count).collect();
         if sounds.len() == count {
-            return Ok(sounds);
+            return Ok((sounds, left_out));
         }
         let made = sounds.len();
         Err(PlayableError::Mixing(format!("ffmpeg made {made} frames of sound instead of {count}")))
+    }
+
+    /// As `decoded`, without the tracks that can't be decoded.
+    async fn heard(
+        &self,
+        batch: &[usize],
+        ms: &Range<u64>,
+        first: i64,
+        samples: usize,
+    ) -> Result<(Vec<u8>, Vec<LeftOut>), PlayableError> {
+        let made = match self.decoded(batch, ms, first, samples).await {
+            Ok(said) if !said.complained => return Ok((said.output, Vec::new())),
+            Err(failed) if !self.leaves_out_after(&failed) => return Err(failed),
+            made => made,
+        };
+        let left_out = self.undecodable(batch, ms).await?;
+        if left_out.is_empty() {
+            return Ok((made?.output, left_out));
+        }
+        let is_heard = |place: &usize| left_out.iter().all(|it| it.place != *place);
+        let left: Vec<usize> = batch.iter().copied().filter(is_heard).collect();
+        if left.is_empty() {
+            return Ok((Vec::new(), left_out));
+        }
+        Ok((self.decoded(&left, ms, first, samples).await?.output, left_out))
     }
 
     /// Decodes and mixes audio tracks: two channels of 16 bits, from sample `first` of the meeting
@@ -456,7 +460,7 @@ impl Mixer<'_> {
         ms: &Range<u64>,
         first: i64,
         samples: usize,
-    ) -> Result<Vec<u8>, PlayableError> {
+    ) -> Result<Said, PlayableError> {
         let mut arguments = vec!["-copyts".to_owned()];
         let mut feeds = Vec::new();
         let mut script = String::new();
@@ -478,9 +482,9 @@ impl Mixer<'_> {
         script.extend([&mixed, "amix=inputs=", &count, ":normalize=0[out]"]);
         let output = [self.script_option, "pipe:0", "-map", "[out]", "-f", "s16le", "pipe:1"];
         arguments.extend(output.map(str::to_owned));
-        let mut pcm = self.run(arguments, feeds, script).output().await?;
-        pcm.truncate(samples * SAMPLE_BYTES);
-        Ok(pcm)
+        let mut said = self.run(arguments, feeds, script).said().await?;
+        said.output.truncate(samples * SAMPLE_BYTES);
+        Ok(said)
     }
 }
 

@@ -326,6 +326,7 @@ impl PlayableError {
             Self::Vault(VaultError::Unavailable(_) | VaultError::Full)
                 | Self::Key(KeyVaultError::Unavailable(_))
                 | Self::Store(StoreError::Unavailable(_) | StoreError::Unknown(_))
+                | Self::Interrupted(_)
         )
     }
 }
@@ -362,6 +363,7 @@ impl Maker {
                 duration_ms: 0,
                 parts: Vec::new(),
                 failure: None,
+                lacks: Vec::new(),
                 resume_at: None,
                 updated_at: self.clock.now(),
             };
@@ -389,11 +391,11 @@ impl Maker {
         mut file: Playable,
         is_last: bool,
     ) -> Result<(), PlayableError> {
-        let mut made = self.make(shared, tracks, file.clone()).await;
+        let mut made = self.make(shared, tracks, file.clone(), is_last).await;
         if made == Err(PlayableError::Moved) {
             file.parts.clear();
             file.resume_at = None;
-            made = self.make(shared, tracks, file.clone()).await;
+            made = self.make(shared, tracks, file.clone(), is_last).await;
         }
         match made {
             Err(PlayableError::Store(error @ (StoreError::Conflict | StoreError::Fenced))) => {
@@ -418,6 +420,7 @@ impl Maker {
         shared: &Shared,
         tracks: &[RecordedTrack],
         file: Playable,
+        is_last: bool,
     ) -> Result<(), PlayableError> {
         match file.of {
             PlayableOf::Track(id) => match tracks.iter().find(|track| track.id == id) {
@@ -426,7 +429,7 @@ impl Maker {
             },
             PlayableOf::Combined => {
                 let timeline = &shared.parts.timeline;
-                self.make_combined(timeline.as_ref(), &shared.options, tracks, file).await
+                self.make_combined(timeline.as_ref(), &shared.options, tracks, file, is_last).await
             }
         }
     }

@@ -9,12 +9,14 @@ use std::io;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use futures_util::future::try_join_all;
+use rustix::process::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixListener;
 use tokio::net::unix::pipe;
@@ -33,6 +35,8 @@ const COMPLAINT_BYTES_MAX: usize = 8 << 10;
 const EXIT_TIME_MAX: Duration = Duration::from_secs(10);
 /// Longest path of a socket in bytes, with its end (`sun_path` of `unix(7)`).
 const SOCKET_PATH_MAX: usize = 107;
+/// Exit code of an ffmpeg that was asked to end by a signal.
+const ENDED_BY_SIGNAL: i32 = 255;
 /// The nice value of the process: lowest priority.
 const NICE: i32 = 19;
 
@@ -52,6 +56,13 @@ pub(super) struct Run<'run> {
     pub feeds: Vec<Feed>,
     /// What it reads from its standard input.
     pub script: String,
+}
+
+/// What a run that succeeded gave.
+pub(super) struct Said {
+    pub output: Vec<u8>,
+    /// Whether it complained: it goes on after data that it can't decode.
+    pub complained: bool,
 }
 
 /// A directory of sockets, removed when dropped.
@@ -80,20 +91,50 @@ impl Drop for Process {
 /// Makes an error of a failed step; `what` describes the step.
 fn cannot(what: &str) -> impl Fn(io::Error) -> PlayableError {
     let what = what.to_owned();
-    move |error| PlayableError::Mixing(format!("{what}: {}", error.kind()))
+    move |error| {
+        let text = format!("{what}: {}", error.kind());
+        if may_pass(&error) {
+            PlayableError::Interrupted(text)
+        } else {
+            PlayableError::Mixing(text)
+        }
+    }
+}
+
+/// Whether this machine lacks something that it may have again: memory, disk, descriptors.
+fn may_pass(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
+    errno.is_some_and(|errno| {
+        use rustix::io::Errno;
+        [
+            Errno::NOMEM,
+            Errno::AGAIN,
+            Errno::MFILE,
+            Errno::NFILE,
+            Errno::NOSPC,
+            Errno::DQUOT,
+            Errno::TXTBSY,
+        ]
+        .contains(&errno)
+    })
 }
 
 impl Run<'_> {
     /// Runs the program to its end and returns its output. When the future is dropped, the process
     /// is killed.
     pub(super) async fn output(self) -> Result<Vec<u8>, PlayableError> {
+        Ok(self.said().await?.output)
+    }
+
+    /// As `output`, with whether it complained.
+    pub(super) async fn said(self) -> Result<Said, PlayableError> {
         match tokio::time::timeout(RUN_TIME_MAX, self.output_in_any_time()).await {
             Ok(output) => output,
             Err(_) => Err(PlayableError::Mixing("ffmpeg took too long".to_owned())),
         }
     }
 
-    async fn output_in_any_time(self) -> Result<Vec<u8>, PlayableError> {
+    async fn output_in_any_time(self) -> Result<Said, PlayableError> {
         let directory = self.scratch.join(format!("mix-{}", Uuid::new_v4().simple()));
         DirBuilder::new()
             .recursive(true)
@@ -139,7 +180,10 @@ impl Run<'_> {
             }
         };
         let status = ended(&mut process.0).await?;
-        if status.success() { Ok(output) } else { Err(failure(status, &complaint)) }
+        if status.success() {
+            return Ok(Said { output, complained: has_complained(&complaint) });
+        }
+        Err(failure(status, &complaint))
     }
 }
 
@@ -163,17 +207,41 @@ async fn ended(child: &mut Child) -> Result<ExitStatus, PlayableError> {
     }
 }
 
+/// Whether it said more than that a piece ends, which every piece of a file does.
+fn has_complained(complaint: &[u8]) -> bool {
+    let complaint = String::from_utf8_lossy(complaint);
+    let mut lines = complaint.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.any(|line| !line.contains("File ended prematurely"))
+}
+
 /// Why it failed, in texts of this server, since its own output may contain names.
 fn failure(status: ExitStatus, complaint: &[u8]) -> PlayableError {
     let complaint = String::from_utf8_lossy(complaint);
-    let reason = if complaint.contains("Unknown encoder") {
-        "this ffmpeg lacks an encoder (libx264 and aac are needed)"
-    } else if complaint.contains("No such filter") {
-        "this ffmpeg lacks a filter (drawtext, overlay, scale, amix are needed)"
+    let lacks = |text: &str| complaint.contains(text);
+    if lacks("Unknown encoder") {
+        let reason = "this ffmpeg lacks an encoder (libx264 and aac are needed)";
+        PlayableError::Mixing(reason.to_owned())
+    } else if lacks("No such filter") {
+        let reason = "this ffmpeg lacks a filter (drawtext, overlay, scale, amix are needed)";
+        PlayableError::Mixing(reason.to_owned())
+    } else if was_ended(status) {
+        PlayableError::Interrupted(format!("ffmpeg was ended ({status})"))
+    } else if lacks("Cannot allocate memory") || lacks("Resource temporarily unavailable") {
+        PlayableError::Interrupted("ffmpeg had not enough memory".to_owned())
+    } else if lacks("No space left on device") {
+        PlayableError::Interrupted("ffmpeg had no space left on the disk".to_owned())
     } else {
-        return PlayableError::Mixing(format!("ffmpeg failed ({status})"));
-    };
-    PlayableError::Mixing(reason.to_owned())
+        PlayableError::Mixing(format!("ffmpeg failed ({status})"))
+    }
+}
+
+/// Whether something outside ended it: the system when memory is short, or a person. Signals of its
+/// own faults are not among these, since data may cause them.
+fn was_ended(status: ExitStatus) -> bool {
+    let by = [Signal::KILL, Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT];
+    // It takes most signals itself and then ends with this code.
+    status.code() == Some(ENDED_BY_SIGNAL)
+        || status.signal().is_some_and(|signal| by.iter().any(|it| it.as_raw() == signal))
 }
 
 /// The server's ends of its standard streams.

@@ -12,7 +12,7 @@ use crate::domain::session::Session;
 use crate::domain::store_error::StoreError;
 use crate::playable::{PlayableError, PlayableReader};
 use crate::recorder::Recorder;
-use crate::recorder::repository::{Playable, PlayableOf, RecordedTrack, RecordingRepository};
+use crate::recorder::repository::{Lack, Playable, PlayableOf, RecordedTrack, RecordingRepository};
 use crate::vault::{KeyVault, Vault};
 
 /// The other parts that [`Library`] uses.
@@ -100,6 +100,8 @@ pub struct RecordingFile {
     pub file: Playable,
     /// The track it was made from; `None` for the combined file.
     pub track: Option<RecordedTrack>,
+    /// What it does without, with the tracks.
+    pub lacks: Vec<(Lack, RecordedTrack)>,
 }
 
 impl Library {
@@ -178,7 +180,12 @@ fn with_track(file: Playable, tracks: &[RecordedTrack]) -> RecordingFile {
         PlayableOf::Combined => None,
         PlayableOf::Track(id) => tracks.iter().find(|track| track.id == id).cloned(),
     };
-    RecordingFile { file, track }
+    let with_its_track = |lack: &Lack| {
+        let track = tracks.iter().find(|track| track.id == lack.track)?;
+        Some((lack.clone(), track.clone()))
+    };
+    let lacks = file.lacks.iter().filter_map(with_its_track).collect();
+    RecordingFile { file, track, lacks }
 }
 
 fn stage_of(

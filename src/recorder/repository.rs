@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use crate::domain::claim::Fence;
 use crate::domain::id::{PlayableId, RecordedTrackId, SessionKey, TrackId, UserId};
 use crate::domain::media::{Codec, TrackSource};
-use crate::domain::recording::{Container, PlayableState};
+use crate::domain::recording::{Container, LackReason, PlayableState};
 use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 
@@ -82,6 +82,19 @@ pub enum PlayableOf {
     Track(RecordedTrackId),
 }
 
+/// A time during which a combined file does without a track.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lack {
+    /// The track.
+    pub track: RecordedTrackId,
+    /// Begin, milliseconds since 1970.
+    pub from_ms: u64,
+    /// End, milliseconds since 1970.
+    pub to_ms: u64,
+    /// Why.
+    pub reason: LackReason,
+}
+
 /// A playable file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Playable {
@@ -107,6 +120,8 @@ pub struct Playable {
     pub parts: Vec<u64>,
     /// Why it failed, for the operator.
     pub failure: Option<String>,
+    /// What it does without, in order of time for each track.
+    pub lacks: Vec<Lack>,
     /// Where to continue after a restart, in the maker's own format.
     pub resume_at: Option<String>,
     /// When it was last changed.

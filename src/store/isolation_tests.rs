@@ -138,6 +138,7 @@ async fn record_everything(store: &Store, session: &Session) {
         duration_ms: 0,
         parts: vec![],
         failure: None,
+        lacks: Vec::new(),
         resume_at: None,
         updated_at: NOW,
     };

@@ -22,6 +22,7 @@ pub struct Model {
     pub parts: String,
     pub failure: Option<String>,
     pub resume_at: Option<String>,
+    pub lacks: Option<String>,
     pub updated_at: i64,
 }
 

@@ -7,10 +7,10 @@ use sea_orm::{
 
 use super::{Written, finish};
 use crate::domain::id::{PlayableId, RecordedTrackId, SessionKey};
-use crate::domain::recording::{Container, PlayableState};
+use crate::domain::recording::{Container, LackReason, PlayableState};
 use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
-use crate::recorder::repository::{Playable, PlayableOf};
+use crate::recorder::repository::{Lack, Playable, PlayableOf};
 use crate::store::connect::Store;
 use crate::store::entities::playable::{Column, Entity, Model};
 use crate::store::error::{number, stored, word};
@@ -114,8 +114,34 @@ fn row_of(
         parts,
         failure: playable.failure.clone(),
         resume_at: playable.resume_at.clone(),
+        lacks: lacks_text(&playable.lacks)?,
         updated_at: playable.updated_at.unix_us(),
     })
+}
+
+/// What a file does without, as it is stored: track, begin, end, reason.
+type StoredLack = (uuid::Uuid, u64, u64, String);
+
+fn lacks_text(lacks: &[Lack]) -> Result<Option<String>, StoreError> {
+    if lacks.is_empty() {
+        return Ok(None);
+    }
+    let stored = |lack: &Lack| -> StoredLack {
+        (lack.track.as_uuid(), lack.from_ms, lack.to_ms, lack.reason.as_str().to_owned())
+    };
+    let stored: Vec<_> = lacks.iter().map(stored).collect();
+    let text = serde_json::to_string(&stored);
+    text.map(Some).map_err(|error| StoreError::Corrupt(format!("lacks: {error}")))
+}
+
+fn lacks_of(text: &str) -> Result<Vec<Lack>, StoreError> {
+    let stored: Vec<StoredLack> = serde_json::from_str(text)
+        .map_err(|error| StoreError::Corrupt(format!("lacks: {error}")))?;
+    let lack = |(track, from_ms, to_ms, reason): StoredLack| {
+        let reason = word(LackReason::parse(&reason), "reason")?;
+        Ok(Lack { track: RecordedTrackId::from_uuid(track), from_ms, to_ms, reason })
+    };
+    stored.into_iter().map(lack).collect()
 }
 
 fn playable_of(row: Model) -> Result<Playable, StoreError> {
@@ -134,6 +160,7 @@ fn playable_of(row: Model) -> Result<Playable, StoreError> {
             .map_err(|error| StoreError::Corrupt(format!("parts: {error}")))?,
         failure: row.failure,
         resume_at: row.resume_at,
+        lacks: row.lacks.as_deref().map_or(Ok(Vec::new()), lacks_of)?,
         updated_at: Timestamp::from_unix_us(row.updated_at),
     })
 }

@@ -5,11 +5,11 @@ use std::time::Duration;
 use cabildo::custody::repository::CustodyRepository;
 use cabildo::domain::id::{PlayableId, RecordedTrackId, SessionId, SessionKey, TenantId, TrackId};
 use cabildo::domain::media::{Codec, TrackSource};
-use cabildo::domain::recording::{Container, PlayableState};
+use cabildo::domain::recording::{Container, LackReason, PlayableState};
 use cabildo::domain::session::Session;
 use cabildo::domain::store_error::StoreError;
 use cabildo::recorder::repository::{
-    Playable, PlayableOf, RecordedGap, RecordedSegment, RecordedTrack, RecordingRepository,
+    Lack, Playable, PlayableOf, RecordedGap, RecordedSegment, RecordedTrack, RecordingRepository,
 };
 use cabildo::room::repository::RoomRepository;
 use tokio::task::JoinSet;
@@ -82,6 +82,7 @@ fn playable(of: PlayableOf) -> Playable {
         duration_ms: 0,
         parts: vec![],
         failure: None,
+        lacks: Vec::new(),
         resume_at: None,
         updated_at: NOW,
     }
@@ -232,6 +233,10 @@ async fn playables_are_replaced_and_sorted(fixture: Fixture) {
         wrapped_key: Some(wrapped(1)),
         duration_ms: 90_000,
         parts: vec![1 << 20, 77],
+        lacks: LackReason::ALL
+            .iter()
+            .map(|reason| Lack { track: track.id, from_ms: 7, to_ms: 1 << 41, reason: *reason })
+            .collect(),
         resume_at: Some("{}".to_owned()),
         updated_at: NOW.after(Duration::from_secs(1)),
         ..of_track

@@ -354,6 +354,7 @@ impl Fixture {
             duration_ms: SEGMENTS * SEGMENT_MS,
             parts: vec![4, 4],
             failure: None,
+            lacks: Vec::new(),
             resume_at: None,
             updated_at: self.now(),
         };

@@ -1,17 +1,19 @@
 //! The combined file: who has the floor is seen, everybody is heard.
 
+use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use cabildo::domain::id::{RecordedTrackId, SessionKey};
 use cabildo::domain::media::{Codec, TrackSource};
-use cabildo::domain::recording::{Container, PlayableState};
+use cabildo::domain::recording::{Container, LackReason, PlayableState};
 use cabildo::playable::{FloorTurn, MeetingTimeline};
 use cabildo::recorder::repository::PlayableOf;
 use cabildo::recorder::repository::RecordingRepository as _;
 use tempfile::TempDir;
 
 use crate::playable::fixture::{Fixture, Trouble};
-use crate::playable::media::{Source, encode_video, loudness, packets, run, sound, tone};
+use crate::playable::media::{Encoded, Source, encode_video, loudness, packets, run, sound, tone};
 
 const START_MS: u64 = 1_700_000_000_000;
 
@@ -63,6 +65,65 @@ async fn meeting() -> Fixture {
     ];
     *fixture.timeline.0.lock().expect("sound") = MeetingTimeline { turns, speakers: Vec::new() };
     fixture
+}
+
+/// Three seconds of pictures whose key frames say 16383 × 16383 pixels (RFC 6386 §9.1).
+fn too_large() -> Vec<Encoded> {
+    let mut pictures = encode_video(Codec::Vp8, "color=c=green:s=640x360:r=25:d=3");
+    for picture in pictures.iter_mut().filter(|picture| picture.data[0] & 1 == 0) {
+        picture.data[6..10].copy_from_slice(&[0xFF, 0x3F, 0xFF, 0x3F]);
+    }
+    pictures
+}
+
+/// Makes a picture unreadable, and leaves what its packets and its file are told by.
+fn spoil(codec: Codec, data: &mut [u8]) {
+    match codec {
+        Codec::H264 => spoil_slices(data),
+        Codec::Av1 => spoil_frames(data),
+        _ => data.iter_mut().skip(10).for_each(|byte| *byte = 0xFF),
+    }
+}
+
+/// Parameter sets and the kinds of frames stay; the rest of frames (OBUs of types 3 and 6) does not.
+fn spoil_frames(data: &mut [u8]) {
+    let mut at = 0;
+    while at < data.len() {
+        let kind = data[at] >> 3 & 0xF;
+        let (mut size, mut shift) = (0, 0);
+        at += 1;
+        loop {
+            let byte = data[at];
+            at += 1;
+            size |= usize::from(byte & 0x7F) << shift;
+            shift += 7;
+            if byte < 0x80 {
+                break;
+            }
+        }
+        if kind == 3 || kind == 6 {
+            data[at + 2..at + size].fill(0xFF);
+        }
+        at += size;
+    }
+}
+
+/// Parameter sets stay; slices name one that was never sent.
+fn spoil_slices(data: &mut [u8]) {
+    let starts: Vec<usize> = data
+        .windows(4)
+        .enumerate()
+        .filter(|(_, bytes)| bytes[..3] == [0, 0, 1] && matches!(bytes[3] & 0x1F, 1..=5))
+        .map(|(at, _)| at + 4)
+        .collect();
+    for start in starts {
+        // First macroblock 0 and the type of slice, then a number of a parameter set that no
+        // stream has.
+        let kind = if data[start - 1] & 0x1F == 5 { 0x88 } else { 0x98 };
+        for (place, byte) in data.iter_mut().skip(start).enumerate() {
+            *byte = [if place == 0 { kind } else { 0 }, 0x20][place % 2];
+        }
+    }
 }
 
 async fn written(fixture: &Fixture) -> (TempDir, PathBuf) {
@@ -165,11 +226,7 @@ async fn sound_that_begins_just_after_a_scene_is_not_part_of_it() {
 #[tokio::test]
 async fn tracks_that_can_not_be_decoded_are_left_out() {
     let fixture = meeting().await;
-    let mut garbage = encode_video(Codec::Vp8, "color=c=green:s=640x360:r=25:d=3");
-    for frame in garbage.iter_mut().filter(|frame| frame.data[0] & 1 == 0) {
-        // A key frame that says 16383 × 16383 pixels (RFC 6386 §9.1).
-        frame.data[6..10].copy_from_slice(&[0xFF, 0x3F, 0xFF, 0x3F]);
-    }
+    let garbage = too_large();
     let sent = Source::new(Codec::Vp8, 5).send(&garbage, 0);
     let camera = fixture.record("mallory", TrackSource::Camera, Codec::Vp8, &sent).await;
     let sent = Source::new(Codec::Vp8, 6).send(&garbage, 5_000_000);
@@ -197,6 +254,96 @@ async fn tracks_that_can_not_be_decoded_are_left_out() {
     let sound = sound(&path);
     assert!(loudness(&sound, 1.0, 440.0) > 0.08, "{}", loudness(&sound, 1.0, 440.0));
     assert!(loudness(&sound, 6.0, 1_000.0) > 0.08, "{}", loudness(&sound, 6.0, 1_000.0));
+    // It says what it lacks: nothing but these, no longer than they were there.
+    let lacking: BTreeSet<RecordedTrackId> = playable.lacks.iter().map(|it| it.track).collect();
+    assert_eq!(lacking, BTreeSet::from([camera, screen, microphone]));
+    for lack in &playable.lacks {
+        assert_eq!(lack.reason, LackReason::Undecodable);
+        let begin = START_MS + if lack.track == screen { 5_000 } else { 0 };
+        assert!(lack.from_ms >= begin && lack.from_ms < begin + 700, "{lack:?}");
+        assert!(lack.to_ms > begin + 2_300 && lack.to_ms <= begin + 3_700, "{lack:?}");
+    }
+}
+
+/// The picture data of these codecs, made unreadable behind the headers by which files name them.
+#[tokio::test]
+async fn broken_pictures_of_every_codec_are_left_out_and_told() {
+    for codec in [Codec::H264, Codec::Vp9, Codec::Av1] {
+        let fixture = meeting().await;
+        fixture.timeline.0.lock().expect("sound").turns.clear();
+        let mut pictures = encode_video(codec, "color=c=green:s=640x360:r=25:d=3");
+        for picture in &mut pictures {
+            spoil(codec, &mut picture.data);
+        }
+        let sent = Source::new(codec, 5).send(&pictures, 0);
+        let broken = fixture.record("mallory", TrackSource::Camera, codec, &sent).await;
+        fixture.make(Some("ffmpeg")).await;
+        let track = fixture.playable(PlayableOf::Track(broken)).await;
+        assert_eq!(track.state, PlayableState::Ready, "{codec:?}: {:?}", track.failure);
+        let combined = fixture.playable(PlayableOf::Combined).await;
+        assert_eq!(combined.state, PlayableState::Ready, "{codec:?}: {:?}", combined.failure);
+        let lacking: BTreeSet<_> = combined.lacks.iter().map(|it| (it.track, it.reason)).collect();
+        let expected = BTreeSet::from([(broken, LackReason::Undecodable)]);
+        assert_eq!(lacking, expected, "{codec:?}");
+        let (_directory, path) = written(&fixture).await;
+        assert!(is_red(colour(&path, "1.0")), "{codec:?}: {:?}", colour(&path, "1.0"));
+    }
+}
+
+/// A program that runs ffmpeg, except that each of the first `times` runs that only look whether
+/// a track can be decoded ends as `ending` says.
+fn interrupted_ffmpeg(directory: &Path, times: u32, ending: &str) -> String {
+    let (program, count) = (directory.join("ffmpeg"), directory.join("count"));
+    let count = count.display();
+    let text = format!(
+        "#!/bin/sh\ncase \"$*\" in *framecrc*)\n  n=$(cat {count} 2>/dev/null || echo 0)\n  \
+         echo $((n + 1)) >{count}; if [ \"$n\" -lt {times} ]; then {ending}; fi ;;\nesac\n\
+         exec ffmpeg \"$@\"\n"
+    );
+    std::fs::write(&program, text).expect("written");
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).expect("set");
+    program.to_str().expect("UTF-8").to_owned()
+}
+
+#[tokio::test]
+async fn tracks_that_are_decoded_are_not_looked_at_again() {
+    let fixture = meeting().await;
+    let directory = tempfile::tempdir().expect("a directory");
+    fixture.make(Some(&interrupted_ffmpeg(directory.path(), 0, ":"))).await;
+    let combined = fixture.playable(PlayableOf::Combined).await;
+    assert_eq!(combined.state, PlayableState::Ready, "{:?}", combined.failure);
+    assert_eq!(combined.lacks, []);
+    assert!(!directory.path().join("count").exists());
+}
+
+#[tokio::test]
+async fn a_good_track_is_not_left_out_because_the_program_was_interrupted() {
+    for ending in [
+        "kill -KILL $$",
+        "kill -TERM $$",
+        "exit 255",
+        "echo 'Cannot allocate memory' >&2; exit 1",
+        "echo 'No space left on device' >&2; exit 1",
+    ] {
+        let fixture = meeting().await;
+        fixture.timeline.0.lock().expect("sound").turns.clear();
+        let sent = Source::new(Codec::Vp8, 5).send(&too_large(), 0);
+        let broken = fixture.record("mallory", TrackSource::Camera, Codec::Vp8, &sent).await;
+        let directory = tempfile::tempdir().expect("a directory");
+        fixture.make(Some(&interrupted_ffmpeg(directory.path(), 1, ending))).await;
+        let count = std::fs::read_to_string(directory.path().join("count")).expect("interrupted");
+        assert!(count.trim().parse::<u32>().expect("a number") > 1, "tried again");
+        let combined = fixture.playable(PlayableOf::Combined).await;
+        assert_eq!(combined.state, PlayableState::Ready, "{ending}: {:?}", combined.failure);
+        assert!(
+            combined.lacks.iter().all(|it| it.track == broken),
+            "{ending}: {:?}",
+            combined.lacks
+        );
+        assert!(!combined.lacks.is_empty(), "{ending}");
+        let (_directory, path) = written(&fixture).await;
+        assert!(is_red(colour(&path, "1.0")), "{ending}: {:?}", colour(&path, "1.0"));
+    }
 }
 
 #[tokio::test]
