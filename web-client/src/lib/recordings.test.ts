@@ -1,7 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { lastBegun } from './long_list';
 import type { RecordingAddresses, RecordingFile, TimelineItem } from './recordings';
-import { fileToPlay, itemsShown, lookAgainMs, renewInMs, secondsIn, spanOf } from './recordings';
+import {
+  fileToPlay,
+  itemsShown,
+  lackSpan,
+  lookAgainMs,
+  renewInMs,
+  secondsIn,
+  spanOf,
+} from './recordings';
 
 const FROM = Date.parse('2026-03-01T10:00:00Z');
 const at = (seconds: number) => new Date(FROM + seconds * 1000).toISOString();
@@ -22,6 +30,7 @@ function file(more: Partial<RecordingFile> = {}): RecordingFile {
     duration_ms: 100_000,
     size_bytes: 1,
     url: '/api/v1/recordings/x',
+    lacks: [],
     ...more,
   };
 }
@@ -120,5 +129,21 @@ describe('the time line', () => {
     expect(spanOf(item('vote', 90, null), line)).toEqual({ start: 0.9, length: 0 });
     expect(spanOf(item('turn', -50, 50), line)).toEqual({ start: 0, length: 0.5 });
     expect(spanOf(item('turn', 150, 200), line)).toEqual({ start: 1, length: 0 });
+  });
+});
+
+describe('what a file lacks', () => {
+  it('is told in the playing time of the file', () => {
+    const lack = {
+      track: 't',
+      user_id: 'u',
+      name: 'Ana',
+      source: 'camera',
+      from: at(3),
+      to: at(8.5),
+      reason: 'undecodable',
+    };
+    expect(lackSpan(file(), lack)).toEqual([3_000, 8_500]);
+    expect(lackSpan(file(), { ...lack, from: at(-2), to: at(900) })).toEqual([0, 100_000]);
   });
 });

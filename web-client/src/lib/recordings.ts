@@ -36,6 +36,26 @@ export interface RecordingFile {
   readonly duration_ms: number;
   readonly size_bytes: number;
   readonly url: string | null;
+  /** What the file of the whole session does without, although it was recorded. */
+  readonly lacks: readonly RecordingLack[];
+}
+
+/** A time during which the file of the whole session does without a track. */
+export interface RecordingLack {
+  readonly track: string;
+  readonly user_id: string;
+  readonly name: string;
+  readonly source: string;
+  readonly from: string;
+  readonly to: string;
+  readonly reason: string;
+}
+
+/** When a lack begins and ends in the playing time of its file, in milliseconds. */
+export function lackSpan(file: RecordingFile, lack: RecordingLack): readonly [number, number] {
+  const begun = Date.parse(file.from);
+  const within = (at: string) => Math.min(Math.max(0, Date.parse(at) - begun), file.duration_ms);
+  return [within(lack.from), within(lack.to)];
 }
 
 /** What happened when. */

@@ -1,8 +1,8 @@
 import { clock } from '../../i18n/i18n';
 import { isRecordingKey, r } from '../../i18n/recording/texts';
 import { megabytes, number } from '../../i18n/texts';
-import type { RecordingFile } from '../../lib';
-import { fileKey } from '../../lib';
+import type { RecordingFile, RecordingLack } from '../../lib';
+import { fileKey, lackSpan } from '../../lib';
 import { Button } from '../components';
 import { Icon } from '../icons';
 
@@ -38,6 +38,16 @@ function FileRow(props: { file: RecordingFile; shown: boolean; onPlay: () => voi
       <span class="file-what">
         <span class="name">{name}</span>
         <span class="quiet">{factsText(file)}</span>
+        {file.lacks.map((lack) => (
+          <span
+            key={`${lack.track} ${lack.from}`}
+            class="file-lack"
+            data-testid="file-lack"
+            data-reason={lack.reason}
+          >
+            {lackText(file, lack)}
+          </span>
+        ))}
         {file.state === 'building' && (
           <progress
             max={1000}
@@ -76,9 +86,25 @@ function FileRow(props: { file: RecordingFile; shown: boolean; onPlay: () => voi
 /** What a file is of, in words. */
 export function fileText(file: RecordingFile): string {
   if (file.of === 'combined') return r('player.combined');
-  const key = `source.${file.source ?? ''}`;
+  return trackText(file.name, file.source);
+}
+
+function trackText(name: string | null, from: string | null): string {
+  const key = `source.${from ?? ''}`;
   const source = r(isRecordingKey(key) ? key : 'source.other');
-  return file.name === null ? source : `${file.name} · ${source}`;
+  return name === null ? source : `${name} · ${source}`;
+}
+
+/** Which track is missing, from when to when, and why. */
+function lackText(file: RecordingFile, lack: RecordingLack): string {
+  const [from, to] = lackSpan(file, lack);
+  const key = `lack.${lack.reason}`;
+  return r('files.lacks', {
+    track: trackText(lack.name, lack.source),
+    from: clock(from),
+    to: clock(to),
+    why: r(isRecordingKey(key) ? key : 'lack.other'),
+  });
 }
 
 function factsText(file: RecordingFile): string {
