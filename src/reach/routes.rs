@@ -184,11 +184,11 @@ mod tests {
     use super::*;
     use crate::reach::Line;
 
-    fn states(to: &[&str], results: Vec<Result>) -> Vec<State> {
+    fn states(to: &[&str], results: &[Result]) -> Vec<State> {
         let to: Vec<SocketAddr> = to.iter().map(|text| text.parse().unwrap()).collect();
         let mut states = Vec::new();
         let mut note = |line: &Line| states.push(line.state);
-        tell("media over UDP", &to, &results, &mut Report::new(&mut note, None));
+        tell("media over UDP", &to, results, &mut Report::new(&mut note, None));
         states
     }
 
@@ -200,11 +200,11 @@ mod tests {
         let without_route =
             || Err(Unreached::Socket(io::Error::from(io::ErrorKind::NetworkUnreachable)));
         let (good, failed) = (State::Good, State::Failed);
-        assert_eq!(states(&[public, private], vec![reached(), silent()]), [good, State::Doubtful]);
-        assert_eq!(states(&[private], vec![silent()]), [failed]);
-        assert_eq!(states(&[public, private], vec![silent(), reached()]), [failed, good]);
-        let both = states(&[public, "[2001:db8::7]:3478"], vec![reached(), without_route()]);
+        assert_eq!(states(&[public, private], &[reached(), silent()]), [good, State::Doubtful]);
+        assert_eq!(states(&[private], &[silent()]), [failed]);
+        assert_eq!(states(&[public, private], &[silent(), reached()]), [failed, good]);
+        let both = states(&[public, "[2001:db8::7]:3478"], &[reached(), without_route()]);
         assert_eq!(both, [good, State::NotTested]);
-        assert_eq!(states(&[], Vec::new()), [State::NotTested]);
+        assert_eq!(states(&[], &[]), [State::NotTested]);
     }
 }
