@@ -70,7 +70,14 @@ story('A session that is watched from outside', open, {
     const { room, server, session, viewer } = stage;
     const person = { user: 'ana', name: 'Ana' };
     stage.ana = await openJoin(room, server, session, person);
+    // People know of it before they are in it, and while they are.
+    await stage.ana.getByTestId('live-viewing-policy').waitFor();
     await join(stage.ana);
+    await stage.ana.getByTestId('live-indicator').waitFor();
+    await stage.ana.setViewportSize({ width: 360, height: 740 });
+    await fits(stage.ana, 'meeting that is watched');
+    await screenshot(stage.ana, 'meeting-watched');
+    await stage.ana.setViewportSize({ width: 1280, height: 800 });
     await until('H.264 that is sent', async (seen) => {
       seen.last = await outbound(stage.ana);
       return seen.last.some(({ kind, codec }) => kind === 'video' && /h264/i.test(codec ?? ''));

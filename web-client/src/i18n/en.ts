@@ -38,6 +38,8 @@ export const en: Catalogue = {
   'session.startsAt': 'Starts: {when}',
   'session.recorded':
     'The policy of this session provides for recording it. A recording is kept for {days, plural, one {one day} other {# days}}.',
+  'session.watched':
+    'This session can be watched live from outside: whoever has a link sees and hears what is shown in it.',
   'session.transcribed': 'The policy of this session provides for transcribing it.',
 
   'join.title': 'Before you join',
@@ -71,6 +73,8 @@ export const en: Catalogue = {
   'role.camera': 'Camera',
   'role.recorder': 'Recording',
 
+  'live.on': 'Visible from outside',
+  'live.on.long': 'Whoever has a link can see and hear this session without being in it',
   'recording.running': 'Recording',
   'recording.paused': 'Recording paused',
   'recording.running.long': 'This session is being recorded',

@@ -37,6 +37,8 @@ export const es = {
   'session.startsAt': 'Empieza: {when}',
   'session.recorded':
     'La política de esta sesión prevé grabarla. La grabación se conserva {days, plural, one {un día} other {# días}}.',
+  'session.watched':
+    'Esta sesión puede verse en directo desde fuera: quien tenga un enlace ve y oye lo que se muestra en ella.',
   'session.transcribed': 'La política de esta sesión prevé transcribirla.',
 
   'join.title': 'Antes de entrar',
@@ -72,6 +74,8 @@ export const es = {
   'role.camera': 'Cámara',
   'role.recorder': 'Grabación',
 
+  'live.on': 'Visible desde fuera',
+  'live.on.long': 'Quien tenga un enlace puede ver y oír esta sesión sin entrar en ella',
   'recording.running': 'Se graba',
   'recording.paused': 'Grabación en pausa',
   'recording.running.long': 'Esta sesión se está grabando',

@@ -38,6 +38,8 @@ export const pt: Catalogue = {
   'session.startsAt': 'Começa: {when}',
   'session.recorded':
     'A política desta sessão prevê gravá-la. A gravação é guardada por {days, plural, one {um dia} other {# dias}}.',
+  'session.watched':
+    'Esta sessão pode ser vista ao vivo de fora: quem tiver um link vê e ouve o que nela é mostrado.',
   'session.transcribed': 'A política desta sessão prevê transcrevê-la.',
 
   'join.title': 'Antes de entrar',
@@ -71,6 +73,8 @@ export const pt: Catalogue = {
   'role.camera': 'Câmera',
   'role.recorder': 'Gravação',
 
+  'live.on': 'Visível de fora',
+  'live.on.long': 'Quem tiver um link pode ver e ouvir esta sessão sem entrar nela',
   'recording.running': 'A gravar',
   'recording.paused': 'Gravação em pausa',
   'recording.running.long': 'Esta sessão está sendo gravada',

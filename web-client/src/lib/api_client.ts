@@ -43,6 +43,8 @@ export interface Session {
   readonly ended_at: string | null;
   readonly max_participants: number;
   readonly moderation: 'open' | 'moderated';
+  /** Whether whoever has a link for it may watch it without being in it. */
+  readonly live_viewing: boolean;
   readonly recording: { readonly enabled: boolean; readonly retention_days: number };
   readonly transcription: { readonly enabled: boolean; readonly language: string | null };
   readonly speaking: { readonly default_turn_s: number; readonly max_turn_s: number };

@@ -33,7 +33,7 @@ import { PeopleList } from './people_list';
 import { useKept } from './kept';
 import { OwnAttendance } from './own_attendance';
 import { QuorumLine } from './quorum';
-import { ConsentBanner, RecordingIndicator } from './recording';
+import { ConsentBanner, LiveIndicator, RecordingIndicator } from './recording';
 import { RenewalNotice } from './renewal';
 import { SpeakingList } from './speaking_list';
 import type { Layout } from './stage';
@@ -115,6 +115,7 @@ export function Meeting(props: MeetingProps) {
       <header class="top">
         <h1 title={state.session.title}>{state.session.title}</h1>
         <RecordingIndicator state={state} />
+        <LiveIndicator state={state} />
         <WitnessIndicator witness={props.witness} session={state.session.id} />
         <ConnectionState status={status} quality={snapshot.quality} />
       </header>

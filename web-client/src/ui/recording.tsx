@@ -23,6 +23,17 @@ export function RecordingIndicator({ state }: { state: RoomState }) {
   );
 }
 
+/** Whether the session may be watched from outside. */
+export function LiveIndicator({ state }: { state: RoomState }) {
+  if (!state.session.live_viewing) return null;
+  return (
+    <span class="recording live" data-testid="live-indicator" title={t('live.on.long')}>
+      <Icon name="people" />
+      {t('live.on')}
+    </span>
+  );
+}
+
 /** Windows that have room for the whole text beside pictures and lists. */
 const ROOMY = '(min-width: 56rem) and (min-height: 44rem)';
 

@@ -21,6 +21,11 @@ export function SessionFacts({ session }: { session: Session }) {
           <p>{t('session.recorded', { days: session.recording.retention_days })}</p>
         </Notice>
       )}
+      {session.live_viewing && (
+        <Notice look="warn" testId="live-viewing-policy">
+          <p>{t('session.watched')}</p>
+        </Notice>
+      )}
       {session.transcription.enabled && (
         <Notice testId="transcription-policy">
           <p>{t('session.transcribed')}</p>
