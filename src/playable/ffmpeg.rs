@@ -330,3 +330,32 @@ impl Feed {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_pass_is_told_from_what_data_causes() {
+        let code = |code: i32| ExitStatus::from_raw(code << 8);
+        let signal = |signal: Signal| ExitStatus::from_raw(signal.as_raw());
+        for (status, complaint) in [
+            (signal(Signal::KILL), ""),
+            (signal(Signal::TERM), ""),
+            (code(255), ""),
+            (code(1), "Cannot allocate memory"),
+            (code(1), "av_interleaved_write_frame(): No space left on device"),
+        ] {
+            let failure = failure(status, complaint.as_bytes());
+            assert!(matches!(failure, PlayableError::Interrupted(_)), "{status} {complaint}");
+        }
+        for (status, complaint) in [
+            (code(1), "Invalid data found when processing input"),
+            (code(1), "Unknown encoder 'libx264'"),
+            (signal(Signal::SEGV), ""),
+        ] {
+            let failure = failure(status, complaint.as_bytes());
+            assert!(matches!(failure, PlayableError::Mixing(_)), "{status} {complaint}");
+        }
+    }
+}

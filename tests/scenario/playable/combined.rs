@@ -318,13 +318,7 @@ async fn tracks_that_are_decoded_are_not_looked_at_again() {
 
 #[tokio::test]
 async fn a_good_track_is_not_left_out_because_the_program_was_interrupted() {
-    for ending in [
-        "kill -KILL $$",
-        "kill -TERM $$",
-        "exit 255",
-        "echo 'Cannot allocate memory' >&2; exit 1",
-        "echo 'No space left on device' >&2; exit 1",
-    ] {
+    for ending in ["kill -KILL $$", "echo 'Cannot allocate memory' >&2; exit 1"] {
         let fixture = meeting().await;
         fixture.timeline.0.lock().expect("sound").turns.clear();
         let sent = Source::new(Codec::Vp8, 5).send(&too_large(), 0);
