@@ -20,6 +20,7 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use prost::Message;
 use serde_json::Value;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
 use crate::platform::providers::{AUDIENCE, SERVICE_ACCOUNT};
@@ -268,7 +269,7 @@ impl Stub {
             takes_accounts: true,
         };
         let stub = Self { held: Arc::new(Mutex::new(held)), received: Arc::default() };
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let serving = stub.clone();
         tokio::spawn(async move {
@@ -279,7 +280,8 @@ impl Stub {
         (stub, url)
     }
 
-    async fn serve(self, stream: tokio::net::TcpStream) {
+    async fn serve(self, stream: TcpStream) {
+        let (stream, mut rest) = twice(stream).expect("a socket");
         let ends = Ends::default();
         let method = "/base/google.cloud.speech.v2.Speech/StreamingRecognize";
         let router = Router::new()
@@ -293,17 +295,19 @@ impl Stub {
             std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
         loop {
             tokio::select! {
-                _ = &mut connection => return,
+                _ = &mut connection => break,
                 () = ends.away.notified() => {
                     connection.as_mut().graceful_shutdown();
                     if futures_util::poll!(connection.as_mut()).is_ready() {
-                        return;
+                        break;
                     }
                     ends.announced.notify_one();
                 }
                 () = ends.cut.notified() => return,
             }
         }
+        // A socket that is closed with something unread takes back the answer that is on its way.
+        drop(tokio::io::copy(&mut rest, &mut tokio::io::sink()).await);
     }
 
     fn held(&self) -> std::sync::MutexGuard<'_, Held> {
@@ -353,6 +357,13 @@ impl Stub {
         let waited = tokio::time::timeout(std::time::Duration::from_mins(1), waiting).await;
         waited.expect("it never became true");
     }
+}
+
+/// Two handles of a socket.
+fn twice(stream: TcpStream) -> std::io::Result<(TcpStream, TcpStream)> {
+    let stream = stream.into_std()?;
+    let other = stream.try_clone()?;
+    Ok((TcpStream::from_std(stream)?, TcpStream::from_std(other)?))
 }
 
 async fn token(State(stub): State<Stub>, body: Bytes) -> Response<Body> {
