@@ -24,4 +24,4 @@ pub use evidence_log::EvidenceLog;
 pub use handle::Recorder;
 pub use log::{RecorderLog, RecorderLogError};
 pub use metrics::describe_metrics;
-pub use ports::{RecorderError, RecorderOptions, RecorderParts, RecorderStats, TrackTaps};
+pub use ports::{RecorderError, RecorderOptions, RecorderParts, RecorderStats};

@@ -15,6 +15,7 @@ pub mod sdp;
 pub mod srtp;
 pub mod tap;
 pub mod tcp;
+mod track_taps;
 pub mod transport;
 pub mod turn;
 pub mod worker;
@@ -26,3 +27,4 @@ pub use interface::{
 };
 pub use metrics::describe_metrics;
 pub use sdp::RefusedSection;
+pub use track_taps::SessionTaps;

@@ -15,6 +15,6 @@ pub use handle::Transcriber;
 pub use measure::{Measured, measure};
 pub use metrics::describe_metrics;
 pub use ports::{
-    Patience, Sink, SoundTaps, TranscriberError, TranscriberOptions, TranscriberParts,
-    TranscriberStats, workers_by_default,
+    Patience, Sink, TranscriberError, TranscriberOptions, TranscriberParts, TranscriberStats,
+    workers_by_default,
 };

@@ -17,8 +17,9 @@ use crate::domain::id::{SessionKey, TrackId};
 use crate::domain::session::{Session, SessionStatus};
 use crate::live::engine::{Chosen, Shown, Stage};
 use crate::live::metrics;
-use crate::live::ports::{KnownSessions, Taps};
+use crate::live::ports::KnownSessions;
 use crate::live::rooms::KnownRooms;
+use crate::sfu::SessionTaps;
 use crate::sfu::tap::{TapBatch, TapSink};
 
 /// Sessions whose streams an instance has at once; those of further ones are refused until one is
@@ -52,7 +53,7 @@ impl Default for LiveOptions {
 /// What streams of sessions are made of.
 pub struct LiveParts {
     /// The media plane.
-    pub taps: Arc<dyn Taps>,
+    pub taps: Arc<dyn SessionTaps>,
     /// The sessions.
     pub sessions: Arc<dyn KnownSessions>,
     /// The time that players are told.

@@ -10,7 +10,7 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::domain::id::{SessionId, SessionKey, TrackId};
+use crate::domain::id::{SessionKey, TrackId};
 use crate::domain::recording::RecordingState;
 use crate::evidence::media::TrackTail;
 use crate::recorder::core::{Core, Counters};
@@ -145,7 +145,7 @@ impl Recorder {
             if is {
                 self.tap(key, *track).await;
             } else {
-                self.untap(key.session, *track).await;
+                self.untap(key, *track).await;
             }
         }
     }
@@ -179,7 +179,7 @@ impl Recorder {
         let at_ms = self.now_ms();
         self.send(Input::RemoveTrack { track, at_ms }).await;
         if known.state == RecordingState::Recording {
-            self.untap(key.session, track).await;
+            self.untap(key, track).await;
         }
     }
 
@@ -196,7 +196,7 @@ impl Recorder {
         if let Some(entry) = entry {
             let known = entry.lock().await;
             for track in known.tracks.iter().filter(|_| known.state == RecordingState::Recording) {
-                self.untap(key.session, *track).await;
+                self.untap(key, *track).await;
             }
         }
         let core = &self.0.core;
@@ -314,7 +314,7 @@ impl Recorder {
 
     async fn tap(&self, key: SessionKey, track: TrackId) {
         let media = &self.0.core.parts.media;
-        match media.tap(key.session, track, self.0.sink.clone()).await {
+        match media.tap(key, track, self.0.sink.clone()).await {
             // It was removed before any packet came.
             Ok(()) | Err(SfuError::TrackNotFound | SfuError::RoomNotFound) => {}
             Err(error) => {
@@ -325,10 +325,10 @@ impl Recorder {
         }
     }
 
-    async fn untap(&self, session: SessionId, track: TrackId) {
+    async fn untap(&self, key: SessionKey, track: TrackId) {
         let media = &self.0.core.parts.media;
         // The tap of a removed track has ended by itself.
-        media.untap(session, track, self.0.sink.clone()).await.ok();
+        media.untap(key, track, self.0.sink.clone()).await.ok();
     }
 
     async fn send(&self, mut input: Input) {

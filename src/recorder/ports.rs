@@ -4,45 +4,20 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use async_trait::async_trait;
-
 use crate::claims::{ClaimError, Claims};
 use crate::clock::Clock;
-use crate::domain::id::{SessionId, TrackId};
 use crate::domain::store_error::StoreError;
 use crate::recorder::disk::{SpoolDisk, SystemDisk};
 use crate::recorder::log::RecorderLog;
 use crate::recorder::repository::RecordingRepository;
-use crate::sfu::tap::TapSink;
-use crate::sfu::{Sfu, SfuError};
+use crate::sfu::SessionTaps;
 use crate::vault::{KeyVault, Vault};
-
-/// Where tracks are tapped.
-#[async_trait]
-pub trait TrackTaps: Send + Sync {
-    /// As [`Sfu::tap`].
-    async fn tap(&self, room: SessionId, track: TrackId, sink: TapSink) -> Result<(), SfuError>;
-
-    /// As [`Sfu::untap`].
-    async fn untap(&self, room: SessionId, track: TrackId, sink: TapSink) -> Result<(), SfuError>;
-}
-
-#[async_trait]
-impl TrackTaps for Sfu {
-    async fn tap(&self, room: SessionId, track: TrackId, sink: TapSink) -> Result<(), SfuError> {
-        Self::tap(self, room, track, sink).await
-    }
-
-    async fn untap(&self, room: SessionId, track: TrackId, sink: TapSink) -> Result<(), SfuError> {
-        Self::untap(self, room, track, sink).await
-    }
-}
 
 /// What a recorder is made of.
 #[derive(Clone)]
 pub struct RecorderParts {
     /// Where tracks are tapped.
-    pub media: Arc<dyn TrackTaps>,
+    pub media: Arc<dyn SessionTaps>,
     /// Where segments go.
     pub vault: Arc<dyn Vault>,
     /// What wraps their keys.

@@ -11,12 +11,12 @@ use tokio::sync::oneshot;
 use crate::domain::id::{SessionKey, TrackId};
 use crate::domain::language::LanguageTag;
 use crate::domain::session::TranscriptionPolicy;
-use crate::sfu::SfuError;
 use crate::sfu::tap::TapSink;
+use crate::sfu::{SessionTaps, SfuError};
 use crate::transcriber::engine::{Expected, HeardTrack, SESSIONS_MAX};
 use crate::transcriber::pool::Pool;
 use crate::transcriber::ports::{
-    Patience, SoundTaps, TranscriberError, TranscriberOptions, TranscriberParts, TranscriberStats,
+    Patience, TranscriberError, TranscriberOptions, TranscriberParts, TranscriberStats,
 };
 use crate::transcriber::thread::{BATCHES_MAX, COMMANDS_MAX, Input, Seen, Thread, sink};
 
@@ -35,7 +35,7 @@ struct Known {
 }
 
 struct Inner {
-    taps: Arc<dyn SoundTaps>,
+    taps: Arc<dyn SessionTaps>,
     inputs: SyncSender<Input>,
     sink: TapSink,
     waiting: Arc<AtomicUsize>,

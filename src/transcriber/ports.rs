@@ -8,32 +8,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::clock::Clock;
-use crate::domain::id::{SessionKey, TrackId};
+use crate::domain::id::SessionKey;
 use crate::domain::transcript::{Transcribed, TranscriptChunk};
-use crate::sfu::tap::TapSink;
-use crate::sfu::{Sfu, SfuError};
+use crate::sfu::SessionTaps;
 use crate::transcriber::speech::SpeechEngine;
-
-/// Where tracks are tapped.
-#[async_trait]
-pub trait SoundTaps: Send + Sync {
-    /// As [`Sfu::tap`].
-    async fn tap(&self, key: SessionKey, track: TrackId, sink: TapSink) -> Result<(), SfuError>;
-
-    /// As [`Sfu::untap`].
-    async fn untap(&self, key: SessionKey, track: TrackId, sink: TapSink) -> Result<(), SfuError>;
-}
-
-#[async_trait]
-impl SoundTaps for Sfu {
-    async fn tap(&self, key: SessionKey, track: TrackId, sink: TapSink) -> Result<(), SfuError> {
-        Self::tap(self, key.session, track, sink).await
-    }
-
-    async fn untap(&self, key: SessionKey, track: TrackId, sink: TapSink) -> Result<(), SfuError> {
-        Self::untap(self, key.session, track, sink).await
-    }
-}
 
 /// Takes text and gaps, those of one session in the order in which they were said by each person.
 #[async_trait]
@@ -51,7 +29,7 @@ pub struct TranscriberParts {
     /// The name of its engine in the configuration, for metrics.
     pub name: String,
     /// Where tracks are tapped.
-    pub taps: Arc<dyn SoundTaps>,
+    pub taps: Arc<dyn SessionTaps>,
     /// What recognises speech.
     pub engine: Arc<dyn SpeechEngine>,
     /// Where text goes.

@@ -15,13 +15,13 @@ use cabildo::domain::media::{Codec, TrackSource};
 use cabildo::domain::session::{Modality, Session, SessionStatus};
 use cabildo::domain::store_error::StoreError;
 use cabildo::domain::time::Timestamp;
-use cabildo::live::ports::{KnownSessions, Taps};
+use cabildo::live::ports::KnownSessions;
 use cabildo::live::{Live, LiveOptions, LiveParts, STREAMS_MAX};
 use cabildo::room::engine::Featured;
 use cabildo::room::ports::{RoomTrack, TrackListener as _};
 use cabildo::sessions::{NewSession, SessionObserver as _};
-use cabildo::sfu::SfuError;
 use cabildo::sfu::tap::{TapBatch, TapItem, TapKind, TapSink};
+use cabildo::sfu::{SessionTaps, SfuError};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -44,7 +44,7 @@ impl Tapped {
 }
 
 #[async_trait]
-impl Taps for Tapped {
+impl SessionTaps for Tapped {
     async fn tap(&self, _: SessionKey, track: TrackId, sink: TapSink) -> Result<(), SfuError> {
         self.0.lock().expect("not poisoned").insert(track, sink);
         Ok(())

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use bytes::Bytes;
 use cabildo::domain::claim::Fence;
-use cabildo::domain::id::{RecordedTrackId, SessionId, SessionKey, TenantId, TrackId};
+use cabildo::domain::id::{RecordedTrackId, SessionKey, TenantId, TrackId};
 use cabildo::domain::secret::Secret;
 use cabildo::domain::store_error::StoreError;
 use cabildo::domain::time::Timestamp;
@@ -18,9 +18,9 @@ use cabildo::evidence::media::MediaEntry;
 use cabildo::recorder::repository::{
     Playable, RecordedGap, RecordedSegment, RecordedTrack, RecordingRepository,
 };
-use cabildo::recorder::{RecorderLog, RecorderLogError, TrackTaps};
-use cabildo::sfu::SfuError;
+use cabildo::recorder::{RecorderLog, RecorderLogError};
 use cabildo::sfu::tap::TapSink;
+use cabildo::sfu::{SessionTaps, SfuError};
 use cabildo::vault::{
     Contents, KeyPurpose, KeyVault, KeyVaultError, ObjectName, Put, Vault, VaultError,
 };
@@ -379,13 +379,13 @@ impl RecordingRepository for Outside {
 }
 
 #[async_trait]
-impl TrackTaps for Outside {
-    async fn tap(&self, _: SessionId, track: TrackId, sink: TapSink) -> Result<(), SfuError> {
+impl SessionTaps for Outside {
+    async fn tap(&self, _: SessionKey, track: TrackId, sink: TapSink) -> Result<(), SfuError> {
         held(&self.sinks).insert(track, sink);
         Ok(())
     }
 
-    async fn untap(&self, _: SessionId, track: TrackId, _: TapSink) -> Result<(), SfuError> {
+    async fn untap(&self, _: SessionKey, track: TrackId, _: TapSink) -> Result<(), SfuError> {
         held(&self.sinks).remove(&track).map(|_| ()).ok_or(SfuError::TrackNotFound)
     }
 }

@@ -12,14 +12,12 @@ use cabildo::domain::language::LanguageTag;
 use cabildo::domain::media::Codec;
 use cabildo::domain::session::TranscriptionPolicy;
 use cabildo::domain::transcript::{GapCause, Transcribed, TranscriptChunk};
-use cabildo::sfu::SfuError;
 use cabildo::sfu::tap::{TapBatch, TapItem, TapKind, TapSink};
+use cabildo::sfu::{SessionTaps, SfuError};
 use cabildo::transcriber::engine::{HeardTrack, WORDS_BYTES_MAX};
 use cabildo::transcriber::speech::fallback::Fallback;
 use cabildo::transcriber::speech::{Heard, Recogniser, Speech, SpeechEngine, SpeechError};
-use cabildo::transcriber::{
-    Patience, Sink, SoundTaps, Transcriber, TranscriberOptions, TranscriberParts,
-};
+use cabildo::transcriber::{Patience, Sink, Transcriber, TranscriberOptions, TranscriberParts};
 use tokio::sync::mpsc;
 
 use super::fixture::{key, microphone};
@@ -95,7 +93,7 @@ impl Taps {
 }
 
 #[async_trait]
-impl SoundTaps for Taps {
+impl SessionTaps for Taps {
     async fn tap(&self, _: SessionKey, track: TrackId, sink: TapSink) -> Result<(), SfuError> {
         self.tapped.lock().expect("no panic").push(track);
         *self.sink.lock().expect("no panic") = Some(sink);
