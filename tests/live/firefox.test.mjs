@@ -114,7 +114,7 @@ const STEPS = {
     await muteDevice(fara, true);
     await shows(fara, 'system_muted', true);
     const line = (await fara.getByTestId('mic-state').textContent()).trim();
-    assert.equal(await fara.getByTestId('live-assertive').textContent(), line);
+    await fara.getByTestId('live-assertive').filter({ hasText: line }).waitFor();
     await muteDevice(fara, false);
     await shows(fara, 'open', false);
     await unplug(fara);

@@ -41,9 +41,10 @@ story('A vote', open, {
       const vote = pages[who].locator('[data-testid="vote-budget"][data-phase="open"]');
       await vote.getByText(TITLE).waitFor();
       assert.match(await vote.textContent(), said);
-      assert.match(await pages[who].getByTestId('live-assertive').textContent(), /presupuesto/);
+      await pages[who].getByTestId('live-assertive').filter({ hasText: /presupuesto/ }).waitFor();
     }
-    assert.match(await pages.hall.getByTestId('hall-vote').textContent(), /Vote open.*presupuesto/);
+    const shown = /Vote open.*presupuesto/;
+    await pages.hall.getByTestId('hall-vote').filter({ hasText: shown }).waitFor();
   },
 
   'is readable in every size': async ({ pages }) => {
