@@ -2,7 +2,7 @@
 # when nothing is missing, and can be run again. `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint wire-types openapi bench proto-baseline load-test measure-cameras attack contract kill-loop disk-loop network-matrix fuzz check-readme clean
+.PHONY: help run build edge test lint wire-types openapi bench proto-baseline load-test measure-cameras attack contract kill-loop disk-loop network-matrix fuzz check-readme clean
 
 # The build cache lives outside the clone; see scripts/environment.
 run: ## start everything on embedded defaults; ARGS="…" go to `cabildo serve`
@@ -11,6 +11,9 @@ run: ## start everything on embedded defaults; ARGS="…" go to `cabildo serve`
 build: ## build the release binary; its path is the last line
 	@scripts/install run
 	@scripts/build
+
+edge: ## build the agent of small boxes, static; its path is the last line
+	@scripts/build-edge
 
 test: ## run every test; ARGS="…" go to nextest
 	@scripts/test $(ARGS)
