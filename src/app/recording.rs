@@ -50,7 +50,7 @@ impl Recording {
         let store = Arc::new(base.store.clone());
         let history = History::new(store.clone(), store.clone());
         let recorder = start_recorder(base, foundation, media).await?;
-        let playables = start_playables(base, foundation, history.clone());
+        let playables = start_playables(base, foundation, history.clone())?;
         let library = Library::new(LibraryParts {
             repository: store.clone(),
             vault: foundation.vault.clone(),
@@ -136,9 +136,22 @@ async fn start_recorder(
 }
 
 /// Starts making playable files.
-fn start_playables(base: &Base, foundation: &Foundation, history: History) -> Playables {
+///
+/// # Errors
+/// The working directory can't be read.
+fn start_playables(
+    base: &Base,
+    foundation: &Foundation,
+    history: History,
+) -> anyhow::Result<Playables> {
     let recorder = &base.config.recording.recorder;
     let ffmpeg = recorder.ffmpeg.clone().or_else(|| on_path("ffmpeg"));
+    // It is started in another directory. A name without one is searched in PATH.
+    let is_name = |program: &PathBuf| program.components().count() == 1;
+    let ffmpeg = match ffmpeg {
+        Some(program) if !is_name(&program) => Some(std::path::absolute(program)?),
+        named => named,
+    };
     if ffmpeg.is_none() {
         tracing::warn!(
             "ffmpeg was not found, so no combined recordings are made, only files of single tracks"
@@ -153,7 +166,7 @@ fn start_playables(base: &Base, foundation: &Foundation, history: History) -> Pl
         clock: base.clock.clone(),
     };
     let scratch = recorder.spool.join("scratch");
-    Playables::start(parts, PlayablesOptions { ffmpeg, scratch, part_bytes: PART_BYTES })
+    Ok(Playables::start(parts, PlayablesOptions { ffmpeg, scratch, part_bytes: PART_BYTES }))
 }
 
 /// Finds a program in PATH.

@@ -4,10 +4,10 @@
 //! that its arguments contain no names. Its error output is never logged, since it may contain
 //! names.
 
-use std::fs::{DirBuilder, remove_dir_all};
+use std::fs::{DirBuilder, File, remove_dir_all};
 use std::io;
 use std::ops::Range;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -33,8 +33,6 @@ const OUTPUT_BYTES_MAX: usize = 128 << 20;
 const COMPLAINT_BYTES_MAX: usize = 8 << 10;
 /// How long it may take to exit after its output has ended.
 const EXIT_TIME_MAX: Duration = Duration::from_secs(10);
-/// Longest path of a socket in bytes, with its end (`sun_path` of `unix(7)`).
-const SOCKET_PATH_MAX: usize = 107;
 /// Exit code of an ffmpeg that was asked to end by a signal.
 const ENDED_BY_SIGNAL: i32 = 255;
 /// The nice value of the process: lowest priority.
@@ -67,6 +65,16 @@ pub(super) struct Said {
 
 /// A directory of sockets, removed when dropped.
 struct Sockets(PathBuf);
+
+impl Sockets {
+    /// Makes this many sockets, which are named by their numbers. They are reached through the
+    /// opened directory, since the path of a socket has at most 107 bytes (`unix(7)`).
+    fn bind(&self, count: usize) -> io::Result<Vec<UnixListener>> {
+        let directory = File::open(&self.0)?;
+        let opened = Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string());
+        (0..count).map(|place| UnixListener::bind(opened.join(place.to_string()))).collect()
+    }
+}
 
 impl Drop for Sockets {
     fn drop(&mut self) {
@@ -142,17 +150,9 @@ impl Run<'_> {
             .create(&directory)
             .map_err(cannot("the scratch directory can't be used"))?;
         let sockets = Sockets(directory);
-        let mut listeners = Vec::new();
-        let mut addresses = Vec::new();
-        for place in 0..self.feeds.len() {
-            let path = sockets.0.join(place.to_string());
-            if path.as_os_str().len() > SOCKET_PATH_MAX {
-                let reason = "the path of the scratch directory is too long for sockets";
-                return Err(PlayableError::Mixing(reason.to_owned()));
-            }
-            listeners.push(UnixListener::bind(&path).map_err(cannot("a socket can't be made"))?);
-            addresses.push(format!("unix:{}", path.display()));
-        }
+        let listeners = sockets.bind(self.feeds.len()).map_err(cannot("a socket can't be made"))?;
+        // The process is started in their directory.
+        let addresses: Vec<_> = (0..listeners.len()).map(|place| format!("unix:{place}")).collect();
         let mut command = Command::new(self.program);
         command.args(["-hide_banner", "-nostdin", "-v", "error"]);
         for argument in &self.arguments {

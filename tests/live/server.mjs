@@ -9,7 +9,7 @@ import {
   rmSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { ARTEFACTS, ROOT, within } from './until.mjs';
 
@@ -77,9 +77,11 @@ export class Server {
     const log = createWriteStream(this.logPath(this.starts));
     const limited = ['-c', `ulimit -n ${this.descriptors} && exec "$0" "$@"`, binary()];
     const [program, ...first] = this.descriptors === undefined ? [binary()] : ['bash', ...limited];
-    const place = ['--data-dir', this.dataDir, '--http', http, '--internal', internal];
+    // A relative path, as in `make run`: each program that the server starts has to find its files.
+    const place = ['--data-dir', basename(this.dataDir), '--http', http, '--internal', internal];
     const serve = this.serve ?? ['serve', '--dev', ...place, '--media', media];
     const child = spawn(program, [...first, ...serve], {
+      cwd: dirname(this.dataDir),
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...this.environment },
     });

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -345,11 +346,16 @@ impl Fixture {
             claims: of_a_new_process(Arc::new(MemoryClaims::default())),
             clock: Clock::system(),
         };
-        let scratch = self.directory.path().join("scratch");
-        Playables::start(
-            parts,
-            PlayablesOptions { ffmpeg: ffmpeg.map(Into::into), scratch, part_bytes: PART_BYTES },
-        )
+        let (ffmpeg, scratch) = (ffmpeg.map(Into::into), self.scratch());
+        Playables::start(parts, PlayablesOptions { ffmpeg, scratch, part_bytes: PART_BYTES })
+    }
+
+    /// A path that is relative, as with `--data-dir data`, and longer than that of a socket may be.
+    fn scratch(&self) -> PathBuf {
+        let here = std::env::current_dir().expect("a directory");
+        let root: PathBuf = here.components().skip(1).map(|_| "..").collect();
+        let directory = self.directory.path().strip_prefix("/").expect("an absolute path");
+        root.join(directory).join("s".repeat(120))
     }
 
     /// Has the files made whose recording has ended.
