@@ -12,7 +12,6 @@ pub mod dev_certificates;
 pub mod dev_issuer;
 mod dpop;
 mod error;
-pub mod json;
 mod jwks;
 mod jws;
 mod key_cache;

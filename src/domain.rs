@@ -10,6 +10,7 @@ pub mod error_code;
 pub mod floor;
 pub mod hex;
 pub mod id;
+pub mod json;
 pub mod kafka;
 pub mod language;
 pub mod media;

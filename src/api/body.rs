@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
 use crate::domain::error_code::ErrorCode;
+use crate::domain::json::mended;
 
 /// Largest body accepted, in bytes. Raising it lets clients use more memory for every connection.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -99,7 +100,10 @@ pub(super) fn json<T: DeserializeOwned>(
     accepted: &[&str],
 ) -> Result<T, ApiError> {
     expect_content_type(headers, accepted)?;
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let body = std::str::from_utf8(body)
+        .map_err(|_| ApiError::malformed_field("", "the body is not UTF-8"))?;
+    let body = mended(body.as_bytes());
+    let mut deserializer = serde_json::Deserializer::from_str(&body);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
         let field = if path == "." { String::new() } else { path };

@@ -10,7 +10,7 @@ use p256::ecdsa::{Signature, VerifyingKey};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::auth::json;
+use crate::domain::json;
 
 /// The supported signature algorithms (RFC 7518 §3, RFC 8037). `none` and the HMAC family have no
 /// variant, so that no header can select them.

@@ -1,5 +1,7 @@
-//! JSON without duplicate keys. Parsers differ in which of two values they use (RFC 8259 §4), so a
-//! text with duplicate keys is ambiguous.
+//! How JSON that others wrote is read: without duplicate keys where it decides about rights, since
+//! parsers differ in which of two values they use (RFC 8259 §4); and with half characters replaced.
+
+use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -17,10 +19,15 @@ pub fn parse(text: &str) -> Result<Value, String> {
     }
 }
 
-/// A JSON text whose broken characters are replaced: bytes that are not UTF-8, and escapes of half a
-/// character, as when a provider cuts a name in the middle of an emoji.
-pub(super) fn mended(text: &[u8]) -> String {
+/// A JSON text whose broken characters are replaced by U+FFFD: bytes that are not UTF-8, and escapes
+/// of half a character (RFC 8259 §8.2), as when a program cuts a text in the middle of an emoji.
+#[must_use]
+pub fn mended(text: &[u8]) -> Cow<'_, str> {
     let text = String::from_utf8_lossy(text);
+    // Only escapes of halves begin like this.
+    if !["\\ud", "\\uD"].iter().any(|half| text.contains(half)) {
+        return text;
+    }
     let mut mended = String::with_capacity(text.len());
     let mut rest = &*text;
     while let Some(at) = rest.find('\\') {
@@ -42,7 +49,7 @@ pub(super) fn mended(text: &[u8]) -> String {
         mended.push_str(kept);
         rest = &escape[length..];
     }
-    mended + rest
+    Cow::Owned(mended + rest)
 }
 
 /// The UTF-16 unit of the escape with which a text begins (RFC 8259 §7), if it begins with one.

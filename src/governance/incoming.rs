@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::payloads::{AssemblyActivated, AssemblyCompleted, VoteStarted};
 use crate::domain::arrival::Arrival;
 use crate::domain::id::{AssemblyId, SessionId, TenantId};
+use crate::domain::json::mended;
 use crate::domain::named_values::named_values;
 use crate::domain::time::Timestamp;
 use crate::kafka::Incoming;
@@ -110,7 +111,7 @@ impl GovernanceEvent {
         let (version, id, source, kind, content) = match media_type {
             "application/cloudevents+json" => {
                 let read: Structured =
-                    serde_json::from_slice(&message.value).map_err(|_| Unusable::Content)?;
+                    serde_json::from_str(&mended(&message.value)).map_err(|_| Unusable::Content)?;
                 (read.specversion, read.id, read.source, read.r#type, Content::Json(read.data))
             }
             "application/protobuf" | "application/x-protobuf" => {
@@ -119,7 +120,7 @@ impl GovernanceEvent {
             }
             "application/json" => {
                 let [version, id, source, kind] = attributes(message)?;
-                let data = serde_json::from_slice(&message.value);
+                let data = serde_json::from_str(&mended(&message.value));
                 let data = data.map_err(|_| Unusable::Content)?;
                 (version, id, source, kind, Content::Json(data))
             }

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use crate::clock::Clock;
 use crate::domain::error_code::ErrorCode;
 use crate::domain::hex::hex;
+use crate::domain::json::mended;
 use crate::domain::secret::Secret;
 use crate::domain::session::Provider;
 use crate::domain::store_error::StoreError;
@@ -135,7 +136,8 @@ impl ZoomWebhook {
             return Err(WebhookRefusal::Unsigned);
         };
         self.check(timestamp, signature, body)?;
-        let event: Value = serde_json::from_slice(body).map_err(|_| WebhookRefusal::Malformed)?;
+        let event: Value =
+            serde_json::from_str(&mended(body)).map_err(|_| WebhookRefusal::Malformed)?;
         let text = |path: &str| event.pointer(path).and_then(Value::as_str);
         let kind = text("/event").ok_or(WebhookRefusal::Malformed)?;
         if kind == "endpoint.url_validation" {

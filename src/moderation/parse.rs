@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::auth::json;
 use crate::domain::floor::{SpeechKind, Stance};
 use crate::domain::id::{RequestId, TrackId, UserId};
+use crate::domain::json;
 use crate::domain::language::LanguageTag;
 use crate::domain::media::TrackSource;
 use crate::domain::session::ModerationMode;
@@ -113,7 +113,8 @@ pub fn parse(text: &str) -> Result<Parsed, Malformed> {
         reference: reference.clone(),
         problem,
     };
-    let value = json::parse(text).map_err(|problem| malformed(&None, problem))?;
+    let value =
+        json::parse(&json::mended(text.as_bytes())).map_err(|problem| malformed(&None, problem))?;
     let Value::Object(mut fields) = value else {
         return Err(malformed(&None, "not a JSON object".to_owned()));
     };

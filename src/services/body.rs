@@ -2,6 +2,7 @@
 
 use serde::de::DeserializeOwned;
 
+use crate::domain::json::mended;
 use crate::services::client::RemoteService;
 use crate::services::error::ServiceError;
 
@@ -11,7 +12,8 @@ pub(super) fn read<T: DeserializeOwned>(
     service: RemoteService,
     answer: &[u8],
 ) -> Result<T, ServiceError> {
-    let mut deserializer = serde_json::Deserializer::from_slice(answer);
+    let answer = mended(answer);
+    let mut deserializer = serde_json::Deserializer::from_str(&answer);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
         let what = match error.inner().classify() {

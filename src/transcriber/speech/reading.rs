@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::SpeechError;
 use super::primary_subtag;
+use crate::domain::json::mended;
 
 /// Longest text of a piece, in bytes. Nobody says this in eight seconds.
 pub(super) const TEXT_BYTES_MAX: usize = 2_000;
@@ -46,7 +47,7 @@ pub(super) struct Answer {
 pub(super) fn read(body: &[u8]) -> Result<Answer, SpeechError> {
     let failed = |what: &str| SpeechError::Failed(what.to_owned());
     let answer: Value =
-        serde_json::from_slice(body).map_err(|_| failed("the answer is not JSON"))?;
+        serde_json::from_str(&mended(body)).map_err(|_| failed("the answer is not JSON"))?;
     let segments: Vec<&Value> =
         answer["segments"].as_array().into_iter().flatten().take(PARTS_MAX).collect();
     let invented = segments.iter().filter(|segment| is_invented(segment)).count();

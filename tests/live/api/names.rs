@@ -2,6 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::api::channel_client::Channel;
 use crate::api::person::Person;
@@ -127,6 +128,32 @@ async fn names_that_look_like_a_moderators_or_an_office_are_marked() {
         assert_eq!(described(&welcome, &person.user_id)["name_notice"], notice, "{name:?}");
         let joined = chair.hear_type("participant_joined").await;
         assert_eq!(joined["name_notice"], notice, "{name:?}");
+    }
+    server.app.stop().await;
+}
+
+#[tokio::test]
+async fn half_of_a_character_is_replaced_and_refuses_nothing() {
+    let server = Server::start().await;
+    let session = server.create_active().await;
+    let ana = Person::called(&server, "Ana", "participant").await;
+    let eva = Person::called(&server, "Eva", "participant").await;
+    let (mut ana, _) = Channel::enter(&server, &session, &ana).await;
+    let (mut eva, _) = Channel::enter(&server, &session, &eva).await;
+    let cases = [("hola \\ud83d", "hola \u{fffd}"), ("\\uDCA9 hola", "\u{fffd} hola")];
+    for (id, (half, shown)) in cases.into_iter().enumerate() {
+        let message = format!("{{\"type\":\"chat\",\"id\":{id},\"text\":\"{half}\"}}");
+        ana.say_raw(Message::text(message)).await;
+        assert_eq!(ana.hear_type("ack").await["ref"], json!(id), "{half}");
+        assert_eq!(eva.hear_type("chat").await["text"], json!(shown), "{half}");
+        let mut body = server.new_session();
+        body["title"] = json!("HALF");
+        let body = body.to_string().replace("HALF", half);
+        let create = server.govern(Method::POST, "/api/v1/sessions");
+        let create = create.header("content-type", "application/json").body(body);
+        let created = send(create).await;
+        assert_eq!(created.status, 201, "{created:?}");
+        assert_eq!(created.json()["title"], json!(shown), "{half}");
     }
     server.app.stop().await;
 }
