@@ -31,6 +31,8 @@ const CLOSED_MAX_AGE_S: u32 = 30;
 const ASKED_AGE_MAX: Duration = Duration::from_secs(1);
 /// Most sessions in that cache, about 100 bytes each. At the limit the cache is cleared.
 const ASKED_MAX: usize = 4_096;
+/// Seconds after which a log that was just begun has a signed head.
+const NO_HEAD_RETRY_AFTER_S: u32 = 1;
 /// Seconds after which a client should try again when the log could not be read.
 const RETRY_AFTER_S: u32 = 5;
 
@@ -39,6 +41,8 @@ impl From<EvidenceError> for ApiError {
         let message = error.to_string();
         match error {
             EvidenceError::NoLog => Self::new(ErrorCode::RecordingNotFound, message),
+            EvidenceError::NoHead => Self::new(ErrorCode::SessionStateConflict, message)
+                .retry_after_s(NO_HEAD_RETRY_AFTER_S),
             EvidenceError::Erased => Self::new(ErrorCode::RecordingErased, message),
             EvidenceError::EntryNotFound(_)
             | EvidenceError::NotCovered(_)
@@ -55,7 +59,7 @@ pub(super) fn record_unavailable(error: &dyn std::error::Error) -> ApiError {
         .retry_after_s(RETRY_AFTER_S)
 }
 
-refusals!(AuditProofRefusals: &[ErrorCode::SessionNotFound, ErrorCode::RecordingNotFound, ErrorCode::UnprocessableRequest, ErrorCode::DependencyUnavailable]);
+refusals!(AuditProofRefusals: &[ErrorCode::SessionNotFound, ErrorCode::RecordingNotFound, ErrorCode::SessionStateConflict, ErrorCode::UnprocessableRequest, ErrorCode::DependencyUnavailable]);
 
 /// Returns the public proof of a session's log: its newest head and, if requested, receipts for
 /// entries and for a head that the caller holds.

@@ -37,6 +37,9 @@ pub enum EvidenceError {
     /// There is no entry of the required kind at that `seq`.
     #[error("there is no such entry at {0}")]
     EntryNotFound(u64),
+    /// No head of the log is signed yet.
+    #[error("the log has no signed head yet")]
+    NoHead,
     /// No head covers the requested entry yet.
     #[error("no head covers {0}")]
     NotCovered(u64),

@@ -96,8 +96,7 @@ impl Shared {
         let read_at = Instant::now();
         let record = self.repository.log(session_key).await?.ok_or(EvidenceError::NoLog)?;
         let head = self.repository.latest_head(session_key).await?;
-        let head =
-            head.ok_or_else(|| EvidenceError::Unavailable("there is no head yet".to_owned()))?;
+        let head = head.ok_or(EvidenceError::NoHead)?;
         let key = self.key_of(&head)?;
         let size = head.tree_size;
         if reader.tree.size() < size {

@@ -595,7 +595,7 @@ async fn the_public_proof_verifies_by_hand() {
     let early = evidence
         .proof(SessionKey::new(tenant, session), LogStatus::Live, &ProofQuery::default())
         .await;
-    assert!(matches!(early, Err(EvidenceError::Unavailable(_))), "{early:?}");
+    assert_eq!(early, Err(EvidenceError::NoHead));
     for round in 0..12 {
         evidence
             .note(SessionKey::new(tenant, session), EventKind::Failure, format!("{round}"))
@@ -708,6 +708,19 @@ async fn a_proof_of_entries_that_were_changed_is_not_given() {
     let query = ProofQuery { seqs: vec![1], from_size: None };
     let proof = evidence.proof(SessionKey::new(tenant, session), LogStatus::Live, &query).await;
     assert!(matches!(proof, Err(EvidenceError::Integrity(_))), "{proof:?}");
+}
+
+#[tokio::test]
+async fn a_log_without_a_signed_head_has_no_proof_yet() {
+    let fixture = Fixture::new();
+    let (evidence, _) = fixture.start();
+    let key = SessionKey::new(fixture.tenant, fixture.session);
+    evidence.open(key, POLICY).await.expect("opened");
+    covered(&fixture).await;
+    fixture.store.disk().logs.get_mut(&key).expect("there").heads.clear();
+    let (another, _) = fixture.start();
+    let proof = another.proof(key, LogStatus::Live, &ProofQuery::default()).await;
+    assert_eq!(proof, Err(EvidenceError::NoHead));
 }
 
 #[tokio::test]
