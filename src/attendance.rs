@@ -22,7 +22,8 @@ pub use engine::{Attendance, DELEGATIONS_MAX, PEOPLE_MAX, PRESENTED_MAX};
 pub use error::AttendanceError;
 pub use event::AttendanceEvent;
 pub use presence::{
-    CONNECTIONS_PER_PERSON_MAX, EarlierIntervals, INTERVALS_PER_PERSON_MAX, Interval, Person,
+    CONNECTIONS_PER_PERSON_MAX, Decided, DeskDecision, EarlierIntervals, INTERVALS_PER_PERSON_MAX,
+    Interval, Person,
 };
 pub use proof::{CoarseLocation, Consent, PresentedHash, Proof};
 pub use quorum::{QUORUM_HISTORY_MAX, QuorumChange, QuorumView, Tally};

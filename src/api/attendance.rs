@@ -14,6 +14,7 @@ use super::Api;
 use super::attendance_body::{
     AttendeeBody, AttendeePageBody, BiometricBody, CodeBody, EligibleBody, EligiblePageBody,
     LocationBody, MarkLeftBody, NewEligibleListBody, QrBody, QuorumBody, RegistrationBody,
+    TakeBackBody,
 };
 use super::attendance_export::{export, export_document};
 use super::body::{LargeBody, WholeBody, json, query};
@@ -26,7 +27,7 @@ use super::sessions::session_id;
 use crate::attendance::ports::EligibleList;
 use crate::domain::attendance::{AttendanceMethod, UnitId};
 use crate::domain::error_code::ErrorCode;
-use crate::domain::id::{SessionId, SessionKey, UserId};
+use crate::domain::id::{ActionId, SessionId, SessionKey, UserId};
 use crate::domain::participant::Principal;
 use crate::domain::role::Action;
 use crate::domain::secret::Secret;
@@ -194,7 +195,8 @@ fn own_session(person: &Principal, id: &str) -> Result<SessionId, ApiError> {
 refusals!(RegisterRefusals: WRITER, BODY, REPEATABLE, ATTENDING, DESK);
 
 /// Registers somebody in the hall from the eligible list, or who represents
-/// units. Registering them again changes nothing.
+/// units. Registering them again changes nothing: then `decision` of the answer
+/// is not this one.
 #[utoipa::path(
     post, path = "/api/v1/sessions/{id}/attendance/register-attendee", tag = "attendance",
     operation_id = "registerAttendee", security(("dpop" = [])),
@@ -212,9 +214,10 @@ pub(super) async fn register_attendee(
     let id = own_session(&moderator, &id)?;
     let work = Box::pin(async {
         let wanted: RegistrationBody = json(&credentials.headers, &body, &[JSON])?;
+        let decision = wanted.decision.map_or_else(ActionId::generate, |named| named.0);
         let (user, represents) = wanted.units()?;
         let by = moderator.user_id.clone();
-        let action = AttendanceAction::Register { user: user.clone(), represents, by };
+        let action = AttendanceAction::Register { user: user.clone(), represents, decision, by };
         attend(&api, &moderator, id, action, user).await
     });
     once_of(&api, &credentials, &moderator, &body, work).await
@@ -222,8 +225,7 @@ pub(super) async fn register_attendee(
 
 refusals!(MarkLeftRefusals: WRITER, BODY, REPEATABLE, ATTENDING, DESK);
 
-/// Marks somebody as left, wherever they were, or takes a registration back that
-/// was a mistake.
+/// Marks somebody as left, wherever they were.
 #[utoipa::path(
     post, path = "/api/v1/sessions/{id}/attendance/{userId}/mark-left", tag = "attendance",
     operation_id = "markLeft", security(("dpop" = [])),
@@ -248,12 +250,40 @@ pub(super) async fn mark_left(
         // What is no id of anybody is nobody who is present.
         let nobody = || ApiError::new(ErrorCode::NotPresent, "this person is not present");
         let user: UserId = user.parse().map_err(|_| nobody())?;
+        let decision = wanted.decision.map_or_else(ActionId::generate, |named| named.0);
         let by = moderator.user_id.clone();
-        let action = if wanted.mistake {
-            AttendanceAction::TakeBack { user: user.clone(), by }
-        } else {
-            AttendanceAction::MarkLeft { user: user.clone(), by }
-        };
+        let action = AttendanceAction::MarkLeft { user: user.clone(), decision, by };
+        attend(&api, &moderator, id, action, user).await
+    });
+    once_of(&api, &credentials, &moderator, &body, work).await
+}
+
+refusals!(TakeBackRefusals: WRITER, BODY, REPEATABLE, ATTENDING, &[ErrorCode::DecisionStale]);
+
+/// Takes back a registration, or that somebody was marked as left: the newest
+/// decision of the desk about them, if it is this one.
+#[utoipa::path(
+    post, path = "/api/v1/sessions/{id}/attendance/{userId}/take-back", tag = "attendance",
+    operation_id = "takeBackAttendance", security(("dpop" = [])),
+    params(("id" = String, Path, format = Uuid), ("userId" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
+    request_body = TakeBackBody,
+    responses((status = 200, description = "As they are then", body = AttendeeBody), TakeBackRefusals)
+)]
+pub(super) async fn take_back(
+    State(api): State<Api>,
+    credentials: Credentials,
+    Path((id, user)): Path<(String, String)>,
+    WholeBody(body): WholeBody,
+) -> Result<Response, ApiError> {
+    let moderator = credentials.desk_writer(&api, Action::RegisterAttendance).await?;
+    let id = own_session(&moderator, &id)?;
+    let work = Box::pin(async {
+        let wanted: TakeBackBody = json(&credentials.headers, &body, &[JSON])?;
+        // Nothing was decided about what is no id of anybody.
+        let nothing = || ApiError::new(ErrorCode::DecisionStale, "no such decision");
+        let user: UserId = user.parse().map_err(|_| nothing())?;
+        let (decision, by) = (wanted.decision.0, moderator.user_id.clone());
+        let action = AttendanceAction::TakeBack { user: user.clone(), decision, by };
         attend(&api, &moderator, id, action, user).await
     });
     once_of(&api, &credentials, &moderator, &body, work).await

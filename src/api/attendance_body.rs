@@ -10,11 +10,12 @@ use super::error::ApiError;
 use super::json_forms::{Id, Moment, Place};
 use crate::attendance::ports::EligibleList;
 use crate::attendance::{
-    Attendance, CoarseLocation, Consent, Interval, Member, QuorumChange, Roll,
+    Attendance, CoarseLocation, Consent, Decided, DeskDecision, Interval, Member, QuorumChange,
+    Roll,
 };
 use crate::domain::attendance::{UnitId, Weight};
 use crate::domain::error_code::ErrorCode;
-use crate::domain::id::UserId;
+use crate::domain::id::{ActionId, UserId};
 use crate::domain::time::Timestamp;
 use crate::room::engine::Attendee;
 use crate::room::event::QuorumState;
@@ -138,6 +139,9 @@ pub(super) struct RegistrationBody {
     #[serde(default)]
     #[schema(value_type = Vec<String>)]
     represents: Vec<Id<UnitId>>,
+    /// Names the decision, to take it back; one is made when it is missing.
+    #[schema(value_type = Option<String>, format = Uuid)]
+    pub(super) decision: Option<Id<ActionId>>,
 }
 
 impl RegistrationBody {
@@ -149,14 +153,43 @@ impl RegistrationBody {
     }
 }
 
-/// Why somebody is marked as left.
+/// How somebody is marked as left.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = MarkLeft)]
 pub(super) struct MarkLeftBody {
-    /// Whether a registration is taken back that was a mistake.
-    #[serde(default)]
-    pub(super) mistake: bool,
+    /// Names the decision, to take it back; one is made when it is missing.
+    #[schema(value_type = Option<String>, format = Uuid)]
+    pub(super) decision: Option<Id<ActionId>>,
+}
+
+/// What is taken back.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = TakeBack)]
+pub(super) struct TakeBackBody {
+    /// The decision, as it was named or as the answer named it.
+    #[schema(value_type = String, format = Uuid)]
+    pub(super) decision: Id<ActionId>,
+}
+
+/// A decision of the registration desk that can be taken back.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DeskDecision)]
+struct DecisionBody {
+    id: String,
+    /// `register` or `mark_left`.
+    action: &'static str,
+}
+
+impl From<&DeskDecision> for DecisionBody {
+    fn from(decision: &DeskDecision) -> Self {
+        let action = match decision.what {
+            Decided::Registered { .. } => "register",
+            Decided::MarkedLeft { .. } => "mark_left",
+        };
+        Self { id: decision.id.to_string(), action }
+    }
 }
 
 /// A unit and what it weighs.
@@ -221,6 +254,8 @@ pub(super) struct AttendeeBody {
     earlier_intervals: u32,
     /// Time present so far, all intervals together.
     present_s: u64,
+    /// What the registration desk decided last; `null` when there is nothing to take back.
+    decision: Option<DecisionBody>,
 }
 
 impl AttendeeBody {
@@ -242,6 +277,7 @@ impl AttendeeBody {
             intervals: person.intervals.iter().map(Into::into).collect(),
             earlier_intervals: person.earlier.count,
             present_s: person.total(now).as_secs(),
+            decision: person.decision.as_ref().map(Into::into),
         }
     }
 }

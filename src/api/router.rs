@@ -137,6 +137,7 @@ fn attendance() -> OpenApiRouter<Api> {
         .routes(at_older_address(routes!(attendance::validate_code)))
         .routes(at_older_address(routes!(attendance::register_attendee)))
         .routes(routes!(attendance::mark_left))
+        .routes(routes!(attendance::take_back))
         .routes(routes!(attendance::end_delegation))
         .routes(routes!(attendance::begin_second_call))
         .routes(routes!(attendance::list))

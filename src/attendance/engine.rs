@@ -2,6 +2,7 @@
 //! The engine: commands and time in, events out.
 
 mod count;
+mod desk;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use crate::attendance::presence::{CONNECTIONS_PER_PERSON_MAX, Person};
 use crate::attendance::proof::{CoarseLocation, Presented, Proof};
 use crate::attendance::quorum::{QuorumChange, QuorumView};
 use crate::attendance::roll::{KeptRoll, Roll, UNITS_MAX};
-use crate::domain::attendance::{AttendanceMethod, LeaveCause, Place, QuorumCall, UnitId};
+use crate::domain::attendance::{LeaveCause, Place, QuorumCall, UnitId};
 use crate::domain::id::{ConnectionId, UserId};
 use crate::domain::quorum::{Admission, AttendanceRules};
 use crate::domain::time::Timestamp;
@@ -173,6 +174,7 @@ impl Attendance {
         }
         let person = self.people.get_or_default(user);
         person.dismissed = false;
+        person.forget_decision(place);
         match place {
             Place::Hall => person.hall = Some(proof.method()),
             Place::Remote => person.remote = Some(proof.method()),
@@ -186,93 +188,6 @@ impl Attendance {
             location,
         });
         self.update(user, LeaveCause::Disconnected, None, now);
-        self.update_quorum(now);
-        Ok(())
-    }
-
-    /// A moderator registers somebody who is in the hall. Nothing happens when
-    /// they are registered there already.
-    ///
-    /// # Errors
-    /// `Over`, `RollUnknown`, `NotEligible`, `Full`.
-    pub fn register(
-        &mut self,
-        user: &UserId,
-        by: &UserId,
-        now: Timestamp,
-    ) -> Result<(), AttendanceError> {
-        self.check_running()?;
-        if self.roll().is_none() {
-            return Err(AttendanceError::RollUnknown);
-        }
-        if !self.is_eligible(user) {
-            return Err(AttendanceError::NotEligible);
-        }
-        if !self.has_room_for(user) {
-            return Err(AttendanceError::Full);
-        }
-        let now = self.moment(now);
-        let person = self.people.get_or_default(user);
-        if person.hall.is_some() {
-            return Ok(());
-        }
-        person.hall = Some(AttendanceMethod::Manual);
-        person.dismissed = false;
-        self.events.push_back(AttendanceEvent::Validated {
-            user_id: user.clone(),
-            method: AttendanceMethod::Manual,
-            place: Place::Hall,
-            hash: None,
-            by: Some(by.clone()),
-            location: None,
-        });
-        self.update(user, LeaveCause::Disconnected, Some(by), now);
-        self.update_quorum(now);
-        Ok(())
-    }
-
-    /// A moderator takes back a manual registration that was a mistake. Whoever
-    /// is also connected stays present.
-    ///
-    /// # Errors
-    /// `Over`; `NotPresent` unless they are in the hall by manual registration.
-    pub fn take_back(
-        &mut self,
-        user: &UserId,
-        by: &UserId,
-        now: Timestamp,
-    ) -> Result<(), AttendanceError> {
-        self.check_running()?;
-        let person = self.people.get_mut(user).ok_or(AttendanceError::NotPresent)?;
-        if person.hall != Some(AttendanceMethod::Manual) {
-            return Err(AttendanceError::NotPresent);
-        }
-        person.hall = None;
-        let now = self.moment(now);
-        self.update(user, LeaveCause::TakenBack, Some(by), now);
-        self.update_quorum(now);
-        Ok(())
-    }
-
-    /// A moderator marks somebody as left, wherever they were. Their proofs do
-    /// not count any more; they can prove their presence anew.
-    ///
-    /// # Errors
-    /// `Over`, `NotPresent`.
-    pub fn mark_left(
-        &mut self,
-        user: &UserId,
-        by: &UserId,
-        now: Timestamp,
-    ) -> Result<(), AttendanceError> {
-        self.check_running()?;
-        let person = self.people.get_mut(user).filter(|person| person.is_present());
-        let person = person.ok_or(AttendanceError::NotPresent)?;
-        person.hall = None;
-        person.remote = None;
-        person.dismissed = true;
-        let now = self.moment(now);
-        self.update(user, LeaveCause::MarkedLeft, Some(by), now);
         self.update_quorum(now);
         Ok(())
     }
@@ -517,6 +432,11 @@ impl Attendance {
 
     fn remove_delegation(&mut self, unit: &UnitId, by: Option<UserId>) {
         let Some(delegate) = self.delegates.remove(unit) else { return };
+        if self.people.get(&delegate).is_some_and(|person| person.was_delegated(unit))
+            && let Some(person) = self.people.get_mut(&delegate)
+        {
+            person.forget_delegation(unit);
+        }
         if let Some(units) = self.represented_by.get_mut(&delegate) {
             units.remove(unit);
             if units.is_empty() {
@@ -544,7 +464,8 @@ impl Attendance {
             (false, Some(known)) => {
                 person.open(known, now);
                 if let Some(interval) = person.intervals.back().copied() {
-                    self.events.push_back(AttendanceEvent::Entered { user_id, interval });
+                    let by = by.cloned();
+                    self.events.push_back(AttendanceEvent::Entered { user_id, interval, by });
                 }
             }
             (true, None) => {

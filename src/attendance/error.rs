@@ -18,6 +18,9 @@ pub enum AttendanceError {
     /// The person is not present.
     #[error("this person is not present")]
     NotPresent,
+    /// Something else was decided about the person since, or the decision changed nothing.
+    #[error("this decision is not the newest one about this person")]
+    DecisionStale,
     /// No unit of the eligible list has this id.
     #[error("no such unit")]
     UnitNotFound,
@@ -60,6 +63,7 @@ impl AttendanceError {
             Self::NotEligible => ErrorCode::NotEligible,
             Self::Replayed => ErrorCode::ProofReplayed,
             Self::NotPresent => ErrorCode::NotPresent,
+            Self::DecisionStale => ErrorCode::DecisionStale,
             Self::UnitNotFound => ErrorCode::UnitNotFound,
             Self::AlreadyDelegated | Self::NotDelegated | Self::OwnUnit => {
                 ErrorCode::DelegationConflict

@@ -30,6 +30,8 @@ pub enum AttendanceEvent {
         user_id: UserId,
         /// The interval that begins.
         interval: Interval,
+        /// The moderator who registered them, or took back that they left.
+        by: Option<UserId>,
     },
     /// A person is no longer present.
     Left {

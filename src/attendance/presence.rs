@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use crate::domain::attendance::{AttendanceMethod, LeaveCause, Place};
-use crate::domain::id::ConnectionId;
+use crate::domain::attendance::{AttendanceMethod, LeaveCause, Place, UnitId};
+use crate::domain::id::{ActionId, ConnectionId};
 use crate::domain::time::Timestamp;
 
 /// Most intervals of a person kept one by one in memory. Beyond it the oldest is
@@ -36,6 +36,34 @@ pub struct EarlierIntervals {
     pub total: Duration,
 }
 
+/// What the registration desk decided about somebody, while it can be taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeskDecision {
+    /// Names the decision, so that no other one is taken back.
+    pub id: ActionId,
+    /// What was decided.
+    pub what: Decided,
+}
+
+/// A decision of the registration desk, with what taking it back needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decided {
+    /// They were registered in the hall.
+    Registered {
+        /// Whether they were not in the hall before.
+        entered: bool,
+        /// Units that were delegated to them with it, and still are.
+        delegated: BTreeSet<UnitId>,
+    },
+    /// They were marked as left.
+    MarkedLeft {
+        /// How they were known to be in the hall.
+        hall: Option<AttendanceMethod>,
+        /// How they had proved that they take part remotely.
+        remote: Option<AttendanceMethod>,
+    },
+}
+
 /// Everything known of one person's presence.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Person {
@@ -49,6 +77,8 @@ pub struct Person {
     /// A moderator marked them as left; being connected does not count until
     /// they prove their presence anew or join again.
     pub dismissed: bool,
+    /// What the registration desk decided last, unless they have proved something else since.
+    pub decision: Option<DeskDecision>,
     /// Their connections to the room.
     pub connections: BTreeSet<ConnectionId>,
     /// Intervals, the oldest first. Only the last may last on.
@@ -72,6 +102,31 @@ impl Person {
             .iter()
             .map(|interval| interval.ended.map_or(now, |(until, _)| until).since(interval.from));
         spans.fold(self.earlier.total, Duration::saturating_add)
+    }
+
+    /// Their presence was proved at this place, so that what rests on it can't be taken back.
+    pub(super) fn forget_decision(&mut self, place: Place) {
+        let stands = |decision: &DeskDecision| {
+            place == Place::Remote && matches!(decision.what, Decided::Registered { .. })
+        };
+        self.decision = self.decision.take().filter(stands);
+    }
+
+    /// Whether the decision that can be taken back delegated this unit.
+    pub(super) fn was_delegated(&self, unit: &UnitId) -> bool {
+        self.decision.as_ref().is_some_and(|decision| match &decision.what {
+            Decided::Registered { delegated, .. } => delegated.contains(unit),
+            Decided::MarkedLeft { .. } => false,
+        })
+    }
+
+    /// The delegation of this unit has ended, so that it is not taken back.
+    pub(super) fn forget_delegation(&mut self, unit: &UnitId) {
+        if let Some(DeskDecision { what: Decided::Registered { delegated, .. }, .. }) =
+            &mut self.decision
+        {
+            delegated.remove(unit);
+        }
     }
 
     /// How their presence is known and where, when anything holds it open.

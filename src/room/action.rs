@@ -189,13 +189,8 @@ pub enum AttendanceAction {
         user: UserId,
         /// Units of others that they represent.
         represents: Vec<UnitId>,
-        /// The moderator.
-        by: UserId,
-    },
-    /// A moderator takes a registration back that was a mistake.
-    TakeBack {
-        /// Whose.
-        user: UserId,
+        /// Names the decision, to take it back.
+        decision: ActionId,
         /// The moderator.
         by: UserId,
     },
@@ -203,6 +198,17 @@ pub enum AttendanceAction {
     MarkLeft {
         /// Who.
         user: UserId,
+        /// Names the decision, to take it back.
+        decision: ActionId,
+        /// The moderator.
+        by: UserId,
+    },
+    /// A moderator takes back what was decided last about somebody.
+    TakeBack {
+        /// About whom.
+        user: UserId,
+        /// The decision.
+        decision: ActionId,
         /// The moderator.
         by: UserId,
     },

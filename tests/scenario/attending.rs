@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use cabildo::attendance::ports::EligibleList;
 use cabildo::attendance::{AttendanceError, Member, PresentedHash, Proof, Roll};
-use cabildo::domain::attendance::{AttendanceMethod, LeaveCause, Place};
-use cabildo::domain::id::{ConnectionId, SessionId, TenantId, UserId};
+use cabildo::domain::attendance::{AttendanceMethod, LeaveCause, Place, UnitId};
+use cabildo::domain::id::{ActionId, ConnectionId, SessionId, TenantId, UserId};
 use cabildo::domain::participant::Principal;
 use cabildo::domain::quorum::AttendanceRules;
 use cabildo::domain::role::{Role, Roles};
@@ -26,6 +26,15 @@ use cabildo::room::ports::AttendanceNote;
 use cabildo::room::repository::{StoredChange, StoredRoom};
 
 const CHAIR: &str = "chair";
+
+fn decision(number: u128) -> ActionId {
+    ActionId::from_uuid(uuid::Uuid::from_u128(number))
+}
+
+fn registration(name: &str, represents: Vec<UnitId>) -> AttendanceAction {
+    let (user, by) = (user(name), user(CHAIR));
+    AttendanceAction::Register { user, represents, decision: decision(1), by }
+}
 
 fn user(name: &str) -> UserId {
     name.parse().expect("a user id")
@@ -182,11 +191,12 @@ impl Assembly {
 
     fn registers(&mut self, name: &str, represents: &[&str]) -> Result<(), RoomError> {
         let represents = represents.iter().map(|unit| unit.parse().expect("a unit")).collect();
-        self.attend(AttendanceAction::Register { user: user(name), represents, by: user(CHAIR) })
+        self.attend(registration(name, represents))
     }
 
     fn marks_left(&mut self, name: &str) -> Result<(), RoomError> {
-        self.attend(AttendanceAction::MarkLeft { user: user(name), by: user(CHAIR) })
+        let (user, by) = (user(name), user(CHAIR));
+        self.attend(AttendanceAction::MarkLeft { user, decision: decision(2), by })
     }
 
     /// What was told of attendance since, in short.
@@ -329,9 +339,9 @@ fn a_registration_that_was_a_mistake_is_taken_back() {
     let mut assembly = Assembly::new();
     assembly.registers("ana", &[]).expect("registered");
     assembly.registers("ana", &[]).expect("again, which changes nothing");
-    assembly
-        .attend(AttendanceAction::TakeBack { user: user("ana"), by: user(CHAIR) })
-        .expect("undone");
+    let (ana, by) = (user("ana"), user(CHAIR));
+    let undo = AttendanceAction::TakeBack { user: ana, decision: decision(1), by };
+    assembly.attend(undo).expect("undone");
     assert_eq!(assembly.heard(), ["ana validated manual", "counted 40", "ana left manual, absent"]);
     let absent = Err(RoomError::Attendance(AttendanceError::NotPresent));
     assert_eq!(assembly.marks_left("ana"), absent);
@@ -377,8 +387,7 @@ fn what_cannot_be_stored_was_not_decided() {
     let mut assembly = Assembly::new();
     assembly.enter("ana");
     let before = assembly.engine.attendance().clone();
-    let action =
-        AttendanceAction::Register { user: user("bea"), represents: Vec::new(), by: user(CHAIR) };
+    let action = registration("bea", Vec::new());
     assembly.engine.handle_attendance(action, assembly.now).expect("decided");
     assert_ne!(*assembly.engine.attendance(), before);
     assembly.engine.undo();
@@ -413,8 +422,7 @@ fn a_decision_stores_what_it_touched() {
     for number in 0..200 {
         assembly.enter(&format!("guest{number}"));
     }
-    let action =
-        AttendanceAction::Register { user: user("ana"), represents: Vec::new(), by: user(CHAIR) };
+    let action = registration("ana", Vec::new());
     assembly.engine.handle_attendance(action, assembly.now).expect("registered");
     let parts: Vec<String> =
         assembly.engine.to_store().parts.into_iter().map(|(name, _)| name).collect();

@@ -2,6 +2,7 @@
 //! Who attends: connections as presence, what doors and desks say of it, and what
 //! members are told.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -131,18 +132,20 @@ impl RoomEngine {
                 self.attendance.handle_validated(&user, proof, place, location, now)?;
                 self.attendance.note_name(&user, &name);
             }
-            AttendanceAction::Register { user, represents, by } => {
-                let held: Vec<UnitId> = self.attendance.represented(&user).cloned().collect();
-                for unit in represents.iter().filter(|unit| !held.contains(unit)) {
+            AttendanceAction::Register { user, represents, decision, by } => {
+                let held: BTreeSet<UnitId> = self.attendance.represented(&user).cloned().collect();
+                let wanted: BTreeSet<UnitId> = represents.into_iter().collect();
+                let added: BTreeSet<UnitId> = wanted.difference(&held).cloned().collect();
+                for unit in &added {
                     self.attendance.delegate(unit, &user, &by, now)?;
                 }
-                self.attendance.register(&user, &by, now)?;
+                self.attendance.register(&user, added, (decision, &by), now)?;
             }
-            AttendanceAction::TakeBack { user, by } => {
-                self.attendance.take_back(&user, &by, now)?;
+            AttendanceAction::MarkLeft { user, decision, by } => {
+                self.attendance.mark_left(&user, (decision, &by), now)?;
             }
-            AttendanceAction::MarkLeft { user, by } => {
-                self.attendance.mark_left(&user, &by, now)?;
+            AttendanceAction::TakeBack { user, decision, by } => {
+                self.attendance.take_back(&user, (decision, &by), now)?;
             }
             AttendanceAction::EndDelegation { unit, by } => {
                 self.attendance.end_delegation(&unit, &by, now)?;
@@ -256,9 +259,10 @@ impl RoomEngine {
                 }
                 // Who proved it was just told to be present.
                 AttendanceEvent::Entered { user_id, .. } if proved.as_ref() == Some(&user_id) => {}
-                AttendanceEvent::Entered { user_id, interval } => {
+                AttendanceEvent::Entered { user_id, interval, by } => {
                     let mut view = self.attendance_view("entered", &user_id, known(&interval));
                     view.present = true;
+                    view.by = by.map(|by| by.as_str().to_owned());
                     self.tell(Event::AttendanceChanged(view), now);
                 }
                 AttendanceEvent::Left { user_id, interval, by } => {

@@ -84,15 +84,20 @@ async fn a_desk_registers_a_quorum_and_takes_it_back() {
     let list = desk.read("/attendance").await;
     assert_eq!(list["items"][0]["name"], "Ana Ruíz");
     assert_eq!(list["items"][0]["intervals"][0]["until"], Value::Null);
-    let left = desk
-        .write(
-            &desk.moderator,
-            Method::POST,
-            "/attendance/ana/mark-left",
-            &json!({"mistake": true}),
-        )
-        .await;
+    let made = registered.json()["decision"].clone();
+    assert_eq!(made["action"], "register");
+    let again = desk.register("ana").await;
+    assert_eq!(again.json()["decision"], made, "nothing was decided a second time");
+    let undo = "/attendance/ana/take-back";
+    let made = json!({"decision": made["id"]});
+    let stale = json!({"decision": uuid::Uuid::now_v7()});
+    let stale = desk.write(&desk.moderator, Method::POST, undo, &stale).await;
+    assert_eq!(stale.code(), "DECISION_STALE");
+    let left = desk.write(&desk.moderator, Method::POST, undo, &made).await;
     assert_eq!((left.status, &left.json()["present"]), (200, &json!(false)), "{left:?}");
+    assert_eq!(left.json()["decision"], Value::Null);
+    let twice = desk.write(&desk.moderator, Method::POST, undo, &made).await;
+    assert_eq!(twice.code(), "DECISION_STALE");
     let quorum = desk.read("/attendance/quorum").await;
     assert_eq!(quorum["history"].as_array().map(Vec::len), Some(2), "reached and lost");
     let again =

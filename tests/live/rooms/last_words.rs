@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use cabildo::domain::arrival::Arrival;
-use cabildo::domain::id::{SessionKey, TrackId};
+use cabildo::domain::id::{ActionId, SessionKey, TrackId};
 use cabildo::domain::participant::ParticipantKind;
 use cabildo::domain::recording::RecordingState;
 use cabildo::domain::time::Timestamp;
@@ -47,7 +47,8 @@ impl Late {
         let resumed = rooms.resume(key.session, key.tenant, lost, sink).await.map(drop);
         let acted = member.act(chat("one more thing")).await.map(drop);
         let user = || "ana".parse().expect("a user id");
-        let left = AttendanceAction::MarkLeft { user: user(), by: user() };
+        let left =
+            AttendanceAction::MarkLeft { user: user(), decision: ActionId::generate(), by: user() };
         let attended = rooms.attend(key, left).await;
         let (id, title) = ("vote-1".to_owned(), "The budget".to_owned());
         let vote = Vote { id, title, started_at: None, ends_at: None };

@@ -1,6 +1,6 @@
 //! An assembly in virtual time, and short words for what it tells.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use cabildo::attendance::{
@@ -8,7 +8,7 @@ use cabildo::attendance::{
     Proof, Roll,
 };
 use cabildo::domain::attendance::{Place, UnitId};
-use cabildo::domain::id::{ConnectionId, UserId};
+use cabildo::domain::id::{ActionId, ConnectionId, UserId};
 use cabildo::domain::time::Timestamp;
 use uuid::Uuid;
 
@@ -24,6 +24,10 @@ pub(crate) fn unit(name: &str) -> UnitId {
 
 pub(crate) fn connection(number: u128) -> ConnectionId {
     ConnectionId::from_uuid(Uuid::from_u128(number))
+}
+
+pub(crate) fn decision(number: u128) -> ActionId {
+    ActionId::from_uuid(Uuid::from_u128(number))
 }
 
 pub(crate) fn qr(text: &str) -> Proof {
@@ -89,7 +93,20 @@ impl Assembly {
     }
 
     pub(crate) fn registers(&mut self, who: &str) {
-        self.attendance.register(&user(who), &user(CHAIR), self.now).expect("registered");
+        self.decides(who, 1);
+    }
+
+    /// Registers somebody, by the decision of this number.
+    pub(crate) fn decides(&mut self, who: &str, number: u128) {
+        let made = (decision(number), &user(CHAIR));
+        let registered = self.attendance.register(&user(who), BTreeSet::new(), made, self.now);
+        registered.expect("registered");
+    }
+
+    /// Takes a decision about somebody back.
+    pub(crate) fn takes_back(&mut self, who: &str, number: u128) {
+        let made = (decision(number), &user(CHAIR));
+        self.attendance.take_back(&user(who), made, self.now).expect("taken back");
     }
 
     pub(crate) fn delegates(&mut self, unit_id: &str, to: &str) {
@@ -98,7 +115,8 @@ impl Assembly {
     }
 
     pub(crate) fn marked_left(&mut self, who: &str) {
-        self.attendance.mark_left(&user(who), &user(CHAIR), self.now).expect("marked as left");
+        let made = (decision(2), &user(CHAIR));
+        self.attendance.mark_left(&user(who), made, self.now).expect("marked as left");
     }
 
     /// Runs a command that has to be refused, and to change nothing.
@@ -139,7 +157,7 @@ fn in_short(event: &AttendanceEvent) -> String {
         AttendanceEvent::Validated { user_id, method, place, .. } => {
             format!("validated {} {method} {place}", user_id.as_str())
         }
-        AttendanceEvent::Entered { user_id, interval } => {
+        AttendanceEvent::Entered { user_id, interval, .. } => {
             format!("entered {} {}", user_id.as_str(), how(interval))
         }
         AttendanceEvent::Left { user_id, interval, .. } => {

@@ -9,11 +9,19 @@ use cabildo::domain::attendance::UnitId;
 use cabildo::domain::id::{ConnectionId, UserId};
 use cabildo::domain::time::Timestamp;
 
+/// What the desk decided last about somebody.
+#[derive(Debug)]
+pub(crate) enum Made {
+    Registered,
+    MarkedLeft { hall: bool, proven: bool },
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Model {
     pub(crate) hall: BTreeSet<UserId>,
     pub(crate) proven: BTreeSet<UserId>,
     pub(crate) dismissed: BTreeSet<UserId>,
+    pub(crate) made: BTreeMap<UserId, Made>,
     pub(crate) connections: BTreeSet<(UserId, ConnectionId)>,
     pub(crate) delegates: BTreeMap<UnitId, UserId>,
     pub(crate) proof_needed: bool,
@@ -59,6 +67,8 @@ impl Model {
     pub(crate) fn assert_shows(&self, attendance: &Attendance, people: &[UserId], now: Timestamp) {
         for user in people {
             assert_eq!(attendance.is_present(user), self.is_present(user), "{user:?}");
+            let decided = attendance.person(user).is_some_and(|person| person.decision.is_some());
+            assert_eq!(decided, self.made.contains_key(user), "{user:?}");
             let total = attendance.person(user).map(|person| person.total(now));
             let expected = self.totals.get(user).copied().unwrap_or_default();
             assert_eq!(total.unwrap_or_default(), expected, "{user:?}");

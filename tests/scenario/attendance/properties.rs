@@ -11,8 +11,8 @@ use cabildo::domain::id::UserId;
 use cabildo::domain::time::Timestamp;
 use proptest::prelude::*;
 
-use crate::attendance::fixture::{CHAIR, code, connection, qr, unit, user};
-use crate::attendance::model::Model;
+use crate::attendance::fixture::{CHAIR, code, connection, decision, qr, unit, user};
+use crate::attendance::model::{Made, Model};
 
 const PEOPLE: u8 = 6;
 const UNITS: u8 = 8;
@@ -25,7 +25,7 @@ pub(crate) enum Command {
     Code { who: u8, text: u8, hall: bool },
     Biometric { who: u8, hall: bool },
     Register { who: u8 },
-    TakeBack { who: u8 },
+    TakeBack { who: u8, newest: bool },
     MarkLeft { who: u8 },
     Join { who: u8, connection: u8 },
     Disconnect { who: u8, connection: u8 },
@@ -98,9 +98,16 @@ impl Command {
             Self::Biometric { who, hall } => {
                 attendance.handle_validated(&person(who), Proof::Biometric, place(hall), None, now)
             }
-            Self::Register { who } => attendance.register(&person(who), &chair, now),
-            Self::TakeBack { who } => attendance.take_back(&person(who), &chair, now),
-            Self::MarkLeft { who } => attendance.mark_left(&person(who), &chair, now),
+            Self::Register { who } => {
+                attendance.register(&person(who), BTreeSet::new(), (decision(1), &chair), now)
+            }
+            Self::TakeBack { who, newest } => {
+                let made = if newest { decision(1) } else { decision(0) };
+                attendance.take_back(&person(who), (made, &chair), now)
+            }
+            Self::MarkLeft { who } => {
+                attendance.mark_left(&person(who), (decision(1), &chair), now)
+            }
             Self::Join { who, connection: it } => {
                 attendance.handle_joined(&person(who), connection(it.into()), now);
                 Ok(())
@@ -128,20 +135,35 @@ impl Command {
             | Self::Code { who, hall, .. }
             | Self::Biometric { who, hall } => {
                 model.dismissed.remove(&person(who));
+                if hall || matches!(model.made.get(&person(who)), Some(Made::MarkedLeft { .. })) {
+                    model.made.remove(&person(who));
+                }
                 if hall { &mut model.hall } else { &mut model.proven }.insert(person(who));
             }
             Self::Register { who } => {
                 if model.hall.insert(person(who)) {
                     model.dismissed.remove(&person(who));
+                    model.made.insert(person(who), Made::Registered);
                 }
             }
-            Self::TakeBack { who } => {
-                model.hall.remove(&person(who));
+            Self::TakeBack { who, newest } => {
+                assert!(newest, "only the newest decision is taken back");
+                match model.made.remove(&person(who)).expect("something was decided") {
+                    Made::Registered => {
+                        model.hall.remove(&person(who));
+                    }
+                    Made::MarkedLeft { hall, proven } => {
+                        model.hall.extend(hall.then(|| person(who)));
+                        model.proven.extend(proven.then(|| person(who)));
+                        model.dismissed.remove(&person(who));
+                    }
+                }
             }
             Self::MarkLeft { who } => {
                 assert!(was_present, "only who is there can be marked as left");
-                model.hall.remove(&person(who));
-                model.proven.remove(&person(who));
+                let hall = model.hall.remove(&person(who));
+                let proven = model.proven.remove(&person(who));
+                model.made.insert(person(who), Made::MarkedLeft { hall, proven });
                 model.dismissed.insert(person(who));
             }
             Self::Join { who, connection: it } => {
@@ -185,7 +207,7 @@ pub(crate) fn commands() -> impl Strategy<Value = Vec<(Command, u32)>> {
         }),
         (who.clone(), any::<bool>()).prop_map(|(who, hall)| Command::Biometric { who, hall }),
         who.clone().prop_map(|who| Command::Register { who }),
-        who.clone().prop_map(|who| Command::TakeBack { who }),
+        (who.clone(), any::<bool>()).prop_map(|(who, newest)| Command::TakeBack { who, newest }),
         who.clone().prop_map(|who| Command::MarkLeft { who }),
         (who.clone(), link.clone()).prop_map(|(who, connection)| Command::Join { who, connection }),
         (who.clone(), link).prop_map(|(who, connection)| Command::Disconnect { who, connection }),
@@ -209,7 +231,7 @@ impl Listener {
         let mut shown = None;
         while let Some(event) = attendance.poll_event() {
             match event {
-                AttendanceEvent::Entered { user_id, interval } => {
+                AttendanceEvent::Entered { user_id, interval, .. } => {
                     assert_eq!(interval.ended, None);
                     assert!(self.present.insert(user_id), "entered twice");
                 }

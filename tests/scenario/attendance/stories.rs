@@ -1,12 +1,16 @@
 //! One story per rule.
 
+use std::collections::BTreeSet;
+
 use cabildo::attendance::{
     Admission, AttendanceError, AttendanceEvent, AttendanceRules, CoarseLocation, Consent,
     INTERVALS_PER_PERSON_MAX, Member, Proof, QuorumRule, QuorumRules, Roll, RollInvalid,
 };
-use cabildo::domain::attendance::{Place, QuorumCall};
+use cabildo::domain::attendance::{AttendanceMethod, Place, QuorumCall};
 
-use crate::attendance::fixture::{Assembly, CHAIR, code, member, qr, three_members, unit, user};
+use crate::attendance::fixture::{
+    Assembly, CHAIR, code, decision, member, qr, three_members, unit, user,
+};
 
 const PROOF_NEEDED: fn() -> AttendanceRules =
     || AttendanceRules { admission: Admission::Proof, ..AttendanceRules::default() };
@@ -160,7 +164,12 @@ fn who_is_not_eligible_is_not_taken_and_joining_does_not_count() {
         AttendanceError::NotEligible
     );
     assert_eq!(
-        assembly.refused(|it, now| it.register(&stranger, &user(CHAIR), now)),
+        assembly.refused(|it, now| it.register(
+            &stranger,
+            BTreeSet::new(),
+            (decision(1), &user(CHAIR)),
+            now
+        )),
         AttendanceError::NotEligible
     );
     assembly.joins("zoe", 1);
@@ -224,26 +233,86 @@ fn a_delegation_that_ends_takes_its_weight_away() {
     );
 }
 
+/// Takes a decision back that is not the newest one.
+fn stale(assembly: &mut Assembly, who: &str, number: u128) {
+    let (who, made, chair) = (user(who), decision(number), user(CHAIR));
+    let refused = assembly.refused(|it, now| it.take_back(&who, (made, &chair), now));
+    assert_eq!(refused, AttendanceError::DecisionStale);
+}
+
 #[test]
 fn a_registration_by_mistake_is_taken_back() {
     let mut assembly = Assembly::new(AttendanceRules::default());
-    assembly.registers("ana");
-    assembly.registers("ana");
+    assembly.decides("ana", 1);
+    assembly.decides("ana", 2);
     assert_eq!(assembly.intervals("ana"), 1, "registering twice is registering once");
-    let (ana, chair, now) = (user("ana"), user(CHAIR), assembly.now);
-    assembly.attendance.take_back(&ana, &chair, now).expect("taken back");
+    stale(&mut assembly, "ana", 2);
+    assembly.takes_back("ana", 1);
     assert_eq!(assembly.counted(), "0 heads, 0");
     assert_eq!(assembly.told().last().map(String::as_str), Some("quorum 0 heads 0"));
-    assert_eq!(
-        assembly.refused(|it, now| it.take_back(&ana, &chair, now)),
-        AttendanceError::NotPresent
-    );
+    stale(&mut assembly, "ana", 1);
+    stale(&mut assembly, "nobody", 1);
+}
+
+#[test]
+fn what_somebody_proved_themselves_is_not_taken_back() {
+    let mut assembly = Assembly::new(AttendanceRules::default());
+    assembly.decides("bea", 1);
     assembly.enters("bea");
-    assert_eq!(
-        assembly.refused(|it, now| it.take_back(&user("bea"), &chair, now)),
-        AttendanceError::NotPresent,
-        "what somebody proved themselves is not the desk's to take back"
-    );
+    stale(&mut assembly, "bea", 1);
+    assembly.marked_left("bea");
+    assembly.enters("bea");
+    stale(&mut assembly, "bea", 2);
+    assert_eq!(assembly.counted(), "1 heads, 35");
+}
+
+#[test]
+fn a_decision_that_another_one_followed_is_not_taken_back() {
+    let mut assembly = Assembly::new(AttendanceRules::default());
+    assembly.decides("ana", 1);
+    assembly.marked_left("ana");
+    assembly.decides("ana", 3);
+    for number in [1, 2] {
+        stale(&mut assembly, "ana", number);
+    }
+    assert_eq!(assembly.counted(), "1 heads, 40");
+    assembly.takes_back("ana", 3);
+    assert_eq!(assembly.counted(), "0 heads, 0");
+}
+
+#[test]
+fn whoever_was_marked_as_left_by_mistake_is_known_as_before() {
+    let mut assembly = Assembly::new(AttendanceRules::default());
+    assembly.enters("ana");
+    assembly.joins("bea", 1);
+    assembly.marked_left("ana");
+    assembly.marked_left("bea");
+    assert_eq!(assembly.counted(), "0 heads, 0");
+    assembly.takes_back("ana", 2);
+    assembly.takes_back("bea", 2);
+    assert_eq!(assembly.counted(), "2 heads, 75");
+    let person = |who| assembly.attendance.person(&user(who)).expect("there");
+    let known = |who| person(who).intervals.back().map(|last| (last.method, last.place));
+    assert_eq!(known("ana"), Some((AttendanceMethod::Qr, Place::Hall)));
+    assert_eq!(known("bea"), Some((AttendanceMethod::Channel, Place::Remote)));
+}
+
+#[test]
+fn only_what_a_registration_delegated_is_taken_back_with_it() {
+    let mut assembly = Assembly::new(AttendanceRules::default());
+    let (bea, chair) = (user("bea"), user(CHAIR));
+    assembly.delegates("101", "bea");
+    assembly.delegates("103", "bea");
+    let delegated = BTreeSet::from([unit("101"), unit("103")]);
+    let made = (decision(1), &chair);
+    assembly.attendance.register(&bea, delegated, made, assembly.now).expect("registered");
+    // Another desk has ended one of them since, and entered it anew.
+    assembly.attendance.end_delegation(&unit("103"), &chair, assembly.now).expect("ended");
+    assembly.delegates("103", "bea");
+    assembly.takes_back("bea", 1);
+    let left: Vec<_> = assembly.attendance.delegations().map(|(unit, _)| unit.clone()).collect();
+    assert_eq!(left, [unit("103")]);
+    assert!(!assembly.attendance.is_present(&bea));
 }
 
 #[test]
@@ -278,7 +347,12 @@ fn people_come_before_the_list_is_known_and_count_when_it_is() {
     assembly.enters("ana");
     assembly.joins("bea", 1);
     assert_eq!(
-        assembly.refused(|it, now| it.register(&user("carl"), &user(CHAIR), now)),
+        assembly.refused(|it, now| it.register(
+            &user("carl"),
+            BTreeSet::new(),
+            (decision(1), &user(CHAIR)),
+            now
+        )),
         AttendanceError::RollUnknown
     );
     assert!(!assembly.attendance.quorum().reached);
@@ -347,7 +421,12 @@ fn after_the_end_everybody_has_left_and_the_quorum_stays() {
     assert_eq!(assembly.told(), Vec::<String>::new());
     assert_eq!(assembly.counted(), "2 heads, 75");
     assert_eq!(
-        assembly.refused(|it, now| it.register(&user("carl"), &user(CHAIR), now)),
+        assembly.refused(|it, now| it.register(
+            &user("carl"),
+            BTreeSet::new(),
+            (decision(1), &user(CHAIR)),
+            now
+        )),
         AttendanceError::Over
     );
 }

@@ -26,6 +26,8 @@ export interface Attendee {
   readonly intervals: readonly PresenceInterval[];
   readonly earlier_intervals: number;
   readonly present_s: number;
+  /** What the desk decided last about them; null when there is nothing to take back. */
+  readonly decision: { readonly id: string; readonly action: 'register' | 'mark_left' } | null;
 }
 
 /** A unit and who represents it at the moment. */

@@ -31,6 +31,7 @@ const gone: Attendee = {
   intervals: [{ from: '', until: '', method: 'qr', place: 'hall', cause: 'marked_left' }],
   earlier_intervals: 0,
   present_s: 60,
+  decision: null,
 };
 
 /** Lists of one entry a page; `between` runs before each answer. */

@@ -20,57 +20,99 @@ const ana: BookEntry = {
   represents: ['T1'],
 };
 
+/** The server's clock, 7 h ahead of this page's. */
+const serverNow = () => Date.now() + 7 * 3_600_000;
+
 function world() {
   const calls: { method: string; path: string; body: unknown; key: string | undefined }[] = [];
   let refusal: ApiError | null = null;
+  let decided = true;
+  let present = true;
   const request = (method: string, path: string, options: RequestOptions = {}) => {
     const { body, idempotencyKey: key } = options;
     calls.push({ method, path: path.replace('/api/v1/sessions/s/attendance', ''), body, key });
     if (refusal !== null) return Promise.reject(refusal);
-    return Promise.resolve({ ...ana, intervals: [], represents: [], units: [] });
+    present = path.endsWith('/mark-left') ? false : path.endsWith('/take-back') ? !present : true;
+    const { decision } = body as { decision?: string };
+    const made = decided
+      ? { id: decision, action: 'register' }
+      : { id: 'another', action: 'register' };
+    const interval = { from: '', until: null, method: 'manual', place: 'hall', cause: null };
+    const now = { ...ana, present, place: 'hall', intervals: [interval], decision: made };
+    return Promise.resolve({ ...now, represents: [], units: [] });
   };
   const api = { request } as unknown as Pick<ApiClient, 'request'>;
   const keeping = keepingIn(() => {
     throw new Error('none');
   });
-  const open = () => new Desk(api, 's', new AttendanceBook(api, 's'), keeping);
+  const book = new AttendanceBook(api, 's');
+  const open = () => new Desk(api, 's', book, keeping, serverNow);
   return {
     calls,
+    book,
     open,
     refuse: (code: string | null) => (refusal = code === null ? null : new ApiError(409, code, '')),
+    /** Whether the server decides something, or it was so already. */
+    decides: (does: boolean) => (decided = does),
   };
 }
 
 describe('the registration desk', () => {
-  it('registers with new delegations, and takes back exactly what it did', async () => {
+  it('registers with new delegations, and takes back what it decided by its name', async () => {
     const { calls, open } = world();
     const desk = open();
     const step = await desk.register(ana, ['T1', 'T2']);
-    expect(step).toMatchObject({ state: 'done', represents: ['T2'], entered: true });
-    expect(calls[0]).toMatchObject({ path: '/register-attendee', body: { represents: ['T2'] } });
+    expect(step).toMatchObject({ state: 'done', represents: ['T2'], changed: true });
+    const decision = step.id;
+    expect(calls[0]).toMatchObject({
+      path: '/register-attendee',
+      body: { represents: ['T2'], decision },
+      key: decision,
+    });
     expect(desk.last?.id).toBe(step.id);
     expect(await desk.undo(step.id)).toMatchObject({ state: 'undone' });
-    expect(calls.slice(1).map(({ method, path }) => `${method} ${path}`)).toEqual([
-      'DELETE /units/T2/delegate',
-      'POST /ana%2F1/mark-left',
-    ]);
-    expect(calls[2]?.body).toEqual({ mistake: true });
+    expect(calls[1]).toMatchObject({ path: '/ana%2F1/take-back', body: { decision } });
     expect(desk.last).toBeNull();
   });
 
-  it('leaves somebody in who was in before, and takes back only delegations', async () => {
-    const { calls, open } = world();
+  it('takes nothing back that another desk had done', async () => {
+    const { calls, open, decides } = world();
     const desk = open();
-    const inside = { ...ana, present: true, place: 'hall' };
-    const again = await desk.register(inside);
-    expect(Desk.undoable(again)).toBe(false);
-    const step = await desk.register(inside, ['T3']);
-    await desk.undo(step.id);
-    expect(calls.map(({ path }) => path)).toEqual([
-      '/register-attendee',
-      '/register-attendee',
-      '/units/T3/delegate',
-    ]);
+    decides(false);
+    const again = await desk.register(ana);
+    expect(again).toMatchObject({ state: 'done', changed: false });
+    expect(desk.undoable(again)).toBe(false);
+    expect(await desk.undo(again.id)).toBeNull();
+    expect(calls).toHaveLength(1);
+  });
+
+  it('never passes over the newest step to take an older one back', async () => {
+    const { open, decides, refuse } = world();
+    const desk = open();
+    await desk.register(ana);
+    decides(false);
+    const newest = await desk.leave({ ...ana, user_id: 'eva', present: true, place: 'remote' });
+    expect(desk.last?.id).toBe(newest.id);
+    refuse('NOT_PRESENT');
+    const failed = await desk.leave({ ...ana, user_id: 'ivo', present: true, place: 'hall' });
+    expect(desk.last?.id).toBe(failed.id);
+  });
+
+  it('says that somebody is another way than a step has left them', async () => {
+    const { book, open } = world();
+    const desk = open();
+    const step = await desk.register(ana);
+    expect(desk.isSuperseded(step)).toBe(false);
+    const left = { ...ana, present: false, place: 'hall', intervals: [], decision: null };
+    book.handleAnswer({ ...left, earlier_intervals: 0, present_s: 0 });
+    expect(desk.isSuperseded(step)).toBe(true);
+    expect(desk.undoable(step)).toBe(false);
+  });
+
+  it('keeps the time by the clock of the server', async () => {
+    const { open } = world();
+    const step = await open().register(ana);
+    expect(Math.abs(step.atMs - serverNow())).toBeLessThan(60_000);
   });
 
   it('keeps what was refused, with its code, and sends it again as the same request', async () => {
@@ -85,22 +127,22 @@ describe('the registration desk', () => {
     expect(calls[1]?.key).toBe(calls[0]?.key);
   });
 
-  it('puts somebody back who was marked as left by mistake', async () => {
-    const { calls, open } = world();
-    const desk = open();
-    const step = await desk.leave({ ...ana, present: true, place: 'hall' });
-    await desk.undo(step.id);
-    expect(calls.map(({ path }) => path)).toEqual(['/ana%2F1/mark-left', '/register-attendee']);
-    // Whoever was connected comes back by themselves.
-    expect(Desk.undoable(await desk.leave({ ...ana, present: true, place: 'remote' }))).toBe(false);
+  it('puts somebody back who was marked as left by mistake, wherever they were', async () => {
+    for (const place of ['hall', 'remote']) {
+      const { calls, open } = world();
+      const desk = open();
+      const step = await desk.leave({ ...ana, present: true, place });
+      expect(await desk.undo(step.id)).toMatchObject({ state: 'undone' });
+      expect(calls.map(({ path }) => path)).toEqual(['/ana%2F1/mark-left', '/ana%2F1/take-back']);
+    }
   });
 
   it('says that a step could not be taken back, and keeps it', async () => {
     const { open, refuse } = world();
     const desk = open();
     const step = await desk.register(ana);
-    refuse('NOT_PRESENT');
-    expect(await desk.undo(step.id)).toMatchObject({ state: 'done', refused: 'NOT_PRESENT' });
+    refuse('DECISION_STALE');
+    expect(await desk.undo(step.id)).toMatchObject({ state: 'done', refused: 'DECISION_STALE' });
   });
 
   it('loses no step by a reload, and keeps no more than it shows', async () => {
@@ -110,17 +152,6 @@ describe('the registration desk', () => {
     const after = open();
     expect(after.steps).toEqual(desk.steps);
     expect(after.steps).toHaveLength(DESK_STEPS_MAX);
-  });
-});
-
-describe('an undo that did not finish', () => {
-  it('takes back what is left when a delegation has ended already', async () => {
-    const { calls, open, refuse } = world();
-    const desk = open();
-    const step = await desk.register({ ...ana, present: true, place: 'hall' }, ['T2']);
-    refuse('DELEGATION_CONFLICT');
-    expect(await desk.undo(step.id)).toMatchObject({ state: 'undone' });
-    expect(calls.at(-1)?.method).toBe('DELETE');
   });
 });
 

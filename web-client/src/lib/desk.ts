@@ -13,8 +13,8 @@ export interface DeskStep {
   readonly name: string;
   /** Units of others that a registration delegates. */
   readonly represents: readonly string[];
-  /** Whether taking it back ends their presence, or only delegations. */
-  readonly entered: boolean;
+  /** Whether anything is another than before: somebody may have been in already. */
+  readonly changed: boolean;
   readonly state: 'sending' | 'done' | 'failed' | 'undoing' | 'undone';
   /** The code of the refusal, of this or of taking it back; null when there is none. */
   readonly refused: string | null;
@@ -41,7 +41,7 @@ export class Desk {
     private readonly session: string,
     private readonly book: AttendanceBook,
     private readonly keeping: DeskKeeping,
-    private readonly now: () => number = Date.now,
+    private readonly now: () => number,
   ) {
     this.key = `cabildo.desk.${session}`;
     this.current = this.kept();
@@ -60,13 +60,12 @@ export class Desk {
   /** Registers somebody in the hall, with the units of others that they represent. */
   register(entry: BookEntry, represents: readonly string[] = []): Promise<DeskStep> {
     const added = represents.filter((unit) => !entry.represents.includes(unit));
-    const entered = !(entry.present && entry.place === 'hall');
-    return this.send(this.begin('register', entry, added, entered));
+    return this.send(this.begin('register', entry, added));
   }
 
   /** Marks somebody as left. */
   leave(entry: BookEntry): Promise<DeskStep> {
-    return this.send(this.begin('leave', entry, [], entry.place === 'hall'));
+    return this.send(this.begin('leave', entry, []));
   }
 
   /** Sends a step again that was refused or did not arrive. */
@@ -75,40 +74,35 @@ export class Desk {
     return step === undefined ? null : this.send(step);
   }
 
-  /** Whether a step can be taken back. */
-  static undoable(step: DeskStep): boolean {
-    if (step.state !== 'done') return false;
-    return step.entered || step.represents.length > 0;
+  /** Whether a step can be taken back, as far as this page knows. */
+  undoable(step: DeskStep): boolean {
+    return step.state === 'done' && step.changed && !this.isSuperseded(step);
   }
 
-  /** Takes a step back; null when it can't be. */
+  /** Whether somebody is another way now than a step has left them, as by another desk. */
+  isSuperseded(step: DeskStep): boolean {
+    const entry = this.book.view.entries.get(step.user_id);
+    if (step.state !== 'done' || entry === undefined) return false;
+    const inside = entry.present && entry.place === 'hall';
+    return step.what === 'register' ? !inside : entry.present;
+  }
+
+  /** Takes a step back, and nothing that was decided since; null when it can't be. */
   async undo(id: string): Promise<DeskStep | null> {
     const step = this.current.find((one) => one.id === id);
-    if (step === undefined || !Desk.undoable(step)) return null;
+    if (step === undefined || !this.undoable(step)) return null;
     this.put({ ...step, state: 'undoing', refused: null });
     try {
-      if (step.what === 'leave') {
-        await this.ask('/register-attendee', { user_id: step.user_id, represents: [] });
-      } else {
-        for (const unit of step.represents) {
-          try {
-            await this.endDelegation(unit);
-          } catch (error) {
-            // It has ended already, by an undo that did not finish or in the dialog.
-            if (codeOf(error) !== 'DELEGATION_CONFLICT') throw error;
-          }
-        }
-        if (step.entered) await this.ask(leftPath(step.user_id), { mistake: true });
-      }
+      await this.ask(`/${encodeURIComponent(step.user_id)}/take-back`, { decision: step.id });
       return this.put({ ...step, state: 'undone', refused: null });
     } catch (error) {
       return this.put({ ...step, state: 'done', refused: codeOf(error) });
     }
   }
 
-  /** The newest step that can be taken back. */
+  /** The newest step that has not been taken back, whether or not it can be. */
   get last(): DeskStep | null {
-    return this.current.find((step) => Desk.undoable(step)) ?? null;
+    return this.current.find((step) => step.state !== 'undone') ?? null;
   }
 
   /** Ends the delegation of a unit. */
@@ -117,41 +111,37 @@ export class Desk {
     await this.api.request('DELETE', attendancePath(this.session, path));
   }
 
-  private begin(
-    what: DeskStep['what'],
-    entry: BookEntry,
-    represents: readonly string[],
-    entered: boolean,
-  ): DeskStep {
+  private begin(what: DeskStep['what'], entry: BookEntry, represents: readonly string[]): DeskStep {
     const { user_id, name } = entry;
     const atMs = this.now();
-    const made = { id: newId(), what, user_id, name, represents, entered, atMs };
+    const made = { id: newId(), what, user_id, name, represents, changed: false, atMs };
     return { ...made, state: 'sending', refused: null };
   }
 
   private async send(step: DeskStep): Promise<DeskStep> {
     this.put({ ...step, state: 'sending', refused: null });
-    const { user_id, represents } = step;
+    const { id: decision, user_id, represents } = step;
     try {
-      if (step.what === 'register') {
-        await this.ask('/register-attendee', { user_id, represents }, step.id);
-      } else {
-        await this.ask(leftPath(user_id), {}, step.id);
-      }
-      return this.put({ ...step, state: 'done', refused: null });
+      const answer =
+        step.what === 'register'
+          ? await this.ask('/register-attendee', { user_id, represents, decision }, decision)
+          : await this.ask(leftPath(user_id), { decision }, decision);
+      const changed = answer.decision?.id === decision;
+      return this.put({ ...step, changed, state: 'done', refused: null });
     } catch (error) {
       return this.put({ ...step, state: 'failed', refused: codeOf(error) });
     }
   }
 
   /** A step that is sent again has the same key, so that it is never done twice. */
-  private async ask(path: string, body: object, idempotencyKey?: string): Promise<void> {
+  private async ask(path: string, body: object, idempotencyKey?: string): Promise<Attendee> {
     const answer = await this.api.request<Attendee>(
       'POST',
       attendancePath(this.session, path),
       idempotencyKey === undefined ? { body } : { body, idempotencyKey },
     );
     this.book.handleAnswer(answer);
+    return answer;
   }
 
   private put(step: DeskStep): DeskStep {

@@ -105,6 +105,10 @@ function DeskPage({ access, session }: { access: Access; session: string }) {
       announce(d('nothingToUndo'));
       return;
     }
+    if (!desk.undoable(step)) {
+      announceAtOnce(d('said.notUndoable', { name: step.name }));
+      return;
+    }
     void desk.undo(step.id).then((after) => {
       if (after === null) return;
       const { name } = after;
@@ -256,6 +260,7 @@ function DeskPage({ access, session }: { access: Access; session: string }) {
         <div class="desk-side">
           <QuorumCard quorum={state.quorum} api={access.api} session={session} decides />
           <Steps
+            desk={desk}
             steps={steps}
             onUndo={undo}
             onRetry={(step) => {
@@ -404,7 +409,6 @@ function useRules(access: Access, session: string): number | null {
 
 function makeDesk(access: Access, session: string) {
   const book = new AttendanceBook(access.api, session);
-  const desk = new Desk(access.api, session, book, tabKeeping());
   const client = new RoomClient({
     sessionId: session,
     key: access.key,
@@ -418,6 +422,7 @@ function makeDesk(access: Access, session: string) {
     },
   });
   if (link.debug) expose(client);
+  const desk = new Desk(access.api, session, book, tabKeeping(), () => client.clock.now());
   return { client, book, desk };
 }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::attendance::{
-    Attendance, AttendancePart, AttendanceSnapshot, EarlierIntervals, Interval, Member, Person,
-    PresentedHash, QuorumChange, Roll, Tally,
+    Attendance, AttendancePart, AttendanceSnapshot, Decided, DeskDecision, EarlierIntervals,
+    Interval, Member, Person, PresentedHash, QuorumChange, Roll, Tally,
 };
 use crate::domain::attendance::{AttendanceMethod, LeaveCause, Place, QuorumCall, UnitId, Weight};
 use crate::domain::id::{ConnectionId, UserId};
@@ -69,10 +69,26 @@ struct StoredPerson {
     hall: Option<String>,
     remote: Option<String>,
     dismissed: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    decision: Option<StoredDecision>,
     connections: Vec<String>,
     intervals: Vec<StoredInterval>,
     earlier_count: u32,
     earlier_us: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredDecision {
+    id: String,
+    what: StoredDecided,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum StoredDecided {
+    Registered { entered: bool, delegated: Vec<String> },
+    MarkedLeft { hall: Option<String>, remote: Option<String> },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -231,13 +247,47 @@ fn member(user_id: UserId, stored: StoredMember) -> Result<Member, StoredRoomInv
     Ok(Member { user_id, name: stored.name, units })
 }
 
+fn stored_method(method: Option<AttendanceMethod>) -> Option<String> {
+    method.map(|method| method.as_str().to_owned())
+}
+
+fn method(stored: Option<String>) -> Result<Option<AttendanceMethod>, StoredRoomInvalid> {
+    stored.map(|text| word(AttendanceMethod::parse, &text)).transpose()
+}
+
+fn stored_decision(decision: &DeskDecision) -> StoredDecision {
+    let what = match &decision.what {
+        Decided::Registered { entered, delegated } => StoredDecided::Registered {
+            entered: *entered,
+            delegated: delegated.iter().map(ToString::to_string).collect(),
+        },
+        Decided::MarkedLeft { hall, remote } => {
+            StoredDecided::MarkedLeft { hall: stored_method(*hall), remote: stored_method(*remote) }
+        }
+    };
+    StoredDecision { id: decision.id.to_string(), what }
+}
+
+fn decision(stored: StoredDecision) -> Result<DeskDecision, StoredRoomInvalid> {
+    let what = match stored.what {
+        StoredDecided::Registered { entered, delegated } => {
+            let delegated = delegated.iter().map(|unit| id(unit));
+            Decided::Registered { entered, delegated: delegated.collect::<Result<_, _>>()? }
+        }
+        StoredDecided::MarkedLeft { hall, remote } => {
+            Decided::MarkedLeft { hall: method(hall)?, remote: method(remote)? }
+        }
+    };
+    Ok(DeskDecision { id: id(&stored.id)?, what })
+}
+
 fn stored_person(person: &Person) -> StoredPerson {
-    let method = |method: Option<AttendanceMethod>| method.map(|it| it.as_str().to_owned());
     StoredPerson {
         name: person.name.clone(),
-        hall: method(person.hall),
-        remote: method(person.remote),
+        hall: stored_method(person.hall),
+        remote: stored_method(person.remote),
         dismissed: person.dismissed,
+        decision: person.decision.as_ref().map(stored_decision),
         connections: person.connections.iter().map(ToString::to_string).collect(),
         intervals: person.intervals.iter().map(stored_interval).collect(),
         earlier_count: person.earlier.count,
@@ -246,14 +296,13 @@ fn stored_person(person: &Person) -> StoredPerson {
 }
 
 fn person(stored: StoredPerson) -> Result<Person, StoredRoomInvalid> {
-    let method =
-        |text: Option<String>| text.map(|text| word(AttendanceMethod::parse, &text)).transpose();
     let connections = stored.connections.iter().map(|connection| id(connection));
     Ok(Person {
         name: stored.name,
         hall: method(stored.hall)?,
         remote: method(stored.remote)?,
         dismissed: stored.dismissed,
+        decision: stored.decision.map(decision).transpose()?,
         connections: connections.collect::<Result<BTreeSet<ConnectionId>, _>>()?,
         intervals: stored.intervals.iter().map(interval).collect::<Result<_, _>>()?,
         earlier: EarlierIntervals {

@@ -1,12 +1,12 @@
 import { d } from '../../i18n/desk';
 import type { DeskKey } from '../../i18n/desk';
 import { errorText, timeOfDay } from '../../i18n/i18n';
-import type { DeskStep } from '../../lib';
-import { Desk } from '../../lib';
+import type { Desk, DeskStep } from '../../lib';
 import { Button } from '../components';
 
 /** What was done last: each step with its outcome in words, and the way back. */
 export function Steps(props: {
+  desk: Desk;
   steps: readonly DeskStep[];
   onUndo: (step: DeskStep) => void;
   onRetry: (step: DeskStep) => void;
@@ -26,7 +26,7 @@ export function Steps(props: {
           >
             <div class="desk-step-words">
               <strong class="name">{step.name}</strong>
-              <span class="quiet">{stepText(step)}</span>
+              <span class="quiet">{stepText(step, props.desk.isSuperseded(step))}</span>
               {step.refused !== null && (
                 <span class="desk-refused" data-testid="step-refused">
                   {step.state === 'done' && `${d('step.undoFailed')}. `}
@@ -44,7 +44,7 @@ export function Steps(props: {
                 onPress={() => props.onRetry(step)}
               />
             )}
-            {Desk.undoable(step) && (
+            {props.desk.undoable(step) && (
               <Button
                 label={d('undo')}
                 name={d('undoName', { name: step.name })}
@@ -61,9 +61,11 @@ export function Steps(props: {
   );
 }
 
-function stepText(step: DeskStep): string {
+function stepText(step: DeskStep, isSuperseded: boolean): string {
   const time = timeOfDay(new Date(step.atMs).toISOString());
   const done: DeskKey = `step.${step.what}`;
   const words = step.state === 'done' ? [d(done)] : [d(done), d(`step.${step.state}`)];
+  if (isSuperseded) words.push(d('step.superseded'));
+  else if (step.state === 'done' && !step.changed) words.push(d('step.unchanged'));
   return [time, ...words, ...step.represents].join(' · ');
 }
