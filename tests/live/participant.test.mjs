@@ -324,7 +324,10 @@ story('A participant', open, {
     await ana.locator('[data-testid="own-time"][data-level="last"]').waitFor();
     await isAccessible(ana, 'last');
     await ana.locator('[data-testid="own-time"][data-level="over"]').waitFor();
-    await ana.getByTestId('live-assertive').filter({ hasText: /tiempo/i }).waitFor();
+    await ana
+      .getByTestId('live-assertive')
+      .filter({ hasText: /tiempo/i })
+      .waitFor();
     await isAccessible(ana, 'over');
     for (const [size, viewport] of Object.entries(SIZES)) {
       await ana.setViewportSize(viewport);

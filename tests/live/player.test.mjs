@@ -273,7 +273,10 @@ story('Cameras for operators and viewers', open, {
       seen.last = (await video.count()) > 0 && (await video.evaluate((it) => it.currentTime));
       return seen.last > 1;
     });
-    await page.getByTestId('player-state').filter({ hasText: /^Grabado el / }).waitFor();
+    await page
+      .getByTestId('player-state')
+      .filter({ hasText: /^Grabado el / })
+      .waitFor();
     assert.deepEqual(page.problems, []);
     await page.context().close();
   },

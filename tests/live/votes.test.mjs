@@ -41,7 +41,10 @@ story('A vote', open, {
       const vote = pages[who].locator('[data-testid="vote-budget"][data-phase="open"]');
       await vote.getByText(TITLE).waitFor();
       assert.match(await vote.textContent(), said);
-      await pages[who].getByTestId('live-assertive').filter({ hasText: /presupuesto/ }).waitFor();
+      await pages[who]
+        .getByTestId('live-assertive')
+        .filter({ hasText: /presupuesto/ })
+        .waitFor();
     }
     const shown = /Vote open.*presupuesto/;
     await pages.hall.getByTestId('hall-vote').filter({ hasText: shown }).waitFor();
