@@ -230,6 +230,7 @@ export const en: Catalogue = {
 
   'mic.listening_only': 'Listening only',
   'mic.off': 'Microphone off',
+  'mic.elsewhere': 'Off here: you are heard through another tab or device',
   'mic.open': 'You are heard',
   'mic.muted_by_moderator': 'Closed by the moderator',
   'mic.closed_by_floor': 'On, but without the floor: you are not heard',
@@ -456,6 +457,7 @@ export const en: Catalogue = {
   'undo.cancel_speech': 'Request taken off the list',
   'undo.remove_participant': 'Person removed from the session',
   'undo.set_moderation': 'The mode of the floor has changed',
+  'undo.impossible': 'The last decision can’t be undone',
   'undo.done': 'Undone: it is as it was before, and the record says so',
   'moderation.said.open':
     'The floor is open: everybody may speak. Your microphone is off; turn it on when you want to speak.',

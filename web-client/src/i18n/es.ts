@@ -232,6 +232,7 @@ export const es = {
 
   'mic.listening_only': 'Sólo escucha',
   'mic.off': 'Micrófono apagado',
+  'mic.elsewhere': 'Apagado aquí: se le oye desde otra pestaña o dispositivo',
   'mic.open': 'Se le oye',
   'mic.muted_by_moderator': 'Cerrado por la moderación',
   'mic.closed_by_floor': 'Encendido, pero sin la palabra: no se le oye',
@@ -460,6 +461,7 @@ export const es = {
   'undo.cancel_speech': 'Petición retirada de la lista',
   'undo.remove_participant': 'Persona expulsada de la sesión',
   'undo.set_moderation': 'El modo de la palabra ha cambiado',
+  'undo.impossible': 'La última decisión no se puede deshacer',
   'undo.done': 'Deshecho: queda como estaba, y consta que se deshizo',
   'moderation.said.open':
     'La palabra es libre: todos pueden hablar. Su micrófono está apagado; enciéndalo cuando quiera hablar.',

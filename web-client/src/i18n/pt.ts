@@ -232,6 +232,7 @@ export const pt: Catalogue = {
 
   'mic.listening_only': 'Só ouvindo',
   'mic.off': 'Microfone desligado',
+  'mic.elsewhere': 'Desligado aqui: você é ouvido por outra aba ou aparelho',
   'mic.open': 'Você é ouvido',
   'mic.muted_by_moderator': 'Fechado pela moderação',
   'mic.closed_by_floor': 'Ligado, mas sem a palavra: não é ouvido',
@@ -461,6 +462,7 @@ export const pt: Catalogue = {
   'undo.cancel_speech': 'Pedido retirado da lista',
   'undo.remove_participant': 'Pessoa removida da sessão',
   'undo.set_moderation': 'O modo da palavra mudou',
+  'undo.impossible': 'A última decisão não pode ser desfeita',
   'undo.done': 'Desfeito: fica como estava, e consta que se desfez',
   'moderation.said.open':
     'A palavra é livre: todos podem falar. O seu microfone está desligado; ligue-o quando quiser falar.',

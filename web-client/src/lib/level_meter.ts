@@ -37,7 +37,7 @@ export function measureLevel(
     analyser.getFloatTimeDomainData(samples);
     let power = 0;
     for (const sample of samples) power += sample * sample;
-    emptySinceMs = power > 0 ? null : (emptySinceMs ?? Date.now());
+    emptySinceMs = power > 0 ? null : (emptySinceMs ?? performance.now());
     const level = Math.min(1, Math.sqrt(power / samples.length) / FULL_LEVEL);
     measured({ level, emptySinceMs });
   }, MEASURE_EVERY_MS);

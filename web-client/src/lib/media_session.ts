@@ -293,12 +293,12 @@ export class MediaSession {
     const before = this.path.works;
     const peer = this.publisher.connection;
     if (!this.microphoneOn || !this.local.has('microphone')) {
-      this.path.reset(Date.now());
+      this.path.reset(performance.now());
     } else {
       const connected = peer?.connectionState === 'connected';
       const report = connected ? await peer.getStats() : [];
       const entries = [...report.values()] as Readonly<Record<string, unknown>>[];
-      this.path.handleReport(connected, entries, Date.now());
+      this.path.handleReport(connected, entries, performance.now());
     }
     if (this.path.works !== before) this.options.handlers.onLocal?.();
   }

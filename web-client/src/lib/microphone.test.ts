@@ -9,11 +9,18 @@ import { turn, welcome } from './testing/fakes';
 const ON = { present: true, on: true, unplugged: false, systemMuted: false, silent: false };
 const WORKS = { connected: true, arriving: true };
 
-function room(change: { muted?: boolean; floor?: boolean } = {}): RoomState {
+function room(change: { muted?: boolean; floor?: boolean; tabs?: number } = {}): RoomState {
   const floor = change.floor === true;
+  const { tabs = 1 } = change;
   const described = welcome();
+  const me = described.you.user_id;
+  // A tab that is not this one has its microphone on.
+  const participants = described.participants.map((one) =>
+    one.user_id === me && tabs > 1 ? { ...one, connections: tabs, audio: true } : one,
+  );
   return stateOf({
     ...described,
+    participants,
     you: { ...described.you, muted: change.muted === true, may_be_heard: floor && !change.muted },
     floor: { ...described.floor, turn: floor ? turn('t', described.you.user_id) : null },
   });
@@ -21,11 +28,22 @@ function room(change: { muted?: boolean; floor?: boolean } = {}): RoomState {
 
 describe('the truth about my microphone', () => {
   const floor = room({ floor: true });
+  const twoTabs = room({ floor: true, tabs: 2 });
   it.each<[MicrophoneState, boolean, MicrophoneState, Parameters<typeof microphoneState>]>([
     ['open', false, 'open', [floor, ON, WORKS]],
     ['closed_by_floor', false, 'closed_by_floor', [room(), ON, WORKS]],
     ['off', false, 'off', [room(), { ...ON, on: false }, WORKS]],
     ['off', true, 'off', [floor, { ...ON, on: false }, WORKS]],
+    ['elsewhere', false, 'off', [twoTabs, { ...ON, on: false }, WORKS]],
+    ['elsewhere', false, 'off', [twoTabs, { ...ON, present: false, on: false }, WORKS]],
+    ['open', false, 'open', [twoTabs, ON, WORKS]],
+    ['off', false, 'off', [room({ tabs: 2 }), { ...ON, on: false }, WORKS]],
+    [
+      'muted_by_moderator',
+      true,
+      'muted_by_moderator',
+      [room({ muted: true, floor: true, tabs: 2 }), { ...ON, on: false }, WORKS],
+    ],
     [
       'listening_only',
       true,

@@ -7,6 +7,7 @@ export type MicrophoneState =
   | 'disconnected'
   | 'muted_by_moderator'
   | 'off'
+  | 'elsewhere'
   | 'system_muted'
   | 'not_arriving'
   | 'silent'
@@ -41,14 +42,24 @@ export function microphoneState(
   path: OwnPath,
 ): MicrophoneState {
   if (own.unplugged && own.on) return 'unplugged';
-  if (!own.present) return 'listening_only';
-  if (!path.connected) return own.on ? 'disconnected' : 'off';
+  const closed = own.present ? 'off' : 'listening_only';
+  if (!path.connected) return own.present && own.on ? 'disconnected' : closed;
+  if (!own.present || !own.on) {
+    if (isHeardElsewhere(state)) return 'elsewhere';
+    if (!own.present) return closed;
+  }
   if (state.you.muted) return 'muted_by_moderator';
   if (!own.on) return 'off';
   if (!state.you.may_be_heard) return 'closed_by_floor';
   if (own.systemMuted) return 'system_muted';
   if (!path.arriving) return 'not_arriving';
   return own.silent ? 'silent' : 'open';
+}
+
+/** Whether I am heard through another tab or device, while nothing is sent from here. */
+function isHeardElsewhere({ you, participants }: RoomState): boolean {
+  const me = participants.get(you.user_id);
+  return me !== undefined && me.connections > 1 && me.audio && you.may_be_heard && !you.muted;
 }
 
 /** Whether I am expected to be heard: I hold the running turn. */
@@ -71,6 +82,7 @@ export function isUnheard(state: RoomState, microphone: MicrophoneState): boolea
     case 'listening_only':
       return holdsFloor(state);
     case 'closed_by_floor':
+    case 'elsewhere':
     case 'open':
       return false;
   }

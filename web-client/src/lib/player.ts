@@ -6,7 +6,9 @@ export type PlayerState = 'starting' | 'playing' | 'waiting' | 'over';
 /** What is shown of a player. */
 export interface PlayerView {
   readonly state: PlayerState;
-  /** How long ago what is seen happened, by the times that the server writes. */
+  /** When what is seen happened, by the times that the server writes, since the epoch. */
+  readonly shownMs: number | null;
+  /** How long ago that is. */
   readonly behindMs: number | null;
   /** Whether there is text of what is said. */
   readonly hasCaptions: boolean;
@@ -23,6 +25,8 @@ const VIEW_EVERY_MS = 500;
 const STATE_EVERY_MS = 3_000;
 /** How long texts that were shown are kept, so that a video that is set back shows them again. */
 const CAPTIONS_KEPT_S = 30;
+/** A clock of this device that is further off than this is corrected: the server's header has whole seconds. */
+const CLOCK_OFF_MS = 2_000;
 /** Pictures that don't come for so long are missed. */
 const STALLED_MS = 3_000;
 /** A server that has nothing to show yet says so with 503 and is asked again. */
@@ -43,12 +47,15 @@ export class LivePlayer {
   private code: string | null = null;
   private isOver = false;
   private lastTime = 0;
-  private lastMoved = 0;
+  /** By a clock that nobody sets; null before anything moved. */
+  private lastMoved: number | null = null;
+  /** Server time minus the time of this device, when that is much. */
+  private clockOffsetMs = 0;
   private isStopped = false;
   private showsCaptions = true;
   private texts: TextTrack | null = null;
   private unseen: string | null = null;
-  private stateAsked = 0;
+  private stateAsked = Number.NEGATIVE_INFINITY;
   private hasEnded = false;
 
   constructor(
@@ -104,6 +111,7 @@ export class LivePlayer {
     try {
       // Asked once before, since a player does not tell why it was refused.
       const first = await fetch(this.address, { cache: 'no-store' });
+      this.compareClocks(first.headers.get('Date'));
       if (FINAL.has(first.status)) {
         this.end(await codeOf(first));
         return;
@@ -151,6 +159,11 @@ export class LivePlayer {
     }
   }
 
+  private compareClocks(date: string | null): void {
+    const offsetMs = Date.parse(date ?? '') - Date.now();
+    this.clockOffsetMs = Math.abs(offsetMs) > CLOCK_OFF_MS ? offsetMs : 0;
+  }
+
   /** Finds out why a request was refused for good. A segment that is gone is no reason to end. */
   private async refused(url: string): Promise<void> {
     const answer = await fetch(url, { cache: 'no-store' }).catch(() => null);
@@ -187,7 +200,7 @@ export class LivePlayer {
 
   private look(): void {
     if (this.isStopped) return;
-    const now = Date.now();
+    const now = performance.now();
     if (this.isSession) this.askState(now).catch(() => undefined);
     const { currentTime } = this.video;
     if (currentTime !== this.lastTime) {
@@ -195,9 +208,9 @@ export class LivePlayer {
       this.lastMoved = now;
       this.code = null;
     }
-    const hasPlayed = this.lastMoved > 0;
-    const moves = hasPlayed && now - this.lastMoved < STALLED_MS;
-    const shown = this.hls?.playingDate ?? null;
+    const hasPlayed = this.lastMoved !== null;
+    const moves = this.lastMoved !== null && now - this.lastMoved < STALLED_MS;
+    const shownMs = moves ? (this.hls?.playingDate?.getTime() ?? null) : null;
     // A player may stop a moment before the end, and does not tell then that it was the end.
     if (this.hasEnded && !moves && !this.isOver) {
       this.end(null);
@@ -205,7 +218,8 @@ export class LivePlayer {
     }
     this.show({
       state: this.isOver ? 'over' : moves ? 'playing' : hasPlayed ? 'waiting' : 'starting',
-      behindMs: moves && shown !== null ? now - shown.getTime() : null,
+      shownMs,
+      behindMs: shownMs === null ? null : Date.now() + this.clockOffsetMs - shownMs,
       hasCaptions: (this.hls?.subtitleTracks ?? this.video.textTracks).length > 0,
       code: this.code,
       unseen: this.isOver ? null : this.unseen,

@@ -8,6 +8,7 @@ import { Button, Notice, PageHeader } from '../ui/components';
 
 const STARTING: PlayerView = {
   state: 'starting',
+  shownMs: null,
   behindMs: null,
   hasCaptions: false,
   code: null,
@@ -149,10 +150,10 @@ function Screen({ watched }: { watched: Watched }) {
 }
 
 /** When what is seen was recorded. */
-function recordedText({ state, behindMs }: PlayerView): string {
+function recordedText({ state, shownMs }: PlayerView): string {
   if (state === 'starting') return c('player.starting');
-  if (behindMs === null) return c('player.recorded');
-  return c('player.recordedAt', { moment: exactTime(Date.now() - behindMs) });
+  if (shownMs === null) return c('player.recorded');
+  return c('player.recordedAt', { moment: exactTime(shownMs) });
 }
 
 function stateText({ state, behindMs }: PlayerView): string {

@@ -186,7 +186,7 @@ function useAddresses(access: Access, session: string) {
         if (stopped) return;
         setView(found);
         setFailure(null);
-        const renew = renewInMs(found, Date.now());
+        const renew = renewInMs(found, access.api.clock.now());
         next = Math.min(renew, lookAgainMs(found, looks) ?? renew);
         looks += 1;
       } catch (error) {

@@ -17,6 +17,7 @@ const ICONS: Readonly<Record<MicrophoneState, IconName>> = {
   open: 'microphone',
   muted_by_moderator: 'locked',
   closed_by_floor: 'waiting',
+  elsewhere: 'microphone',
   system_muted: 'microphoneOff',
   not_arriving: 'lost',
   silent: 'microphoneOff',
@@ -33,7 +34,7 @@ function useMicrophone(media: Media, snapshot: RoomSnapshot, state: RoomState): 
     setSilent(false);
     if (track === null || !own.on) return undefined;
     return measureLevel(track, ({ emptySinceMs }) => {
-      setSilent(emptySinceMs !== null && Date.now() - emptySinceMs > SILENT_AFTER_MS);
+      setSilent(emptySinceMs !== null && performance.now() - emptySinceMs > SILENT_AFTER_MS);
     });
   }, [track, own.on]);
   const connected = snapshot.status.phase === 'open' && snapshot.answering;
@@ -67,7 +68,7 @@ export function MicrophoneLine(props: { media: Media; snapshot: RoomSnapshot; st
   );
 }
 
-type Unheard = Exclude<MicrophoneState, 'closed_by_floor' | 'open'>;
+type Unheard = Exclude<MicrophoneState, 'closed_by_floor' | 'elsewhere' | 'open'>;
 
 /** A live meter of a microphone. */
 export function Level(props: { track: MediaStreamTrack | null; label: string }) {
