@@ -25,6 +25,7 @@ export * from './media_tokens';
 export * from './microphone';
 export * from './moderation_channel';
 export type { Ack, Command } from './requests';
+export { isDecision } from './requests';
 export * from './oidc';
 export * from './presence';
 export * from './proofs';

@@ -214,7 +214,7 @@ export class ModerationChannel {
     }
     const answer = this.requests.answerTo(id, timeoutMs);
     const seen = isDecision(message) ? { seen: this.lastSeq } : {};
-    this.socket.send(JSON.stringify({ ...message, ...seen, id }));
+    this.socket.send(JSON.stringify({ ...seen, ...message, id }));
     return { id, answer };
   }
 
@@ -390,7 +390,7 @@ export class ModerationChannel {
     this.moderates = welcome.you.roles.includes('moderator');
     this.removed = false;
     this.entered = true;
-    this.welcomedAtMs = Date.now();
+    this.welcomedAtMs = performance.now();
     this.unauthorised = 0;
     this.setRenewal({ state: 'fine' });
     const last_seq = welcome.resumed ? this.lastSeq : welcome.seq;
@@ -477,12 +477,12 @@ export class ModerationChannel {
 
   /** The connection is lost: all that hung on it fails, and a new one is made. */
   private lose(): void {
-    const now = Date.now();
     // A server that welcomes and hangs up again must not be called in a loop.
-    if (this.welcomed && now - this.welcomedAtMs >= STABLE_AFTER_MS) this.attempt = 0;
+    const lastedMs = performance.now() - this.welcomedAtMs;
+    if (this.welcomed && lastedMs >= STABLE_AFTER_MS) this.attempt = 0;
     this.drop(4000);
     if (this.currentStatus.phase === 'open') {
-      this.setStatus({ phase: 'reconnecting', sinceMs: now, attempt: 0 });
+      this.setStatus({ phase: 'reconnecting', sinceMs: Date.now(), attempt: 0 });
     }
     this.retry();
   }

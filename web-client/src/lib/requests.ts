@@ -12,7 +12,10 @@ const FIRST_ID_MAX = 2 ** 40;
 export type Ack = Extract<ServerMessage, { type: 'ack' }>;
 
 /** What is sent. */
-export type Command = ClientMessage;
+export type Command = ClientMessage & {
+  /** `seq` of the newest event that its sender was shown; the newest that came, when missing. */
+  readonly seen?: number;
+};
 
 /** Who waits for an answer. */
 interface Pending {

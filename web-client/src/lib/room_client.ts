@@ -155,6 +155,11 @@ export class RoomClient {
     this.storage()?.removeItem(this.votesKey);
   }
 
+  /** `seq` of the newest event that came, which pages show at once. */
+  get lastSeq(): number {
+    return this.channel.lastSeq;
+  }
+
   /** Sends a command; rejects with `ChannelError` when it was refused or lost. */
   command(message: Command): Promise<Ack> {
     return this.channel.request(message);

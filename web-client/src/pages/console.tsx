@@ -33,9 +33,9 @@ import {
   byUrgency,
   isWanted,
 } from '../ui/console_queue';
+import type { Send } from '../ui/console_turn';
 import { AbsentDialog, ConsoleTurn, OpenFloorDialog } from '../ui/console_turn';
 import { Decisions } from '../ui/decisions';
-import { undo } from '../ui/delayed';
 import { Encoders } from '../ui/encoders';
 import { Follower } from '../ui/follower';
 import { useCalmRoom } from '../ui/hooks';
@@ -53,6 +53,7 @@ import {
 import { RenewalNotice } from '../ui/renewal';
 import type { Shortcut } from '../ui/shortcuts';
 import { ShortcutHelp, useShortcuts } from '../ui/shortcuts';
+import { undoNewest } from '../ui/undo_stack';
 import { Votes } from '../ui/votes';
 import { WitnessAlarm, WitnessIndicator, makeWitness } from '../ui/witness';
 
@@ -80,13 +81,13 @@ function Console({ access, session }: { access: Access; session: string }) {
   const [wanted, setWanted] = useState<Wanted>({ words: '', kind: '' });
   const [keys, setKeys] = useKept('shortcuts', true);
   const [listening, setListening] = useKept('listening', true);
-  const send = (message: Command) => void decisions.send(message);
+  const send = useMemo(() => sendBy(decisions), [decisions]);
   const turnBegan = useTurnBegan(state);
   const start = (request: RequestView) => {
     // Another moderator, or the first of two presses, has just given it. Where nobody has
     // the floor, no turn can be cut short by a slip.
     const runs = state !== null && state.floor.turn !== null;
-    if (runs && Date.now() - turnBegan.current < NEXT_AGAIN_MS) {
+    if (runs && performance.now() - turnBegan.current < NEXT_AGAIN_MS) {
       toast(t('console.justStarted'));
       return;
     }
@@ -101,7 +102,9 @@ function Console({ access, session }: { access: Access; session: string }) {
     start,
     deny: setDenied,
     help: () => setHelp(true),
-    undo: () => decisions.undoLast() || undo(),
+    undo: () => {
+      if (undoNewest() === 'not_undoable') toast(t('undo.impossible'));
+    },
     takeChair: (now) => takeChair(client, now),
   });
 
@@ -245,7 +248,7 @@ function Console({ access, session }: { access: Access; session: string }) {
                 onDeny={setDenied}
               />
               <Queue client={client} state={state} wanted={wanted} send={send} onStart={start}>
-                <HallSpeaker send={send} />
+                <HallSpeaker decisions={decisions} />
               </Queue>
             </div>
           </div>
@@ -269,11 +272,7 @@ function Console({ access, session }: { access: Access; session: string }) {
         <DenyDialog request={denied} send={send} onClose={() => setDenied(null)} />
       )}
       {absent !== null && (
-        <AbsentDialog
-          request={absent}
-          onStart={() => send({ type: 'start_turn', request_id: absent.request_id })}
-          onClose={() => setAbsent(null)}
-        />
+        <AbsentDialog request={absent} send={send} onClose={() => setAbsent(null)} />
       )}
       {opening && <OpenFloorDialog state={state} send={send} onClose={() => setOpening(false)} />}
       {encoders && (
@@ -291,14 +290,19 @@ function Console({ access, session }: { access: Access; session: string }) {
   );
 }
 
-/** When the turn that runs was first seen here, by this browser's clock. */
+function sendBy(decisions: Decisions): Send {
+  const send = (message: Command) => void decisions.send(message);
+  return Object.assign(send, { asShown: () => decisions.asShown() });
+}
+
+/** When the turn that runs was first seen here, by a clock that nobody sets. */
 function useTurnBegan(state: RoomState | null) {
-  const began = useRef(0);
+  const began = useRef(Number.NEGATIVE_INFINITY);
   const known = useRef<Set<string> | null>(null);
   if (state === null) return began;
   const turn = state.floor.turn?.turn_id;
   // A turn that ran before the page came, or that an undo brought back, does not begin now.
-  if (turn !== undefined && known.current?.has(turn) === false) began.current = Date.now();
+  if (turn !== undefined && known.current?.has(turn) === false) began.current = performance.now();
   known.current ??= new Set();
   if (turn !== undefined) known.current.add(turn);
   return began;

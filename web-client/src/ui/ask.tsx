@@ -9,7 +9,7 @@ import { Button, Dialog, Field, Options, announce } from './components';
 import { Decisions } from './decisions';
 import { kindText } from './floor_card';
 import { askToNotify } from './floor_came';
-import { useKept } from './kept';
+import { keep, useKept } from './kept';
 
 /** Kinds of requests, the plain one first. */
 export const KINDS = ['normal', 'point_of_order', 'intervention', 'interposed_question'] as const;
@@ -29,6 +29,8 @@ export function Ask(props: { client: RoomClient; state: RoomState; connected: bo
     askToNotify();
     void decisions.send(message).then((done) => {
       setBusy(false);
+      // What was written stays until it has arrived.
+      if (done && message.type === 'request_speech') forgetWritten();
       if (done && said !== undefined) announce(said);
     });
   };
@@ -121,6 +123,13 @@ function ownRequests(state: RoomState): readonly RequestView[] {
   );
 }
 
+/** The next request is written anew. */
+function forgetWritten(): void {
+  keep('ask.note', '');
+  keep('ask.stance', '');
+  keep('ask.kind', 'normal');
+}
+
 /** A point of order goes beside any other request, and past a closed list where it may. */
 function PointOfOrder(props: {
   state: RoomState;
@@ -159,9 +168,6 @@ function AskDialog(props: { onClose: () => void; onAsk: (message: ClientMessage)
             ...(stance === '' ? {} : { stance }),
             ...(note.trim() === '' ? {} : { note: note.trim() }),
           });
-          setNote('');
-          setStance('');
-          setKind('normal');
           props.onClose();
         }}
       >

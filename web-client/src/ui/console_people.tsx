@@ -19,8 +19,8 @@ import { AttendanceCell } from './attendance';
 import { KINDS } from './ask';
 import { Button, Options, failureText } from './components';
 import type { Send } from './console_turn';
+import type { Decisions } from './decisions';
 import { afterSecondThoughts, leaving } from './delayed';
-import { useStable } from './hooks';
 import { Icon } from './icons';
 import { useKept } from './kept';
 import { MicrophoneBadge, PersonName, RecorderName } from './people_list';
@@ -61,7 +61,7 @@ export function ConsolePeople(props: {
   send: Send;
 }) {
   const { state, book } = props;
-  const send = useStable(props.send);
+  const { send } = props;
   const [search, setSearch] = useKept('people.search', '');
   const [filter, setFilter] = useKept<Filter>('people.filter', 'all');
   const [rows, setRows] = useState(ROWS_AT_ONCE);
@@ -381,14 +381,17 @@ function Person(props: {
 /** Removes somebody, unless it is taken back within seconds. */
 export function removePerson(one: { user_id: string; name: string }, send: Send): void {
   const { user_id, name } = one;
+  const decide = send.asShown();
   afterSecondThoughts(`remove-${user_id}`, t('console.removing', { name }), () =>
-    send({ type: 'remove_participant', user_id }),
+    decide({ type: 'remove_participant', user_id }),
   );
 }
 
 /** Puts a person in the hall, who has no device, into the list by name. */
-export function HallSpeaker({ send }: { send: Send }) {
+export function HallSpeaker({ decisions }: { decisions: Decisions }) {
   const [name, setName] = useKept('hall.name', '');
+  const typed = useRef(name);
+  typed.current = name;
   const [kind, setKind] = useState<string>('normal');
   return (
     <section class="hall-speaker" aria-labelledby="hall-speaker">
@@ -398,8 +401,12 @@ export function HallSpeaker({ send }: { send: Send }) {
           event.preventDefault();
           const text = name.trim();
           if (text === '') return;
-          send({ type: 'add_speaker', user_id: hallUser(), name: text, kind });
           setName('');
+          const message = { type: 'add_speaker', user_id: hallUser(), name: text, kind } as const;
+          void decisions.send(message).then((done) => {
+            // What is typed meanwhile is the next one.
+            if (!done && typed.current === '') setName(text);
+          });
         }}
       >
         <h3 id="hall-speaker" class="visually-hidden">

@@ -4,6 +4,7 @@ import { t } from '../i18n/i18n';
 import type { ApiClient, RoomClient, RoomSnapshot, RoomState, Session, TrackView } from '../lib';
 import { removePerson } from './console_people';
 import type { Send } from './console_turn';
+import { useAsShown } from './console_turn';
 import { Button, Check, Dialog, showFailure, toast } from './components';
 import { useKept } from './kept';
 import { Tile, ranked } from './stage';
@@ -162,6 +163,7 @@ function StopDialog(props: {
   onClose: () => void;
 }) {
   const { state, track, send } = props;
+  const decide = useAsShown(send);
   const name = nameOf(state, track);
   const one = state.participants.get(track.user_id);
   const always = one?.roles.some((role) => role === 'moderator' || role === 'hall') === true;
@@ -182,7 +184,7 @@ function StopDialog(props: {
           look="main"
           testId="stop-picture-one"
           once
-          onPress={done(() => send({ type: 'stop_pictures', user_id: track.user_id }))}
+          onPress={done(() => decide({ type: 'stop_pictures', user_id: track.user_id }))}
         />
         {byRule && (
           <Button
@@ -197,7 +199,7 @@ function StopDialog(props: {
             label={t('console.stop')}
             testId="stop-picture-turn"
             once
-            onPress={done(() => send({ type: 'stop_turn' }))}
+            onPress={done(() => decide({ type: 'stop_turn' }))}
           />
         )}
         {one !== undefined && track.user_id !== state.you.user_id && (

@@ -7,7 +7,7 @@ import { plain, movedOrder, presenceOf } from '../lib';
 import { KINDS } from './ask';
 import { Button, Dialog, Field, Options, announce } from './components';
 import type { Send } from './console_turn';
-import { PresenceBadge } from './console_turn';
+import { PresenceBadge, useAsShown } from './console_turn';
 import { afterSecondThoughts, leaving } from './delayed';
 import { kindText } from './floor_card';
 import { useStable } from './hooks';
@@ -86,7 +86,7 @@ export function Requested(props: {
   onDeny: (request: RequestView) => void;
 }) {
   const { client, state, wanted } = props;
-  const send = useStable(props.send);
+  const { send } = props;
   const deny = useStable(props.onDeny);
   const heading = useRef<HTMLHeadingElement>(null);
   const list = useRows<HTMLUListElement>(heading);
@@ -189,7 +189,7 @@ export function Queue(props: {
   const [drag, setDrag] = useState<{ id: string; to: number } | null>(null);
   const heading = useRef<HTMLHeadingElement>(null);
   const list = useRows<HTMLOListElement>(heading);
-  const send = useStable(props.send);
+  const { send } = props;
   const start = useStable(props.onStart);
   const move = useStable((request: RequestView, to: number) => {
     const order = movedOrder(queue, request.request_id, to);
@@ -388,7 +388,8 @@ function Waited({ client, since }: { client: RoomClient; since: string }) {
 
 /** Refusing, with a reason that the person will see. */
 export function DenyDialog(props: { request: RequestView; send: Send; onClose: () => void }) {
-  const { request, send } = props;
+  const { request } = props;
+  const send = useAsShown(props.send);
   const [reason, setReason] = useState('');
   return (
     <Dialog

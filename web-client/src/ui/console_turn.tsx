@@ -1,3 +1,4 @@
+import { useState } from 'preact/hooks';
 import { t } from '../i18n/i18n';
 import type { Command, Presence, RequestView, RoomClient, RoomState } from '../lib';
 import { isPerson, presenceOf } from '../lib';
@@ -5,7 +6,16 @@ import { Button, Dialog } from './components';
 import { Countdown, Holder } from './floor_card';
 
 /** Sends a command; failures are shown. */
-export type Send = (message: Command) => void;
+export interface Send {
+  (message: Command): void;
+  /** Sends by what is shown now, however late: as from a dialog that stands open. */
+  asShown(): (message: Command) => void;
+}
+
+/** Sends by what was shown when the component that asks appeared. */
+export function useAsShown(send: Send): (message: Command) => void {
+  return useState(() => send.asShown())[0];
+}
 
 /** The running turn and everything that can be done with it. */
 export function ConsoleTurn(props: {
@@ -127,6 +137,7 @@ export function PresenceBadge({ presence }: { presence: Presence }) {
 export function OpenFloorDialog(props: { state: RoomState; send: Send; onClose: () => void }) {
   const people = [...props.state.participants.values()];
   const count = people.filter(isPerson).length;
+  const send = useAsShown(props.send);
   return (
     <Dialog title={t('console.openTitle')} testId="open-floor-dialog" onClose={props.onClose}>
       <p>{t('console.openText', { count })}</p>
@@ -138,7 +149,7 @@ export function OpenFloorDialog(props: { state: RoomState; send: Send; onClose: 
           testId="open-floor-confirm"
           once
           onPress={() => {
-            props.send({ type: 'set_moderation', moderation: 'open' });
+            send({ type: 'set_moderation', moderation: 'open' });
             props.onClose();
           }}
         />
@@ -148,12 +159,9 @@ export function OpenFloorDialog(props: { state: RoomState; send: Send; onClose: 
 }
 
 /** Asks before the floor is given to somebody who is not there. */
-export function AbsentDialog(props: {
-  request: RequestView;
-  onStart: () => void;
-  onClose: () => void;
-}) {
-  const { name } = props.request;
+export function AbsentDialog(props: { request: RequestView; send: Send; onClose: () => void }) {
+  const { name, request_id } = props.request;
+  const send = useAsShown(props.send);
   return (
     <Dialog
       title={t('console.absentTitle', { name })}
@@ -169,7 +177,7 @@ export function AbsentDialog(props: {
           testId="absent-confirm"
           once
           onPress={() => {
-            props.onStart();
+            send({ type: 'start_turn', request_id });
             props.onClose();
           }}
         />

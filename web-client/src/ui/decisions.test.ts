@@ -9,7 +9,7 @@ function decisions() {
     sent.push(message.type);
     return Promise.resolve({ type: 'ack' as const, ref: '1', seq: 1 });
   };
-  return { sent, clock, decisions: new Decisions({ command }, () => clock.ms) };
+  return { sent, clock, decisions: new Decisions({ command, lastSeq: 7 }, () => clock.ms) };
 }
 
 const ask: Command = { type: 'request_speech', kind: 'normal' };
@@ -44,4 +44,20 @@ it('takes presses of different things as meant, and of the next speaker as one',
   await one.send({ type: 'start_turn', request_id: 'a' });
   expect(await one.send({ type: 'start_turn', request_id: 'b' })).toBe(false);
   expect(sent).toHaveLength(5);
+});
+
+it('decides by what was shown when it was begun, and not by what came since', async () => {
+  const sent: Command[] = [];
+  const client = {
+    lastSeq: 7,
+    command: (message: Command) => {
+      sent.push(message);
+      return Promise.resolve({ type: 'ack' as const, ref: '1', seq: 1 });
+    },
+  };
+  const decide = new Decisions(client).asShown();
+  client.lastSeq = 12;
+  decide({ type: 'start_turn', request_id: 'a' });
+  await Promise.resolve();
+  expect(sent).toEqual([{ type: 'start_turn', request_id: 'a', seen: 7 }]);
 });

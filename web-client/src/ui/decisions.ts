@@ -1,7 +1,9 @@
 import { t } from '../i18n/i18n';
 import type { Key } from '../i18n/i18n';
 import type { Command, RoomClient } from '../lib';
+import { isDecision } from '../lib';
 import { announce, showFailure, toast } from './components';
+import { forgetDecision, noteDecision } from './undo_stack';
 
 /** Presses of one kind that follow faster, with no other between, are one press that slipped. */
 const REPEAT_MS = 1_000;
@@ -45,12 +47,12 @@ const UNDO_TEXTS: Readonly<Partial<Record<Command['type'], Key>>> = {
 export class Decisions {
   private last: { group: string; ms: number } | null = null;
   private readonly open = new Set<string>();
-  /** What can be taken back now, the last one last. */
-  private undoable: { actionId: string; dismiss: () => void }[] = [];
+  private sent = 0;
 
   constructor(
-    private readonly client: Pick<RoomClient, 'command'>,
-    private readonly now: () => number = Date.now,
+    private readonly client: Pick<RoomClient, 'command' | 'lastSeq'>,
+    /** A clock that nobody sets. */
+    private readonly now: () => number = () => performance.now(),
   ) {}
 
   /** Sends a decision, unless it repeats one; answers whether it was carried out. */
@@ -60,7 +62,10 @@ export class Decisions {
     if (group !== null) this.open.add(group);
     try {
       const { action_id } = await this.client.command(message);
-      if (action_id !== undefined) this.offerUndo(message, action_id);
+      this.sent += 1;
+      const text = UNDO_TEXTS[message.type];
+      if (text !== undefined && action_id !== undefined) this.offerUndo(text, action_id);
+      else if (isDecision(message)) noteForAWhile(`sent-${this.sent}`, null);
       return true;
     } catch (error) {
       showFailure(error);
@@ -73,12 +78,13 @@ export class Decisions {
     }
   }
 
-  /** Takes the last decision back; false when there is none. */
-  undoLast(): boolean {
-    const last = this.undoable.at(-1);
-    if (last === undefined) return false;
-    this.undo(last.actionId);
-    return true;
+  /**
+   * Decides by what is shown now, however late it is sent: when it has changed meanwhile, the
+   * server refuses.
+   */
+  asShown(): (message: Command) => void {
+    const seen = this.client.lastSeq;
+    return (message) => void this.send({ ...message, seen });
   }
 
   private isRepeat(group: string): boolean {
@@ -86,26 +92,23 @@ export class Decisions {
     return this.last?.group === group && this.now() - this.last.ms < REPEAT_MS;
   }
 
-  private offerUndo(message: Command, actionId: string): void {
-    const key = UNDO_TEXTS[message.type];
-    if (key === undefined) return;
-    const run = () => this.undo(actionId);
-    const dismiss = toast(t(key), { label: t('common.undo'), run }, UNDO_MS);
-    announce(t(key));
-    this.undoable = [...this.undoable, { actionId, dismiss }];
-    setTimeout(() => this.forget(actionId), UNDO_MS);
+  private offerUndo(text: Key, actionId: string): void {
+    const undo = () => {
+      forgetDecision(actionId);
+      dismiss();
+      this.client.command({ type: 'undo', action_id: actionId }).then(
+        () => toast(t('undo.done')),
+        (error: unknown) => showFailure(error),
+      );
+    };
+    const dismiss = toast(t(text), { label: t('common.undo'), run: undo }, UNDO_MS);
+    announce(t(text));
+    noteForAWhile(actionId, undo);
   }
+}
 
-  private undo(actionId: string): void {
-    this.forget(actionId);
-    this.client.command({ type: 'undo', action_id: actionId }).then(
-      () => toast(t('undo.done')),
-      (error: unknown) => showFailure(error),
-    );
-  }
-
-  private forget(actionId: string): void {
-    this.undoable.find((one) => one.actionId === actionId)?.dismiss();
-    this.undoable = this.undoable.filter((one) => one.actionId !== actionId);
-  }
+/** Notes a decision for as long as the server takes one back. */
+function noteForAWhile(key: string, undo: (() => void) | null): void {
+  noteDecision(key, undo);
+  setTimeout(() => forgetDecision(key), UNDO_MS);
 }

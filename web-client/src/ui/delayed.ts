@@ -1,6 +1,7 @@
 import { signal } from '@preact/signals';
 import { t } from '../i18n/i18n';
 import { toast } from './components';
+import { forgetDecision, noteDecision } from './undo_stack';
 
 /** How long something that can't be taken back waits for second thoughts. */
 export const SECOND_THOUGHTS_MS = 5_000;
@@ -27,20 +28,21 @@ export function afterSecondThoughts(key: string, text: string, act: () => void):
     act();
   }, SECOND_THOUGHTS_MS);
   waiting.set(key, { timer, dismiss });
+  noteDecision(key, () => undo(key));
   leaving.value = new Set(waiting.keys());
 }
 
-/** Takes back one of what waits; without a key, the last. */
-export function undo(key: string | undefined = [...waiting.keys()].at(-1)): boolean {
-  const one = key === undefined ? undefined : waiting.get(key);
-  if (one === undefined || key === undefined) return false;
+/** Takes back what waits under a key. */
+function undo(key: string): void {
+  const one = waiting.get(key);
+  if (one === undefined) return;
   clearTimeout(one.timer);
   one.dismiss();
   forget(key);
-  return true;
 }
 
 function forget(key: string): void {
   waiting.delete(key);
+  forgetDecision(key);
   leaving.value = new Set(waiting.keys());
 }

@@ -3,6 +3,7 @@ import { t } from '../i18n/i18n';
 import type { ApiClient, RoomClient, RoomState } from '../lib';
 import { Button, Dialog, Notice, announce, announceAtOnce, showFailure } from './components';
 import type { Send } from './console_turn';
+import { useAsShown } from './console_turn';
 import { Icon } from './icons';
 
 /** Whether the session is recorded at this moment; in words and drawing, never by colour alone. */
@@ -145,28 +146,34 @@ export function RecordingControl({ state, send }: { state: RoomState; send: Send
           onPress={() => setAsking(true)}
         />
       )}
-      {asking && (
-        <Dialog
-          title={t('recording.stop.title')}
-          testId="stop-recording-dialog"
-          onClose={() => setAsking(false)}
-        >
-          <p>{t('recording.stop.text')}</p>
-          <div class="row">
-            <Button
-              label={t('recording.stop')}
-              look="danger"
-              testId="stop-recording-confirm"
-              onPress={() => {
-                send({ type: 'stop_recording' });
-                setAsking(false);
-              }}
-            />
-            <Button label={t('common.cancel')} onPress={() => setAsking(false)} />
-          </div>
-        </Dialog>
-      )}
+      {asking && <StopRecording send={send} onClose={() => setAsking(false)} />}
     </section>
+  );
+}
+
+/** Asks before the recording ends. */
+function StopRecording(props: { send: Send; onClose: () => void }) {
+  const send = useAsShown(props.send);
+  return (
+    <Dialog
+      title={t('recording.stop.title')}
+      testId="stop-recording-dialog"
+      onClose={props.onClose}
+    >
+      <p>{t('recording.stop.text')}</p>
+      <div class="row">
+        <Button
+          label={t('recording.stop')}
+          look="danger"
+          testId="stop-recording-confirm"
+          onPress={() => {
+            send({ type: 'stop_recording' });
+            props.onClose();
+          }}
+        />
+        <Button label={t('common.cancel')} onPress={props.onClose} />
+      </div>
+    </Dialog>
   );
 }
 
