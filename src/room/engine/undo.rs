@@ -63,7 +63,7 @@ impl RoomEngine {
                 FloorAction::StartTurn { request: None, .. } => {
                     self.floor.waiting().next().map(|entry| entry.request_id).into_iter().collect()
                 }
-                FloorAction::StopTurn => Vec::new(),
+                FloorAction::StopTurn | FloorAction::EndSpeech => Vec::new(),
                 FloorAction::SetModeration(_) => {
                     return Some(Reversal::Moderation(*self.moderation));
                 }
@@ -95,6 +95,8 @@ impl RoomEngine {
             // A request that its own person withdrew is theirs to renew.
             is_moderation |= !memory.is_of(&by);
         }
+        // A moderator gives the floor back to whoever ended their turn by a slip.
+        is_moderation |= action == Action::Floor(FloorAction::EndSpeech);
         let through = self.seq;
         let decided = Undoable { id, action, by, is_moderation, at: now, through, how };
         let undoable = self.undoable.edit();
@@ -127,6 +129,12 @@ impl RoomEngine {
         }
         if now.since(found.at) > UNDO_WINDOW {
             return Err(RoomError::UndoTooLate);
+        }
+        // Nobody takes the floor from somebody else by taking back the end of their own turn.
+        let is_end = found.action == Action::Floor(FloorAction::EndSpeech);
+        let has_floor = self.floor.current_turn(now).is_some();
+        if is_end && has_floor && !roles.may(role::Action::ModerateFloor) {
+            return Err(RoomError::DecisionStale);
         }
         let decided = (found.at, found.through);
         let mut mode_before = None;

@@ -114,6 +114,39 @@ fn a_turn_that_was_stopped_by_mistake_goes_on_above_the_one_it_interrupted() {
 }
 
 #[test]
+fn a_turn_that_its_speaker_ended_by_a_slip_goes_on() {
+    let (mut hall, chair, ana, boris) = assembly();
+    let first = hall.ask(ana);
+    hall.give_floor(chair, first);
+    hall.pass(3 * SECOND);
+    let before = hall.floor(chair);
+    let ended = hall.named(ana, FloorAction::EndSpeech);
+    hall.pass(2 * SECOND);
+    assert_eq!(hall.undo(boris, ended), Err(RoomError::Forbidden));
+    hall.undo(ana, ended).expect("taken back");
+    assert!(hall.heard(ana));
+    assert_eq!(hall.floor(chair).turn, before.turn, "the time between is nobody's");
+    let ended = hall.named(ana, FloorAction::EndSpeech);
+    hall.undo(chair, ended).expect("a moderator takes it back for her");
+    assert!(hall.heard(ana));
+}
+
+#[test]
+fn the_end_of_a_turn_is_not_taken_back_from_somebody_who_has_the_floor() {
+    let (mut hall, chair, ana, boris) = assembly();
+    let first = hall.ask(ana);
+    hall.give_floor(chair, first);
+    let question = hall.ask_for(boris, SpeechKind::InterposedQuestion);
+    hall.act(chair, FloorAction::ApproveSpeech(question)).expect("approved");
+    hall.start(chair, question);
+    // Ana's turn goes on with the end of the question.
+    let ended = hall.named(boris, FloorAction::EndSpeech);
+    assert!(hall.heard(ana));
+    assert_eq!(hall.undo(boris, ended), Err(RoomError::DecisionStale));
+    assert!(hall.heard(ana));
+}
+
+#[test]
 fn requests_stand_where_they_stood() {
     let (mut hall, chair, ana, boris) = assembly();
     let (first, second) = (hall.ask(ana), hall.ask(boris));
