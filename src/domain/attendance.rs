@@ -6,6 +6,7 @@ use std::str::FromStr;
 use crate::domain::error_code::ErrorCode;
 use crate::domain::id::InvalidId;
 use crate::domain::named_values::named_values;
+use crate::domain::shown_text::shown_id;
 
 named_values!(
     /// How presence was established.
@@ -189,9 +190,9 @@ impl FromStr for UnitId {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let fits = (1..=Self::LENGTH_MAX).contains(&text.chars().count());
-        if fits && !text.chars().any(char::is_control) && text.trim() == text {
-            Ok(Self(text.to_owned()))
+        let shown = shown_id(text);
+        if (1..=Self::LENGTH_MAX).contains(&shown.chars().count()) {
+            Ok(Self(shown))
         } else {
             Err(InvalidId { expected: "unit id" })
         }
@@ -222,8 +223,18 @@ mod tests {
 
     #[test]
     fn a_unit_id_has_no_invisible_difference() {
-        assert!("Torre A 101".parse::<UnitId>().is_ok());
-        for bad in ["", " a", "a ", "a\nb", &"x".repeat(65)] {
+        let unit: UnitId = "Torre A 101".parse().expect("a unit");
+        for same in [
+            " Torre A 101",
+            "Torre  A 101 ",
+            "Torre\u{a0}A\u{2003}101",
+            "Torre A\n101",
+            "Torre A 1\u{200b}01",
+            "\u{202e}Torre A 101",
+        ] {
+            assert_eq!(same.parse::<UnitId>().as_ref(), Ok(&unit), "{same:?}");
+        }
+        for bad in ["", " ", "\u{200b}\u{202e}", &"x".repeat(65)] {
             assert!(bad.parse::<UnitId>().is_err(), "{bad:?} was taken");
         }
     }

@@ -164,6 +164,13 @@ impl ShownText {
     }
 }
 
+/// An identifier that people are shown, on one line and not cut: without control and invisible
+/// characters and bidirectional overrides, so that two that look alike are one.
+#[must_use]
+pub fn shown_id(text: &str) -> String {
+    balanced(&ShownText::Name.without_forbidden(text)).trim().to_owned()
+}
+
 /// Characters that are not needed for reading: controls, characters that reorder their neighbours,
 /// invisible characters and noncharacters.
 const fn is_forbidden(c: char) -> bool {
