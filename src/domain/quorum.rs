@@ -58,6 +58,12 @@ impl Share {
         Some(Self { numerator, denominator })
     }
 
+    /// Whether it is everybody.
+    #[must_use]
+    pub const fn is_whole(self) -> bool {
+        self.numerator == self.denominator
+    }
+
     /// Numerator and denominator.
     #[must_use]
     pub const fn parts(self) -> (u32, u32) {
@@ -110,6 +116,14 @@ pub struct QuorumRule {
     pub weight: Option<Share>,
     /// How both are compared.
     pub comparison: Comparison,
+}
+
+impl QuorumRule {
+    /// Whether a share is everybody, and more than it can't be reached.
+    #[must_use]
+    pub fn has_whole(&self) -> bool {
+        [self.heads, self.weight].into_iter().flatten().any(Share::is_whole)
+    }
 }
 
 /// What each call needs.

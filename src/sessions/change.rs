@@ -258,7 +258,8 @@ pub(crate) fn apply_attendance(change: Change<AttendancePatch>, rules: &mut Atte
 fn apply_rule(patch: QuorumRulePatch, rule: &mut QuorumRule) {
     patch.heads.apply_optional(&mut rule.heads);
     patch.weight.apply_optional(&mut rule.weight);
-    patch.comparison.apply(&mut rule.comparison, Comparison::MoreThan);
+    let default = if rule.has_whole() { Comparison::AtLeast } else { Comparison::MoreThan };
+    patch.comparison.apply(&mut rule.comparison, default);
 }
 
 #[cfg(test)]

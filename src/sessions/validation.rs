@@ -1,6 +1,7 @@
 //! Checks the values of a session and reports all problems at once.
 
 use crate::domain::language::LanguageTag;
+use crate::domain::quorum::{Comparison, QuorumRule};
 use crate::domain::session::{Session, SessionStatus};
 use crate::domain::shown_text::ShownText;
 use crate::domain::time::Timestamp;
@@ -78,6 +79,9 @@ pub(crate) fn problems_of(
         "attendance.delegated_units_max",
         (delegated > DELEGATED_UNITS_MAX).then(|| format!("must be at most {DELEGATED_UNITS_MAX}")),
     );
+    let quorum = wanted.attendance.quorum;
+    say("attendance.quorum.first_call", unreachable_problem(Some(quorum.first)));
+    say("attendance.quorum.second_call", unreachable_problem(quorum.second));
     problems
 }
 
@@ -142,6 +146,13 @@ fn schedule_problem(moment: Option<Timestamp>) -> Option<String> {
         .then(|| "must be between the years 1970 and 9999".to_owned())
 }
 
+/// A quorum of more than everybody is never reached.
+fn unreachable_problem(rule: Option<QuorumRule>) -> Option<String> {
+    let unreachable =
+        rule.is_some_and(|rule| rule.comparison == Comparison::MoreThan && rule.has_whole());
+    unreachable.then(|| "more than a whole can't be reached; at_least can".to_owned())
+}
+
 fn bounds_problem(value: u32, max: u32) -> Option<String> {
     (value < 1 || value > max).then(|| format!("must be between 1 and {max}"))
 }
@@ -154,6 +165,7 @@ fn language_problem(tag: &str) -> Option<String> {
 mod tests {
     use super::*;
     use crate::domain::id::{AssemblyId, SessionId, TenantId};
+    use crate::domain::quorum::Share;
     use crate::domain::session::{Modality, ModerationMode};
     use crate::sessions::new_session::NewSession;
 
@@ -197,6 +209,9 @@ mod tests {
         wrong.speaking.max_turn_s = TURN_S_MAX + 1;
         wrong.speaking.default_turn_s = 0;
         wrong.attendance.delegated_units_max = DELEGATED_UNITS_MAX + 1;
+        let whole = Share::new(2, 2);
+        wrong.attendance.quorum.first.heads = whole;
+        wrong.attendance.quorum.second = Some(wrong.attendance.quorum.first);
         let problems = problems_of(&wrong, None, &LIMITS);
         assert_eq!(
             fields_of(&problems),
@@ -211,6 +226,8 @@ mod tests {
                 "speaking.max_turn_s",
                 "speaking.default_turn_s",
                 "attendance.delegated_units_max",
+                "attendance.quorum.first_call",
+                "attendance.quorum.second_call",
             ]
         );
     }
