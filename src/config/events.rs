@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use url::Url;
 
 use super::reader::Reader;
 use super::sections::is_http_url;
@@ -69,8 +70,8 @@ fn read_webhook(reader: &mut Reader, key: &str) -> Option<WebhookConfig> {
         reader.problem(&tenant_key, "must be given");
     }
     let url = reader.required(&url_key, None);
-    if !url.is_empty() && !is_http_url(&url) {
-        reader.problem(&url_key, "expected an http or https URL");
+    if !url.is_empty() && !is_endpoint(&url) {
+        reader.problem(&url_key, "expected an http or https URL without credentials");
     }
     let secret = read_secret(reader, &format!("{key}.secret"));
     let types = reader.list(&format!("{key}.types"), "types of events").into_iter().collect();
@@ -82,6 +83,12 @@ fn read_webhook(reader: &mut Reader, key: &str) -> Option<WebhookConfig> {
         types,
         allow_private_network: allowed.unwrap_or(false),
     })
+}
+
+/// Whether events can be sent there: credentials in an address would reach logs.
+fn is_endpoint(text: &str) -> bool {
+    is_http_url(text)
+        && Url::parse(text).is_ok_and(|url| url.username().is_empty() && url.password().is_none())
 }
 
 fn read_secret(reader: &mut Reader, key: &str) -> Option<Secret<Vec<u8>>> {
