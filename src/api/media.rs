@@ -193,6 +193,10 @@ async fn open(
     };
     let resource = Resource::new(&person, id, kind, Arc::clone(&member), ticket);
     let opened = answer.map_err(ApiError::from).and_then(|answer| {
+        // What was refused is told by itself.
+        if kind == Kind::Whip && answer.1.is_empty() {
+            expect_media(&answer.0)?;
+        }
         let entity_tag = resource.entity_tag.clone();
         api.media.insert(resource).map(|name| (answer, name, entity_tag))
     });
@@ -221,6 +225,16 @@ async fn open(
         response.headers_mut().append(LINK, link);
     }
     Ok(response)
+}
+
+/// Refuses an offer that publishes nothing: an encoder that believes it is live is not. A client
+/// offers `sendonly` or `sendrecv` (RFC 9725 §4.2).
+fn expect_media(answer: &str) -> Result<(), ApiError> {
+    if answer.lines().any(|line| line == "a=recvonly") {
+        return Ok(());
+    }
+    let message = "the offer sends nothing; WHIP takes sections that send";
+    Err(ApiError::new(ErrorCode::SdpInvalid, message))
 }
 
 /// The `Link` headers of a TURN server (RFC 9725 §4.6). Usernames and passwords are base64 and a
