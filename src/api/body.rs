@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
-use axum::http::HeaderMap;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue};
 use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
 
@@ -86,6 +86,11 @@ async fn read(body: Body, bytes_max: usize) -> Result<Bytes, ApiError> {
 pub(super) fn expect_content_type(headers: &HeaderMap, accepted: &[&str]) -> Result<(), ApiError> {
     let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let essence = given.split(';').next().unwrap_or("").trim();
+    let encoding = headers.get(CONTENT_ENCODING).map_or(&b"identity"[..], HeaderValue::as_bytes);
+    if !encoding.eq_ignore_ascii_case(b"identity") {
+        let message = "the body must not have a content encoding";
+        return Err(ApiError::new(ErrorCode::UnsupportedMediaType, message));
+    }
     if accepted.iter().any(|accepted| essence.eq_ignore_ascii_case(accepted)) {
         return Ok(());
     }
@@ -103,6 +108,10 @@ pub(super) fn json<T: DeserializeOwned>(
     let body = std::str::from_utf8(body)
         .map_err(|_| ApiError::malformed_field("", "the body is not UTF-8"))?;
     let body = mended(body.as_bytes());
+    // Structures would be read from arrays too, by the order of their members.
+    if !body.trim_ascii_start().starts_with('{') {
+        return Err(ApiError::malformed_field("", "the body is not a JSON object"));
+    }
     let mut deserializer = serde_json::Deserializer::from_str(&body);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();

@@ -260,3 +260,22 @@ async fn both_spellings_of_loopback_are_right_in_proofs_and_no_other() {
     }
     server.app.stop().await;
 }
+
+#[tokio::test]
+async fn an_array_is_no_object_and_a_body_has_no_encoding() {
+    let server = Server::start().await;
+    let session = server.new_session();
+    let values: Vec<Value> = session.as_object().expect("an object").values().cloned().collect();
+    let gzip: Adjust = Box::new(move |request| {
+        let request = request.header("content-encoding", "gzip");
+        request.header("content-type", "application/json").body(session.to_string())
+    });
+    let json_type = "application/json";
+    let cases = vec![
+        (raw(json_type, json!(values).to_string()), 400, "MALFORMED_REQUEST", ""),
+        (raw(json_type, "[]"), 400, "MALFORMED_REQUEST", ""),
+        (gzip, 415, "UNSUPPORTED_MEDIA_TYPE", ""),
+    ];
+    all_refused(&server, cases).await;
+    server.app.stop().await;
+}
