@@ -13,8 +13,8 @@ use utoipa::{IntoParams, ToSchema};
 use super::Api;
 use super::attendance_body::{
     AttendeeBody, AttendeePageBody, BiometricBody, CodeBody, EligibleBody, EligiblePageBody,
-    LocationBody, MarkLeftBody, NewEligibleListBody, QrBody, QuorumBody, RegistrationBody,
-    TakeBackBody,
+    GivenListBody, LocationBody, MarkLeftBody, NewEligibleListBody, QrBody, QuorumBody,
+    RegistrationBody, TakeBackBody,
 };
 use super::attendance_export::{export, export_document};
 use super::body::{LargeBody, WholeBody, json, query};
@@ -549,7 +549,7 @@ refusals!(GiveRefusals: WRITER, BODY, ATTENDING, &[ErrorCode::EligibleListFixed,
     operation_id = "giveEligible", security(("dpop" = [])),
     params(("id" = String, Path, format = Uuid)),
     request_body = NewEligibleListBody,
-    responses((status = 200, description = "The quorum then", body = QuorumBody), GiveRefusals)
+    responses((status = 200, description = "The quorum then, and delegations that were left out", body = GivenListBody), GiveRefusals)
 )]
 pub(super) async fn give_eligible(
     State(api): State<Api>,
@@ -565,5 +565,10 @@ pub(super) async fn give_eligible(
     }
     let wanted: NewEligibleListBody = json(&credentials.headers, &body, &[JSON])?;
     let list: EligibleList = wanted.into_list()?;
-    decide(&api, &moderator, id, AttendanceAction::TakeList(Box::new(list))).await
+    let delegated = list.delegated.clone();
+    let key = SessionKey::new(moderator.tenant_id, id);
+    api.rooms.attend(key, AttendanceAction::TakeList(Box::new(list))).await?;
+    let attendance = api.rooms.attendance(key).await?;
+    let given = GivenListBody::new(&attendance, &delegated);
+    Ok(with_nonce(Json(given).into_response(), &api))
 }

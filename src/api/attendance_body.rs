@@ -333,6 +333,43 @@ impl QuorumBody {
     }
 }
 
+/// The quorum by a list that was given, and what of it was left out.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = GivenEligibleList)]
+pub(super) struct GivenListBody {
+    #[serde(flatten)]
+    quorum: QuorumBody,
+    /// Delegations of the list that do not hold.
+    delegations_left_out: Vec<LeftOutBody>,
+}
+
+/// A delegation that was not entered.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DelegationLeftOut)]
+struct LeftOutBody {
+    unit: String,
+    /// Who would have represented it.
+    user_id: String,
+    /// Why, by the code that entering it at the desk is refused with.
+    code: &'static str,
+    message: String,
+}
+
+impl GivenListBody {
+    pub(super) fn new(attendance: &Attendance, delegated: &[(UnitId, UserId)]) -> Self {
+        let left_out = delegated.iter().filter_map(|(unit, user)| {
+            let why = attendance.why_not_delegated(unit, user)?;
+            Some(LeftOutBody {
+                unit: unit.to_string(),
+                user_id: user.as_str().to_owned(),
+                code: why.code().as_str(),
+                message: why.to_string(),
+            })
+        });
+        Self { quorum: QuorumBody::new(attendance), delegations_left_out: left_out.collect() }
+    }
+}
+
 /// Somebody who may attend in their own right.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = EligiblePerson)]

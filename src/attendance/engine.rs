@@ -371,6 +371,15 @@ impl Attendance {
         self.delegates.iter()
     }
 
+    /// Why a unit is not delegated to somebody; `None` when it is.
+    #[must_use]
+    pub fn why_not_delegated(&self, unit: &UnitId, delegate: &UserId) -> Option<AttendanceError> {
+        if self.delegates.get(unit) == Some(delegate) {
+            return None;
+        }
+        self.check_delegation(unit, delegate).err()
+    }
+
     /// The units of others that somebody represents.
     pub fn represented(&self, user: &UserId) -> impl Iterator<Item = &UnitId> {
         self.represented_by.get(user).into_iter().flatten()

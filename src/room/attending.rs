@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::attendance::ports::EligibleSource;
 use crate::attendance::{Attendance, Proof};
 use crate::domain::arrival::Arrival;
-use crate::domain::attendance::{AttendanceFailure, AttendanceMethod};
+use crate::domain::attendance::{AttendanceFailure, AttendanceMethod, UnitId};
 use crate::domain::id::{AssemblyId, SessionKey, TenantId, UserId};
 use crate::domain::session::SessionStatus;
 use crate::room::Rooms;
@@ -157,9 +157,10 @@ pub(super) async fn take_list(source: Arc<dyn EligibleSource>, tenant: TenantId,
     loop {
         match source.eligible(tenant, room.assembly).await {
             Ok(list) => {
+                let delegated = list.delegated.clone();
                 let action = AttendanceAction::TakeList(Box::new(list));
                 match room.ask(|reply| Input::Attend { action, reply }).await {
-                    Ok(()) => return,
+                    Ok(()) => return warn_of_left_out(tenant, &room, &delegated).await,
                     Err(error) => tracing::warn!(%tenant, %error, "an eligible list was not taken"),
                 }
             }
@@ -170,5 +171,16 @@ pub(super) async fn take_list(source: Arc<dyn EligibleSource>, tenant: TenantId,
             () = tokio::time::sleep(wait) => {}
         }
         wait = LIST_RETRY_MAX.min(wait.saturating_mul(2));
+    }
+}
+
+/// Says in the log how many delegations of a list do not hold.
+async fn warn_of_left_out(tenant: TenantId, room: &RoomHandle, delegated: &[(UnitId, UserId)]) {
+    let Ok(attendance) = room.ask(|reply| Input::Attendance { reply }).await else { return };
+    let is_left_out =
+        |(unit, user): &&(UnitId, UserId)| attendance.why_not_delegated(unit, user).is_some();
+    let count = delegated.iter().filter(is_left_out).count();
+    if count > 0 {
+        tracing::warn!(%tenant, count, "delegations of an eligible list were left out");
     }
 }

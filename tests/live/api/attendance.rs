@@ -397,3 +397,26 @@ async fn the_rules_of_a_session_are_given_changed_and_then_settled() {
     assert_eq!(refused.code(), "MALFORMED_REQUEST", "{refused:?}");
     desk.server.app.stop().await;
 }
+
+#[tokio::test]
+async fn a_list_says_which_of_its_delegations_were_left_out() {
+    let desk = Desk::open().await;
+    let mut list = owners();
+    list["delegations"] = json!([
+        {"unit": "Torre A 101", "user_id": "bea"},
+        {"unit": " Torre  A 101\u{200b}", "user_id": "lawyer"},
+        {"unit": "Torre A 102", "user_id": "bea"},
+        {"unit": "Torre B 1", "user_id": "ana"},
+    ]);
+    let given = desk.give(&list).await;
+    assert_eq!(given.status, 200, "{given:?}");
+    let left_out = given.json()["delegations_left_out"].clone();
+    let codes: Vec<_> = left_out.as_array().expect("a list").iter().map(|it| &it["code"]).collect();
+    assert_eq!(
+        codes,
+        ["DELEGATION_CONFLICT", "DELEGATION_CONFLICT", "UNIT_NOT_FOUND"],
+        "{given:?}"
+    );
+    assert_eq!(left_out[0]["user_id"], "lawyer", "the same unit, to the eye");
+    desk.server.app.stop().await;
+}
