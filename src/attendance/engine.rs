@@ -1,6 +1,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 //! The engine: commands and time in, events out.
 
+mod correct;
 mod count;
 mod desk;
 
@@ -107,7 +108,9 @@ impl Attendance {
         };
         let gone: Vec<UnitId> =
             self.delegates.iter().filter(ends).map(|(unit, _)| unit.clone()).collect();
+        let before = self.listed_people();
         self.roll.set(roll);
+        self.tell_corrections(before);
         for unit in gone {
             self.remove_delegation(&unit, None);
         }

@@ -42,6 +42,11 @@ pub enum AttendanceEvent {
         /// The moderator who said so.
         by: Option<UserId>,
     },
+    /// Another eligible list says something else of a person who attends or attended.
+    Corrected {
+        /// Who.
+        user_id: UserId,
+    },
     /// A unit is represented by somebody else than its member.
     Delegated {
         /// The unit.

@@ -300,6 +300,7 @@ impl Reader {
         let kind = match view.change.as_str() {
             "validated" => ReportKind::AttendanceValidated,
             "entered" => ReportKind::AttendanceEntered,
+            "corrected" => return,
             _ => ReportKind::AttendanceLeft,
         };
         let it = ReportEntry {

@@ -510,7 +510,7 @@ pub struct RecordingView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 pub struct AttendanceView {
     /// `validated`: they proved that they are present or were registered;
-    /// `entered`; `left`.
+    /// `entered`; `left`; `corrected`: another eligible list gives them another name or weight.
     pub change: String,
     /// Who.
     pub user_id: String,

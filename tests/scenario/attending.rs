@@ -426,5 +426,33 @@ fn a_decision_stores_what_it_touched() {
     assembly.engine.handle_attendance(action, assembly.now).expect("registered");
     let parts: Vec<String> =
         assembly.engine.to_store().parts.into_iter().map(|(name, _)| name).collect();
-    assert_eq!(parts, ["attendance", "attendee/ana"]);
+    assert_eq!(parts, ["attendance", "attendee/ana", "quorum_told"]);
+}
+
+#[test]
+fn the_record_ends_with_the_quorum_as_it_was() {
+    let mut assembly = Assembly::new();
+    assembly.registers("ana", &[]).expect("registered");
+    assembly.marks_left("ana").expect("left");
+    assembly.heard();
+    // Within the second in which other numbers wait.
+    assembly.engine.handle_session_over("completed", assembly.now);
+    assembly.keep();
+    assert_eq!(assembly.heard(), ["counted 0"]);
+}
+
+#[test]
+fn numbers_that_waited_when_the_process_ended_are_told_by_the_next() {
+    let mut assembly = Assembly::new();
+    for who in ["ana", "bea", "carl"] {
+        assembly.registers(who, &[]).expect("registered");
+    }
+    let told = assembly.heard();
+    assert_eq!(told.last().map(String::as_str), Some("carl validated manual"), "{told:?}");
+    assembly.restart();
+    assembly.pass(Duration::from_secs(2));
+    assert_eq!(assembly.heard(), ["counted 100"]);
+    assembly.restart();
+    assembly.pass(Duration::from_secs(2));
+    assert_eq!(assembly.heard(), [""; 0], "what was told is not told again");
 }

@@ -9,8 +9,10 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use crate::attendance::ports::EligibleList;
-use crate::attendance::{Attendance, AttendanceEvent, Interval, Person, Proof, QuorumView, Roll};
-use crate::domain::attendance::{AttendanceMethod, Place, UnitId, Weight};
+use crate::attendance::{
+    Attendance, AttendanceEvent, Interval, Person, Proof, QuorumView, Roll, Tally,
+};
+use crate::domain::attendance::{AttendanceMethod, Place, QuorumCall, UnitId, Weight};
 use crate::domain::id::{ConnectionId, UserId};
 use crate::domain::role;
 use crate::domain::time::Timestamp;
@@ -234,6 +236,8 @@ impl RoomEngine {
     /// Everybody leaves with the end of the session, which is told by itself.
     pub(super) fn end_attendance(&mut self, now: Timestamp) {
         self.tell_attendance(now);
+        // The record of the session ends with the quorum as it was.
+        self.tell_quorum_at_once(now);
         self.attendance.handle_session_end(now);
         while self.attendance.poll_event().is_some() {}
         self.attendance_version += 1;
@@ -271,6 +275,7 @@ impl RoomEngine {
                     view.by = by.map(|by| by.as_str().to_owned());
                     self.tell(Event::AttendanceChanged(view), now);
                 }
+                AttendanceEvent::Corrected { user_id } => self.tell_correction(&user_id, now),
                 AttendanceEvent::Delegated { unit, delegate, by: Some(by) } => {
                     self.tell(delegation(&unit, &delegate, true, Some(&by)), now);
                 }
@@ -299,6 +304,17 @@ impl RoomEngine {
         self.tell_quorum(now);
     }
 
+    /// Tells the name and weight that another eligible list gives somebody.
+    fn tell_correction(&mut self, user: &UserId, now: Timestamp) {
+        let Some(person) = self.attendance.person(user) else { return };
+        let proved = person.hall.map(|method| (method, Place::Hall));
+        let proved = proved.or_else(|| person.remote.map(|method| (method, Place::Remote)));
+        let Some(how) = person.intervals.back().map(known).or(proved) else { return };
+        let mut view = self.attendance_view("corrected", user, how);
+        view.present = self.attendance.is_present(user);
+        self.tell(Event::AttendanceChanged(view), now);
+    }
+
     /// Takes the rules of the session as they are now, and tells the quorum with
     /// what it needs by them.
     pub(super) fn follow_attendance_rules(&mut self, now: Timestamp) {
@@ -314,6 +330,13 @@ impl RoomEngine {
     /// Tells the numbers, unless they were told just now.
     pub(super) fn tell_quorum(&mut self, now: Timestamp) {
         if self.quorum_due().is_some_and(|due| due <= now) {
+            self.tell_quorum_at_once(now);
+        }
+    }
+
+    /// Tells the numbers, unless they are as they were told.
+    fn tell_quorum_at_once(&mut self, now: Timestamp) {
+        if self.quorum_due().is_some() {
             let view = self.attendance.quorum();
             *self.quorum_told.edit() = QuorumTold { view: Some(view), at: Some(now) };
             self.tell(Event::QuorumChanged(QuorumState::new(&self.attendance, &view)), now);
@@ -329,11 +352,18 @@ impl RoomEngine {
         waits.then(|| self.quorum_told.at.map_or(long_ago, |at| at.after(QUORUM_INTERVAL)))
     }
 
-    /// What was said last counts as said, after a restart.
-    pub(super) fn quorum_is_told(&mut self) {
-        let told = QuorumTold { view: Some(self.attendance.quorum()), at: None };
-        *self.quorum_told.edit() = told;
+    /// These numbers were told before a restart; what has changed since is told.
+    pub(super) fn quorum_was_told(&mut self, told: Option<(QuorumCall, Tally)>) {
+        let now = self.attendance.quorum();
+        let view = told.map(|(call, tally)| QuorumView { call, tally, ..now });
+        *self.quorum_told.edit() = QuorumTold { view, at: None };
         self.quorum_told.stored();
+    }
+
+    /// The numbers that were told last, when they have to be stored.
+    pub(super) fn quorum_to_store(&self) -> Option<(QuorumCall, Tally)> {
+        let view = self.quorum_told.view.filter(|_| self.quorum_told.is_to_store())?;
+        Some((view.call, view.tally))
     }
 
     fn attendance_view(
@@ -360,8 +390,8 @@ impl RoomEngine {
 /// What a room begins with: nobody needs to be told that nobody is there.
 fn nobody(view: &QuorumView) -> QuorumView {
     QuorumView {
-        call: crate::domain::attendance::QuorumCall::First,
-        tally: crate::attendance::Tally::default(),
+        call: QuorumCall::First,
+        tally: Tally::default(),
         reached: false,
         since: None,
         ..*view

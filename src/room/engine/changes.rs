@@ -42,7 +42,7 @@ impl RoomEngine {
         self.moderation.accept();
         self.floor.accept();
         self.attendance.accept();
-        self.quorum_told.stored();
+        self.quorum_told.accept();
         self.notes_accepted = self.notes.len();
         self.members.accept();
         self.connections.accept();

@@ -32,7 +32,7 @@ use crate::room::repository::{StoredChange, StoredRoom};
 use crate::sfu::plane::Gates;
 use crate::tracked::{Tracked, TrackedMap};
 
-use attendance::{AttendanceParts, attendance_part};
+use attendance::{AttendanceParts, attendance_part, told_part};
 use floor::{FloorParts, floor_part};
 
 /// A stored room that this binary can't continue.
@@ -128,6 +128,7 @@ impl RoomEngine {
         }
         parts.extend(self.floor.to_store().map(floor_part));
         parts.extend(self.attendance.to_store().map(attendance_part));
+        parts.extend(self.quorum_to_store().map(told_part));
         let state = (!self.is_stored).then(|| HEADER.to_owned());
         StoredChange { seq: self.seq, state, parts, arrival: None }
     }
@@ -219,13 +220,14 @@ impl RoomEngine {
         self.floor = Floor::restore(snapshot, self.info.policy)
             .map_err(|error| StoredRoomInvalid(error.to_string()))?;
         self.read();
+        let quorum_told = attendance.quorum_told()?;
         if let Some(attendance) = attendance.restore(self.info.attendance)? {
             self.attendance = attendance;
         } else {
             // A room stored by a version that knew no attendance.
             self.attendance = Attendance::new(self.info.attendance, now);
         }
-        self.quorum_is_told();
+        self.quorum_was_told(quorum_told);
         self.queue_is_told();
         self.note_next();
         self.queue_told.stored();

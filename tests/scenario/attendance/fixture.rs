@@ -154,6 +154,7 @@ impl Assembly {
 fn in_short(event: &AttendanceEvent) -> String {
     let how = |interval: &Interval| format!("{} {}", interval.method, interval.place);
     match event {
+        AttendanceEvent::Corrected { user_id } => format!("{} corrected", user_id.as_str()),
         AttendanceEvent::Validated { user_id, method, place, .. } => {
             format!("validated {} {method} {place}", user_id.as_str())
         }

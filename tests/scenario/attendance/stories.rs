@@ -361,7 +361,13 @@ fn people_come_before_the_list_is_known_and_count_when_it_is() {
     assembly.attendance.set_roll(three_members(), [(unit("103"), user("bea"))], now);
     assert_eq!(
         assembly.told(),
-        ["delegated 103 to bea", "quorum 3 heads 90", "reached on the first call"]
+        [
+            "ana corrected",
+            "bea corrected",
+            "delegated 103 to bea",
+            "quorum 3 heads 90",
+            "reached on the first call"
+        ]
     );
 }
 
@@ -376,7 +382,12 @@ fn a_new_list_ends_delegations_of_units_that_are_gone() {
     assembly.attendance.set_roll(roll.expect("a roll"), [], now);
     assert_eq!(
         assembly.told(),
-        ["delegation of 103 to ana ended", "quorum 1 heads 1", "lost on the first call",]
+        [
+            "ana corrected",
+            "delegation of 103 to ana ended",
+            "quorum 1 heads 1",
+            "lost on the first call",
+        ]
     );
     assert!(!assembly.attendance.quorum().reached, "one of two is not more than half");
 }
@@ -471,4 +482,26 @@ fn a_clock_that_is_set_back_makes_no_negative_interval() {
     let person = assembly.attendance.person(&user("ana")).expect("known");
     let (until, _) = person.intervals[0].ended.expect("ended");
     assert_eq!(until, entered);
+}
+
+#[test]
+fn whoever_is_listed_otherwise_is_told_anew_and_keeps_a_name() {
+    let mut assembly = Assembly::new(AttendanceRules::default());
+    for who in ["ana", "bea", "carl"] {
+        assembly.registers(who);
+    }
+    assembly.marked_left("carl");
+    assembly.told();
+    let corrected = Roll::new([
+        member("ana", &[("101", "1")]),
+        member("carl", &[("103", "15"), ("104", "10")]),
+        member("dora", &[("105", "5")]),
+    ]);
+    assembly.attendance.set_roll(corrected.expect("a roll"), [], assembly.now);
+    assert_eq!(
+        assembly.told(),
+        ["ana corrected", "bea corrected", "quorum 1 heads 1", "lost on the first call"]
+    );
+    let bea = assembly.attendance.person(&user("bea")).expect("somebody who was there");
+    assert_eq!(bea.name, "name of bea", "she is on the list no more");
 }

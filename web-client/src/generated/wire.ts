@@ -983,7 +983,7 @@ languages: Array<string>, };
 export type AttendanceView = { 
 /**
  * `validated`: they proved that they are present or were registered;
- * `entered`; `left`.
+ * `entered`; `left`; `corrected`: another eligible list gives them another name or weight.
  */
 change: string, 
 /**

@@ -20,6 +20,7 @@ use super::{StoredRoomInvalid, hex, id, json, read, resume_hash, text, word};
 
 const STAGE: &str = "attendance";
 const HISTORY: &str = "quorum_history";
+const QUORUM_TOLD: &str = "quorum_told";
 const ELIGIBLE: &str = "eligible/";
 const ATTENDEE: &str = "attendee/";
 const DELEGATE: &str = "delegate/";
@@ -34,6 +35,14 @@ struct StoredStage {
     last_us: i64,
     tally: StoredTally,
     roll_known: bool,
+}
+
+/// The quorum as it was told last.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredQuorumTold {
+    call: String,
+    tally: StoredTally,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -105,6 +114,7 @@ struct StoredInterval {
 #[derive(Default)]
 pub(super) struct AttendanceParts {
     stage: Option<StoredStage>,
+    told: Option<StoredQuorumTold>,
     history: VecDeque<QuorumChange>,
     members: Vec<Member>,
     people: BTreeMap<UserId, Person>,
@@ -113,11 +123,19 @@ pub(super) struct AttendanceParts {
 }
 
 impl AttendanceParts {
+    /// The quorum that was told last; `None` in rooms that were stored by an earlier version.
+    pub(super) fn quorum_told(&self) -> Result<Option<(QuorumCall, Tally)>, StoredRoomInvalid> {
+        let Some(told) = &self.told else { return Ok(None) };
+        Ok(Some((word(QuorumCall::parse, &told.call)?, tally(&told.tally))))
+    }
+
     /// Takes a part in, if it is one of an attendance's.
     pub(super) fn take_in(&mut self, name: &str, value: &str) -> Result<bool, StoredRoomInvalid> {
         let of = |part: &str| name.strip_prefix(part);
         if name == STAGE {
             self.stage = Some(read(value)?);
+        } else if name == QUORUM_TOLD {
+            self.told = Some(read(value)?);
         } else if name == HISTORY {
             let changes: Vec<StoredQuorumChange> = read(value)?;
             self.history = changes.iter().map(change).collect::<Result<_, _>>()?;
@@ -165,6 +183,11 @@ impl AttendanceParts {
         };
         Attendance::restore(snapshot, rules).map(Some).map_err(|error| invalid(&error))
     }
+}
+
+pub(super) fn told_part((call, tally): (QuorumCall, Tally)) -> (String, Option<String>) {
+    let told = StoredQuorumTold { call: call.as_str().to_owned(), tally: stored_tally(&tally) };
+    (QUORUM_TOLD.to_owned(), Some(json(&told)))
 }
 
 pub(super) fn attendance_part(part: AttendancePart<'_>) -> (String, Option<String>) {
