@@ -167,6 +167,29 @@ mod tests {
     }
 
     #[test]
+    fn addresses_and_buckets_that_no_server_has_are_named() {
+        let wrong = [
+            ("CABILDO_VAULT__KIND", "s3"),
+            ("CABILDO_VAULT__S3__ACCESS_KEY_ID", "key"),
+            ("CABILDO_VAULT__S3__SECRET_ACCESS_KEY", "secret"),
+            ("CABILDO_VAULT__S3__BUCKET", "../año"),
+            ("CABILDO_VAULT__S3__ENDPOINT", "http://u:p@127.0.0.1:1"),
+            ("CABILDO_EVENTS__WEBHOOKS__X__TENANT_ID", "0190a1b2-0000-7000-8000-000000000001"),
+            ("CABILDO_EVENTS__WEBHOOKS__X__URL", "https://u:p@hooks.example/h"),
+            (
+                "CABILDO_EVENTS__WEBHOOKS__X__SECRET",
+                "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+            ),
+        ];
+        let error = production(EXAMPLE, &wrong).expect_err("three problems");
+        let mut keys = keys_of(&error);
+        keys.sort_unstable();
+        assert_eq!(keys, ["events.webhooks.x.url", "vault.s3.bucket", "vault.s3.endpoint"]);
+        let right = [("CABILDO_VAULT__S3__BUCKET", "cabildo.test-1"), wrong[0], wrong[1], wrong[2]];
+        production(EXAMPLE, &right).expect("a bucket");
+    }
+
+    #[test]
     fn the_example_names_every_key() {
         let mut source = Source::default();
         source.add_yaml(&uncommented());

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use url::Url;
 
 use super::Profile;
 use super::reader::Reader;
@@ -132,16 +133,38 @@ fn read_vault(reader: &mut Reader, profile: &Profile) -> VaultConfig {
 /// Days of the longest lock: a hundred years.
 const LOCK_DAYS_MAX: u32 = 36_500;
 
+/// Whether a URL names a host and nothing else: the path and host of an object are made of it.
+fn is_origin(text: &str) -> bool {
+    is_http_url(text)
+        && Url::parse(text).is_ok_and(|url| {
+            let is_plain = url.username().is_empty() && url.password().is_none();
+            is_plain && url.path() == "/" && url.query().is_none() && url.fragment().is_none()
+        })
+}
+
+/// Whether some S3 server has buckets of this name; older ones take more names than newer ones.
+fn is_bucket(name: &str) -> bool {
+    let is_taken = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    (3..=255).contains(&name.len())
+        && name.chars().all(is_taken)
+        && !name.contains("..")
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+}
+
 fn read_s3(reader: &mut Reader, used: bool) -> S3Config {
     let needed = |reader: &mut Reader, key: &str| {
         if used { reader.required(key, None) } else { reader.text(key).unwrap_or_default() }
     };
     let endpoint = reader.text("vault.s3.endpoint");
-    if endpoint.as_deref().is_some_and(|url| !is_http_url(url)) {
-        reader.problem("vault.s3.endpoint", "expected an http or https URL");
+    if endpoint.as_deref().is_some_and(|url| !is_origin(url)) {
+        let expected = "expected an http or https URL of a host, without credentials and path";
+        reader.problem("vault.s3.endpoint", expected);
     }
     let region = reader.text("vault.s3.region").unwrap_or_else(|| "us-east-1".to_owned());
     let bucket = needed(reader, "vault.s3.bucket");
+    if !bucket.is_empty() && !is_bucket(&bucket) {
+        reader.problem("vault.s3.bucket", "expected 3 to 255 of a-z, A-Z, 0-9, dots, - and _");
+    }
     let prefix = reader.text("vault.s3.prefix").unwrap_or_default();
     let path_style = reader.parsed("vault.s3.path_style", "true or false");
     let access_key_id = needed(reader, "vault.s3.access_key_id");
