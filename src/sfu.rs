@@ -22,8 +22,8 @@ pub mod worker;
 
 pub use handle::{Feed, FeedError, Sfu};
 pub use interface::{
-    BitrateBudget, FeedSpec, LostReason, PublishAnswer, PublishedTrack, RoomMediaEvent, SfuError,
-    SfuOptions, SfuStats, TransportSide, WhepAnswer,
+    BitrateBudget, FeedSpec, LostReason, PathReport, PublishAnswer, PublishedTrack, RoomMediaEvent,
+    SfuError, SfuOptions, SfuStats, TransportSide, WhepAnswer,
 };
 pub use metrics::describe_metrics;
 pub use sdp::RefusedSection;

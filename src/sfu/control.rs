@@ -4,6 +4,7 @@
 //! for the workers and events for the rooms.
 
 mod budget;
+mod conditions;
 mod feed;
 mod limits;
 mod priorities;

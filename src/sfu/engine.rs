@@ -6,6 +6,7 @@
 
 mod allocation;
 mod bandwidth;
+mod conditions;
 mod encoding;
 mod feed;
 mod feedback;

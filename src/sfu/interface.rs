@@ -2,12 +2,14 @@
 //! errors.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::domain::error_code::ErrorCode;
 use crate::domain::id::{ConnectionId, TenantId, TrackId};
 use crate::domain::media::{Codec, MediaKind, TrackSource};
 use crate::sfu::congestion::Limits;
+use crate::sfu::plane::PathConditions;
 use crate::sfu::sdp::{CodecConfig, RefusedSection};
 use crate::sfu::turn::{TurnOptions, TurnStats};
 
@@ -191,6 +193,11 @@ pub enum RoomMediaEvent {
         /// Why it ended.
         reason: LostReason,
     },
+    /// What is known of the paths of the room's peers, about once a second.
+    Conditions {
+        /// The paths of all transports that are connected.
+        paths: Vec<PathReport>,
+    },
     /// The first packet of a track has arrived.
     TrackStarted {
         /// The track.
@@ -204,6 +211,21 @@ pub enum RoomMediaEvent {
         /// first.
         speakers: Vec<(ConnectionId, TrackId, u8)>,
     },
+}
+
+/// What is known of the path of one transport.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PathReport {
+    /// The peer to which it belongs.
+    pub peer: ConnectionId,
+    /// Which of the peer's two transports.
+    pub side: TransportSide,
+    /// What was measured in about a second.
+    pub conditions: PathConditions,
+    /// How long neither media nor a connectivity check has come.
+    pub silent_for: Duration,
+    /// Whether it is carried by TCP, directly or through TURN.
+    pub is_by_tcp: bool,
 }
 
 /// Counters of the control half since it was started, and its current sizes.

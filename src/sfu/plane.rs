@@ -328,6 +328,57 @@ pub struct Loudness {
     pub level_dbov: u8,
 }
 
+/// Packets of an interval. Those that were late in the one before may have arrived in this one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// How many were to arrive.
+    pub expected: u32,
+    /// How many did.
+    pub arrived: u32,
+}
+
+impl Tally {
+    /// Adds those of another interval, or of another stream.
+    pub const fn add(&mut self, other: Self) {
+        self.expected = self.expected.saturating_add(other.expected);
+        self.arrived = self.arrived.saturating_add(other.arrived);
+    }
+}
+
+/// What a path can't carry of the pictures that its receiver asks for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Shortage {
+    /// It carries all.
+    #[default]
+    Nothing,
+    /// Some are sent smaller than they could be.
+    Size,
+    /// Some are left out.
+    Pictures,
+}
+
+/// What was measured of the path of a transport in about a second.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PathConditions {
+    /// Sound that the peer sends, counted after what it could send again.
+    pub sound_from_peer: Tally,
+    /// The same of its pictures.
+    pub pictures_from_peer: Tally,
+    /// How unevenly late its sound comes (RFC 3550 §6.4.1); `None` when none does.
+    pub from_peer_jitter_ms: Option<u32>,
+    /// What is sent to the peer, as it told.
+    pub to_peer: Tally,
+    /// By how much more unevenly late sound is at the peer than when it came here, of the stream of
+    /// which that is least; `None` when it told nothing.
+    pub to_peer_jitter_ms: Option<u32>,
+    /// How long packets take to the peer and back; `None` when it told nothing.
+    pub round_trip_ms: Option<u32>,
+    /// How much the path to the peer carries, once it has shown a limit.
+    pub estimate_kbps: Option<u32>,
+    /// What it can't carry.
+    pub shortage: Shortage,
+}
+
 /// An event that a worker reports about its media.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MediaEvent {
@@ -345,6 +396,12 @@ pub enum MediaEvent {
     Heard {
         /// The transports.
         transports: Vec<TransportId>,
+    },
+    /// What was measured of the path of every transport since the last such event, about a second
+    /// ago.
+    Conditions {
+        /// The transports.
+        transports: Vec<(TransportId, PathConditions)>,
     },
     /// Transports from whose addresses nothing authenticated has come for
     /// [`SILENT_AFTER`](crate::sfu::transport::SILENT_AFTER). It ends for each with the next `Heard`

@@ -32,6 +32,11 @@ fn address_of(peer: SocketAddr, connection: u32) -> SocketAddr {
     SocketAddrV6::new(ip, peer.port(), MARK, connection).into()
 }
 
+/// Whether an address is one of a connection.
+pub(super) fn is_by_tcp(address: SocketAddr) -> bool {
+    connection_of(address).is_some()
+}
+
 /// The number of the connection that has this address; `None` for an address of UDP.
 fn connection_of(address: SocketAddr) -> Option<u32> {
     match address {

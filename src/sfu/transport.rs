@@ -168,6 +168,18 @@ impl Transport {
         self.phase == Phase::Connected
     }
 
+    /// How long neither an authenticated check nor media has come.
+    #[must_use]
+    pub fn silent_for(&self, now: Instant) -> Duration {
+        self.ice.silent_for(now).unwrap_or_default()
+    }
+
+    /// The address to which media goes, once there is one.
+    #[must_use]
+    pub const fn remote(&self) -> Option<SocketAddr> {
+        self.ice.selected()
+    }
+
     /// Whether a handshake has begun; before that the transport has cost little.
     #[must_use]
     pub fn has_begun(&self) -> bool {

@@ -2,6 +2,7 @@
 //! what a receiver sees of it.
 
 mod bandwidth;
+mod conditions;
 mod feeds;
 mod incoming;
 mod peers;

@@ -146,6 +146,7 @@ impl RoomActor {
                 self.decide_surely(|engine, now| engine.handle_transport_lost(peer, side, now))
                     .await;
             }
+            RoomMediaEvent::Conditions { .. } => {}
             RoomMediaEvent::TrackStarted { track, codec } => {
                 self.decide_surely(|engine, now| engine.handle_codec(track, codec, now)).await;
             }

@@ -190,6 +190,7 @@ impl Control {
                     self.outputs.push_back(Output::Event { room, event });
                 }
             }
+            MediaEvent::Conditions { transports } => self.handle_conditions(&transports, now),
             MediaEvent::Incoming { rooms } => self.handle_incoming(&rooms),
             MediaEvent::Unseen { transport, track, rids } => {
                 self.handle_unseen(transport, track, rids);

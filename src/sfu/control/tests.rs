@@ -11,6 +11,7 @@ use crate::sfu::transport::{CONNECT_WITHIN, CONSENT};
 use media_peer::{Check, MediaPeer, PeerIdentity, Profiles};
 
 mod budget;
+mod conditions;
 mod feed;
 #[expect(dead_code, reason = "each test uses a part of the client")]
 #[path = "../../../tests/support/media_peer.rs"]

@@ -85,10 +85,7 @@ impl Forwarder {
     }
 
     /// Takes the loss that a receiver reports of a stream that it gets.
-    pub(super) fn handle_loss(&mut self, slot: usize, ssrc: u32, fraction: u8, now_us: u64) {
-        if self.subscription_of(slot, ssrc).is_none() {
-            return;
-        }
+    pub(super) fn handle_loss(&mut self, slot: usize, fraction: u8, now_us: u64) {
         if let Some(transport) = self.transports.at_mut(slot)
             && let Some(path) = &mut transport.path
         {

@@ -2,7 +2,7 @@
 
 use crate::domain::media::MediaKind;
 use crate::formats::rtp::extend_sequence;
-use crate::sfu::plane::{EncodingSpec, Gate};
+use crate::sfu::plane::{EncodingSpec, Gate, Tally};
 use crate::sfu::rtcp::ReportBlock;
 
 use super::flow::Flow;
@@ -155,6 +155,8 @@ pub(super) struct Encoding {
     missing: Vec<Missing>,
     last_packet_us: u64,
     receipt: Receipt,
+    /// What came since it was last taken.
+    tally: Tally,
 }
 
 impl Encoding {
@@ -180,6 +182,7 @@ impl Encoding {
             missing: Vec::with_capacity(MISSING_MAX),
             last_packet_us: 0,
             receipt: Receipt::default(),
+            tally: Tally::default(),
         }
     }
 
@@ -263,11 +266,14 @@ impl Encoding {
             self.highest = Some(extended);
             self.receipt.first = extended;
             self.receipt.received = 1;
+            self.tally.add(Tally { expected: 1, arrived: 1 });
             return Ok(extended);
         };
         let extended = extend_sequence(highest, sequence);
+        let mut expected = 0;
         if extended > highest {
             self.highest = Some(extended);
+            expected = u32::try_from(extended - highest).unwrap_or(u32::MAX);
             if open {
                 self.note_gap(highest + 1, extended, now_us);
             }
@@ -281,7 +287,14 @@ impl Encoding {
         if !repair {
             self.receipt.received += 1;
         }
+        // Behind a closed gate nothing is requested again, and what is sent again may have come before.
+        self.tally.add(Tally { expected, arrived: u32::from(open || !repair) });
         Ok(extended)
+    }
+
+    /// What came since this was last called.
+    pub(super) const fn take_tally(&mut self) -> Tally {
+        std::mem::replace(&mut self.tally, Tally { expected: 0, arrived: 0 })
     }
 
     fn note_gap(&mut self, from: u64, until: u64, now_us: u64) {
@@ -316,6 +329,11 @@ impl Encoding {
             }
         }
         receipt.transit = Some(transit);
+    }
+
+    /// How unevenly late its packets come, in ticks.
+    pub(super) const fn jitter(&self) -> u32 {
+        self.receipt.jitter_scaled >> 4
     }
 
     /// Whether packets are missing or a key frame is wanted.
@@ -388,7 +406,7 @@ impl Encoding {
             fraction_lost: u8::try_from(fraction).unwrap_or(255),
             lost_total: u32::try_from(lost).unwrap_or(u32::MAX),
             highest_sequence: u32::from_be_bytes([a, b, c, d]),
-            jitter: receipt.jitter_scaled >> 4,
+            jitter: self.jitter(),
             last_report,
             since_last_report,
         })

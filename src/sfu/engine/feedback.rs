@@ -84,6 +84,9 @@ impl Forwarder {
                 self.send_sender_reports(slot, now_us);
             }
         }
+        if reports {
+            self.tell_conditions(now_us);
+        }
         if passed(&mut self.schedule.allocations, now_us, allocation::INTERVAL_US) {
             self.allocate(now_us);
             self.look_for_unseen(now_us);
@@ -217,7 +220,7 @@ impl Forwarder {
         let Some(transport) = transports.at_mut(slot) else { return };
         for position in 0..transport.subscriptions.len() {
             let at = transport.subscriptions[position];
-            let Some(subscription) = subscriptions.at(at) else { continue };
+            let Some(subscription) = subscriptions.at_mut(at) else { continue };
             let Some(segment) = subscription.segment else { continue };
             let Some(publication) = publications.at(segment.publication) else { continue };
             let encoding = publication.encodings.get(usize::from(segment.encoding));
@@ -229,6 +232,7 @@ impl Forwarder {
                 let [.., a, b, c, d] = count.to_be_bytes();
                 u32::from_be_bytes([a, b, c, d])
             };
+            subscription.reports.note_sent(ntp, now_us);
             let report = SenderReport {
                 ssrc: subscription.ssrc,
                 ntp,

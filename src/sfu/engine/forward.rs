@@ -251,9 +251,7 @@ impl Forwarder {
             Message::Arrivals(arrivals) => self.handle_arrivals(slot, &arrivals, now_us),
             Message::ArrivalsUnreadable => self.totals.feedback_unreadable += 1,
             Message::ReceiverEstimate { bps } => self.handle_receiver_estimate(slot, bps),
-            Message::Report(block) => {
-                self.handle_loss(slot, block.ssrc, block.fraction_lost, now_us);
-            }
+            Message::Report(block) => self.handle_report(slot, &block, now_us),
         });
         let Self { transports, outbound, .. } = self;
         if let Some(transport) = transports.at_mut(slot) {

@@ -7,6 +7,7 @@ use crate::formats::rtp::{FIXED_HEADER_BYTES, extend_sequence, wire_sequence};
 use crate::sfu::plane::{Demand, SubscriptionId, SubscriptionSpec, TransportId};
 use crate::sfu::srtp::SEAL_BYTES_MAX;
 
+use super::conditions::Reports;
 use super::encoding::ticks;
 use super::ring::Packet;
 use super::stats::SubscriptionStats;
@@ -79,10 +80,13 @@ pub(super) struct Subscription {
     pub(super) target: u8,
     pub(super) segment: Option<Segment>,
     pub(super) stats: SubscriptionStats,
+    pub(super) reports: Reports,
     rtx_ssrc: u32,
     outgoing: [Option<Outgoing>; Codec::ALL.len()],
     template: Template,
     past: [Option<Segment>; PAST_SEGMENTS],
+    /// The sequence number before the first one.
+    before_first: u64,
     /// The last sequence number used; the next segment begins after it.
     highest: u64,
     last_timestamp: u32,
@@ -112,6 +116,9 @@ impl Subscription {
         // protect two different texts; a transport-wide sequence number would differ.
         let numbered = spec.kind == MediaKind::Audio
             || outgoing.iter().flatten().all(|it| it.rtx_payload_type.is_some());
+        // In the lower half of the range, so that no receiver mistakes the first numbers for
+        // the end of a cycle (RFC 3711 §3.3.1).
+        let before_first = u64::from(spec.ssrc & 0x3FFF) + 1;
         Self {
             id: spec.subscription,
             transport_id: spec.transport,
@@ -127,13 +134,13 @@ impl Subscription {
             target: 0,
             segment: None,
             stats: SubscriptionStats::default(),
+            reports: Reports::default(),
             rtx_ssrc: spec.rtx_ssrc,
             outgoing,
             template: Template::new(&spec.mid, spec.extensions, spec.kind, numbered),
             past: [None; PAST_SEGMENTS],
-            // In the lower half of the range, so that no receiver mistakes the first numbers for
-            // the end of a cycle (RFC 3711 §3.3.1).
-            highest: u64::from(spec.ssrc & 0x3FFF) + 1,
+            before_first,
+            highest: before_first,
             last_timestamp: 0,
             last_sent_us: None,
             last_picture: 0,
@@ -161,6 +168,11 @@ impl Subscription {
     pub(super) const fn claim_nothing(&mut self) {
         self.is_left_out = false;
         self.is_placed = false;
+    }
+
+    /// Sequence numbers under which nothing was sent, since it did not come from the publisher.
+    pub(super) const fn numbers_unsent(&self) -> u64 {
+        (self.highest - self.before_first).saturating_sub(self.stats.packets_out)
     }
 
     /// The SSRCs that it sends from: packets and retransmissions.

@@ -9,6 +9,7 @@ use crate::sfu::rtcp::ArrivalRecorder;
 use crate::sfu::srtp::{SEAL_BYTES_MAX, SOURCES_MAX, Srtp};
 
 use super::bandwidth::Path;
+use super::conditions::Told;
 use super::publication::Publication;
 use super::stats::TransportStats;
 
@@ -140,6 +141,8 @@ pub(super) struct Transport {
     /// Extension that carries the publisher's transport-wide numbers.
     pub(super) numbers_extension: Option<u8>,
     pub(super) arrivals: ArrivalRecorder,
+    /// What was told of its path since that was last reported.
+    pub(super) told: Told,
     /// How much is sent to this peer and may be, once it gets pictures.
     pub(super) path: Option<Box<Path>>,
     /// Whether an authenticated packet came since this was last reported.
@@ -178,6 +181,7 @@ impl Transport {
             next_transport_sequence: 0,
             numbers_extension: None,
             arrivals: ArrivalRecorder::default(),
+            told: Told::default(),
             path: None,
             heard: false,
             heard_us: now_us,

@@ -314,7 +314,9 @@ impl<W: Workers> Driver<W> {
         };
         let droppable = matches!(
             event,
-            RoomMediaEvent::ActiveSpeakers { .. } | RoomMediaEvent::TrackStarted { .. }
+            RoomMediaEvent::ActiveSpeakers { .. }
+                | RoomMediaEvent::TrackStarted { .. }
+                | RoomMediaEvent::Conditions { .. }
         );
         if droppable || room.pending.len() >= PENDING_EVENTS_MAX {
             self.events_dropped += 1;

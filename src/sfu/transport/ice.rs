@@ -254,6 +254,11 @@ impl IceLite {
         [self.consent_until(), pending, silent_at].into_iter().flatten().min()
     }
 
+    /// How long nothing authenticated has come; `None` before anything has.
+    pub(super) fn silent_for(&self, now: Instant) -> Option<Duration> {
+        self.heard_at.map(|at| now.saturating_duration_since(at))
+    }
+
     /// When consent ends unless another check comes.
     pub(super) fn consent_until(&self) -> Option<Instant> {
         self.heard_at.map(|at| at + CONSENT)

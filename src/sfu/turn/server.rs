@@ -28,7 +28,7 @@ use super::access::{AccessKey, Holder};
 use super::message::{self, CHANNELS, add_address, add_mapped, xor_address};
 use super::nonce::Nonces;
 use super::table::RelayTable;
-use super::{NUMBER_MAX, PEERS_MAX, relayed_ip};
+use super::{NUMBER_MAX, PEERS_MAX, allocation_of, relayed_ip};
 use crate::domain::id::{ConnectionId, SessionId};
 use crate::domain::network::ClientNetwork;
 use crate::domain::time::Timestamp;
@@ -157,6 +157,12 @@ impl TurnServer {
     /// Whether a client has an allocation.
     pub(in crate::sfu) fn knows(&self, client: SocketAddr) -> bool {
         self.by_client.contains_key(&client)
+    }
+
+    /// The client behind the allocation for which an address stands.
+    pub(in crate::sfu) fn client_at(&self, relayed: SocketAddr) -> Option<SocketAddr> {
+        let (number, _) = allocation_of(relayed)?;
+        self.allocations.get(&number).map(|it| it.client)
     }
 
     /// Takes a request of STUN or TURN. `is_member` says whether a connection is in the room of a

@@ -236,6 +236,8 @@ fn whoever_has_credentials_gets_an_allocation_that_reaches_the_media_port() {
     let routed = stage.table.unwrap(from, &sent).expect("permitted");
     assert_eq!(&sent[routed.packet], b"a packet");
     assert!(is_relayed(routed.from));
+    assert_eq!(stage.server.client_at(routed.from), Some(from));
+    assert_eq!(stage.server.client_at(from), None, "nobody is behind an address of UDP");
     assert_eq!((routed.from.ip().to_canonical(), routed.from.port()), (from.ip(), relayed.port));
 
     let back = stage.table.wrap(routed.from, b"onetwothr", 3).expect("permitted");
