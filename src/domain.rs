@@ -17,6 +17,7 @@ pub mod media;
 pub(crate) mod named_values;
 pub mod network;
 pub mod participant;
+pub mod quality;
 pub mod quorum;
 pub mod recording;
 pub mod role;

@@ -13,6 +13,7 @@ mod member;
 mod metrics;
 mod open_rooms;
 pub mod ports;
+pub mod quality;
 mod refusals;
 pub mod repository;
 mod rooms;

@@ -15,7 +15,7 @@ use crate::moderation::door::Channel;
 use crate::moderation::parse::Command;
 use crate::moderation::resume_token::ResumeSecret;
 use crate::moderation::wire::{
-    Reference, RefusedSectionView, SectionTrack, ServerMessage, TransportName,
+    PersonQualityView, Reference, RefusedSectionView, SectionTrack, ServerMessage, TransportName,
 };
 use crate::room::action::{Action, Made};
 use crate::room::error::RoomError;
@@ -257,8 +257,8 @@ impl Member {
         Ok(ServerMessage::TokenRenewed { expires_at, resume_token, ice_servers })
     }
 
-    /// The message for what has no `seq`: messages of the media plane, signed heads and text so far; `None` for
-    /// anything else.
+    /// The message for what has no `seq`: messages of the media plane, signed heads, text so far and how
+    /// good connections are; `None` for anything else.
     pub(super) fn unnumbered_message(outbound: Outbound) -> Option<ServerMessage> {
         let side = |side| match side {
             TransportSide::Publish => TransportName::Publish,
@@ -299,6 +299,9 @@ impl Member {
             Outbound::SpokenSoFar(chunk) => {
                 ServerMessage::TranscriptChunk(TranscriptChunkView::clone(&chunk))
             }
+            Outbound::Quality(people) => ServerMessage::ConnectionQuality {
+                people: people.iter().map(PersonQualityView::from).collect(),
+            },
             Outbound::Told(_) | Outbound::Goodbye(_) | Outbound::Replaced | Outbound::Closing => {
                 return None;
             }

@@ -3,6 +3,7 @@
 
 mod admitting;
 mod notices;
+mod quality;
 mod requests;
 mod round;
 mod signal;
@@ -29,8 +30,9 @@ use crate::room::actor::requests::Requests;
 use crate::room::engine::{GateChange, Goodbye, Outputs, RoomEngine, TrackChange};
 use crate::room::error::RoomError;
 use crate::room::member::{Input, Outbound, Reply, Request, Sink};
-use crate::room::metrics;
+use crate::room::metrics::{self, CountedQuality};
 use crate::room::ports::{EvidenceHead, RoomPorts};
+use crate::room::quality::Monitor;
 use crate::room::repository::RoomRepository;
 use crate::sfu::plane::Gate;
 use crate::sfu::{RoomMediaEvent, Sfu, SfuError};
@@ -67,6 +69,10 @@ pub(super) struct RoomActor {
     left_out: BTreeMap<ConnectionId, Vec<TrackId>>,
     /// Encodings of tracks that nobody wants; told again to whoever comes back.
     unseen: BTreeMap<ConnectionId, BTreeMap<TrackId, Vec<String>>>,
+    /// How good the connections are.
+    quality: Monitor,
+    /// The people by that, as metrics have them.
+    counted: CountedQuality,
     /// What was done lately, by the names that clients gave it.
     requests: Requests,
     sockets: u64,
@@ -103,6 +109,8 @@ impl RoomActor {
             unanswered: BTreeMap::new(),
             left_out: BTreeMap::new(),
             unseen: BTreeMap::new(),
+            quality: Monitor::default(),
+            counted: CountedQuality::default(),
             requests: Requests::default(),
             sockets: 0,
             head: None,
@@ -183,10 +191,14 @@ impl RoomActor {
             }
             Input::Signal { connection, signal } => self.handle_signal(connection, signal).await,
             Input::Renew { connection, principal, next, reply } => {
+                let saw_all = self.engine.sees_connections(connection);
                 let result = self
                     .decide(|engine, now| engine.handle_renewal(connection, &principal, next, now))
                     .await;
                 answer(reply, result);
+                if !saw_all && self.engine.sees_connections(connection) {
+                    self.show_quality(connection);
+                }
             }
             Input::Presence { connection, reply } => {
                 answer(reply, Ok(self.engine.holder(connection).is_some()));
@@ -393,6 +405,7 @@ impl RoomActor {
             self.unanswered.remove(&connection);
             self.left_out.remove(&connection);
             self.unseen.remove(&connection);
+            self.forget_quality(connection);
             self.leave_media(connection).await;
         }
         self.change_tracks(outputs.tracks).await;

@@ -11,6 +11,7 @@ use crate::domain::camera::StreamFault;
 use crate::domain::id::{AssemblyId, ConnectionId, SessionId, TrackId, UserId};
 use crate::domain::media::{Codec, TrackSource};
 use crate::domain::participant::{ParticipantKind, Principal};
+use crate::domain::quality::PersonQuality;
 use crate::domain::time::Timestamp;
 use crate::domain::transcript::{Transcribed, TranscriptChunk};
 use crate::room::action::{Action, AttendanceAction, Made, Vote};
@@ -56,6 +57,9 @@ pub enum Outbound {
     /// The text so far of what whoever has the floor is saying. It is no event: it is stored
     /// nowhere, and the next one or the event replaces it.
     SpokenSoFar(Arc<TranscriptChunkView>),
+    /// How good the connections of these people are. It is no event: it is stored nowhere. Whoever does not moderate is
+    /// told only of themselves.
+    Quality(Arc<[PersonQuality]>),
     /// The connection ends; nothing follows.
     Goodbye(Goodbye),
     /// A newer socket has resumed the connection; nothing follows.

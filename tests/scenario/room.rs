@@ -4,6 +4,7 @@
 mod cameras;
 mod hostile;
 mod language;
+mod quality;
 mod transcript;
 mod undo;
 

@@ -45,6 +45,7 @@ fn declarations() -> String {
     text += &declaration::<wire::You>(&config);
     text += &declaration::<wire::SessionView>(&config);
     text += &declaration::<wire::ServerMessage>(&config);
+    text += &declaration::<wire::PersonQualityView>(&config);
     text += &declaration::<wire::EvidenceView>(&config);
     text += &declaration::<wire::Welcome>(&config);
     text

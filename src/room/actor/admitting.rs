@@ -203,6 +203,7 @@ impl RoomActor {
         for (track, rids) in self.unseen.get(&connection).cloned().unwrap_or_default() {
             self.offer(connection, Outbound::Unseen(track, rids));
         }
+        self.show_quality(connection);
         let missed = match before {
             Some(before) => missed(before.last_seq, self.engine.seq(), recent.as_ref())?,
             None => None,

@@ -143,10 +143,11 @@ impl RoomActor {
                 }
                 self.offer(peer, Outbound::TransportLost(side));
                 self.connection_lost(peer, side.into(), reason.into());
+                self.handle_path_lost(peer, side, reason);
                 self.decide_surely(|engine, now| engine.handle_transport_lost(peer, side, now))
                     .await;
             }
-            RoomMediaEvent::Conditions { .. } => {}
+            RoomMediaEvent::Conditions { paths } => self.handle_paths(&paths),
             RoomMediaEvent::TrackStarted { track, codec } => {
                 self.decide_surely(|engine, now| engine.handle_codec(track, codec, now)).await;
             }

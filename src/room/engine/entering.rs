@@ -167,6 +167,19 @@ impl RoomEngine {
         self.connections.get(&connection).map(|found| (found.user.clone(), found.expires_at))
     }
 
+    /// Whether whoever has a connection is told how good everybody's are.
+    #[must_use]
+    pub fn sees_connections(&self, connection: ConnectionId) -> bool {
+        let found = self.connections.get(&connection);
+        found.is_some_and(|found| found.roles.may(role::Action::ModeratePeople))
+    }
+
+    /// The connections of a person.
+    #[must_use]
+    pub fn connections_of(&self, user: &UserId) -> Vec<ConnectionId> {
+        self.index.connections_of(user)
+    }
+
     /// A connection was lost; it may come back within `RESUME_GRACE`. Members are told when it is
     /// not back after `LOSS_TOLD_AFTER`.
     pub fn handle_lost(&mut self, connection: ConnectionId, now: Timestamp) {

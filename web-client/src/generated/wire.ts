@@ -1572,7 +1572,11 @@ transport: TransportName,
  * subscribe transport its subscriptions end: the client makes a new peer connection and
  * offers or subscribes again.
  */
-state: string, } | { "type": "transcript_chunk" } & TranscriptChunkView | { "type": "evidence_head", 
+state: string, } | { "type": "transcript_chunk" } & TranscriptChunkView | { "type": "connection_quality", 
+/**
+ * The people.
+ */
+people: Array<PersonQualityView>, } | { "type": "evidence_head", 
 /**
  * When it was signed, RFC 3339.
  */
@@ -1589,6 +1593,33 @@ root: string,
  * The tagged `COSE_Sign1` message, base64url.
  */
 cose: string, };
+
+/**
+ * How good the connection of a person is, as this server measures it.
+ */
+export type PersonQualityView = { 
+/**
+ * The person.
+ */
+user_id: string, 
+/**
+ * `good`, `fair`, `poor`, or `lost` when nothing comes any more.
+ */
+level: string, 
+/**
+ * What it is due to, when it is not good: `no_media`, `uplink_loss`, `downlink_loss`,
+ * `downlink_bandwidth`, `delay`, `uplink_jitter`, `downlink_jitter` or `relayed_by_tcp`.
+ */
+cause: string | null, 
+/**
+ * The number of the cause: percent of packets, kilobits per second or milliseconds; `null` for
+ * `no_media` and `relayed_by_tcp`.
+ */
+value: number | null, 
+/**
+ * Since when it has this level, RFC 3339.
+ */
+since: string, };
 
 /**
  * The newest signed head of the session's log that the room knows.
