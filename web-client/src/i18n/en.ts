@@ -153,6 +153,12 @@ export const en: Catalogue = {
   'connection.sent_lost': '{percent} % of what you send is lost',
   'connection.received_lost': '{percent} % of what you receive is lost',
   'connection.delay': 'sound takes {seconds} s there and back',
+  'connection.uplink_jitter': 'what you send arrives in jumps of {ms} ms',
+  'connection.downlink_jitter': 'what you receive arrives in jumps of {ms} ms',
+  'connection.downlink_bandwidth':
+    'your network lets only {kbps} kbit/s of pictures and sound through',
+  'connection.relayed_by_tcp': 'your network carries sound by TCP only, which may make it halt',
+  'connection.nothing_arrives': 'nothing of what you send reaches the server',
   'connection.reconnecting':
     'No connection for {seconds, plural, one {one second} other {# seconds}}. Reconnecting…',
   'connection.restored': 'Connected again. Nothing was lost.',

@@ -154,6 +154,11 @@ export const es = {
   'connection.sent_lost': 'se pierde el {percent} % de lo que envía',
   'connection.received_lost': 'se pierde el {percent} % de lo que recibe',
   'connection.delay': 'el sonido tarda {seconds} s en ir y volver',
+  'connection.uplink_jitter': 'lo que envía llega a saltos de {ms} ms',
+  'connection.downlink_jitter': 'lo que recibe llega a saltos de {ms} ms',
+  'connection.downlink_bandwidth': 'su red sólo deja pasar {kbps} kbit/s de imágenes y sonido',
+  'connection.relayed_by_tcp': 'su red sólo deja pasar el sonido por TCP, con posibles parones',
+  'connection.nothing_arrives': 'al servidor no le llega nada de lo que envía',
   'connection.reconnecting':
     'Sin conexión desde hace {seconds, plural, one {un segundo} other {# segundos}}. Reconectando…',
   'connection.restored': 'Conexión recuperada. No se ha perdido nada.',

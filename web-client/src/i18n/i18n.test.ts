@@ -3,6 +3,7 @@ import { attendTexts } from './attend';
 import { cameraTexts } from './cameras';
 import { captionTexts } from './captions';
 import { chairTexts } from './chair';
+import { connectionTexts } from './connections';
 import { deskTexts } from './desk';
 import { encodersTexts } from './encoders';
 import { LANGUAGES, catalogues, clock, firstOurs } from './i18n';
@@ -19,6 +20,7 @@ const ALL = {
   cameras: cameraTexts,
   captions: captionTexts,
   chair: chairTexts,
+  connections: connectionTexts,
   desk: deskTexts,
   encoders: encodersTexts,
   meeting: meetingTexts,

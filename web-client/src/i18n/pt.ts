@@ -154,6 +154,11 @@ export const pt: Catalogue = {
   'connection.sent_lost': '{percent} % do que você envia se perde',
   'connection.received_lost': '{percent} % do que você recebe se perde',
   'connection.delay': 'o som leva {seconds} s para ir e voltar',
+  'connection.uplink_jitter': 'o que você envia chega aos saltos de {ms} ms',
+  'connection.downlink_jitter': 'o que você recebe chega aos saltos de {ms} ms',
+  'connection.downlink_bandwidth': 'sua rede só deixa passar {kbps} kbit/s de imagens e som',
+  'connection.relayed_by_tcp': 'sua rede só deixa passar o som por TCP, com possíveis pausas',
+  'connection.nothing_arrives': 'nada do que você envia chega ao servidor',
   'connection.reconnecting':
     'Sem conexão há {seconds, plural, one {um segundo} other {# segundos}}. Reconectando…',
   'connection.restored': 'Conexão recuperada. Nada se perdeu.',

@@ -33,6 +33,7 @@ export type { PeerFactory, PublisherOptions, Signalling } from './publisher';
 export { Publisher } from './publisher';
 export * from './qr_scanner';
 export * from './quality';
+export * from './told_quality';
 export * from './quorum';
 export * from './reception';
 export * from './recordings';

@@ -2,6 +2,7 @@ import type {
   ClientMessage,
   EvidenceView,
   IceServer,
+  PersonQualityView,
   ServerMessage,
   Told,
   Welcome,
@@ -68,6 +69,8 @@ export interface ChannelHandlers {
   onIceServers?(servers: IceServer[]): void;
   /** What whoever has the floor is still saying. */
   onSpokenSoFar?(message: SpokenSoFar): void;
+  /** How good some people's connections are now. */
+  onConnections?(people: PersonQualityView[]): void;
   /** A signed head of the session's record. */
   onEvidence?(head: EvidenceView): void;
   /** A reading of the server's clock; `sentMs` is known when it answers a ping. */
@@ -286,6 +289,9 @@ export class ModerationChannel {
         return;
       case 'track_refused':
         // The page knows it from its own answer.
+        return;
+      case 'connection_quality':
+        if (this.welcomed) this.options.handlers.onConnections?.(message.people);
         return;
       case 'evidence_head':
         if (this.welcomed) this.options.handlers.onEvidence?.(message);

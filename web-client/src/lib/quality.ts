@@ -13,8 +13,12 @@ export interface Measurement {
 export type QualityCause =
   /** Of all packets that are sent or that should arrive, `share` is lost, 0 to 1. */
   | { readonly kind: 'sent_lost' | 'received_lost'; readonly share: number }
-  /** Packets take this long there and back. */
-  | { readonly kind: 'delay'; readonly ms: number };
+  /** Packets take this long there and back; or what is sent, or received, comes so unevenly. */
+  | { readonly kind: 'delay' | 'uplink_jitter' | 'downlink_jitter'; readonly ms: number }
+  /** The network carries only so much of what is to be received. */
+  | { readonly kind: 'downlink_bandwidth'; readonly kbps: number }
+  /** The server gets nothing, or only by TCP. */
+  | { readonly kind: 'no_media' | 'relayed_by_tcp' };
 
 /** A grade, and what it is due to; `null` when it is good. */
 export interface Judgement {

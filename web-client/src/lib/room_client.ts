@@ -14,6 +14,8 @@ import type { Reception } from './reception';
 import type { AnnouncedVote, ChatLine, RemovedPerson, RoomState } from './room_state';
 import { after, saying, stateOf, withMediaPolicy } from './room_state';
 import { ServerClock } from './server_clock';
+import type { PeopleQuality } from './told_quality';
+import { ownJudgement, qualityAfter, qualityWithout } from './told_quality';
 import type { TokenSource } from './token_source';
 import type { PeerFactory } from './publisher';
 import type { Source, VideoCodec } from './encodings';
@@ -24,6 +26,8 @@ export interface RoomSnapshot {
   /** What is known of the room; null before the first welcome. */
   readonly state: RoomState | null;
   readonly quality: Judgement | null;
+  /** Whose connections are not good: to moderators of everybody, to others of themselves. */
+  readonly connections: PeopleQuality;
   /** How well others' media arrives here, by track; only what arrives is in it. */
   readonly reception: Reception;
   /** Media of remote tracks by track id. */
@@ -74,6 +78,7 @@ export class RoomClient {
     status: { phase: 'idle' },
     state: null,
     quality: null,
+    connections: new Map(),
     reception: new Map(),
     media: new Map(),
     undecodable: new Set(),
@@ -82,6 +87,8 @@ export class RoomClient {
     renewal: { state: 'fine' },
     localVersion: 0,
   };
+  /** How good this page finds its connection. */
+  private measured: Judgement | null = null;
   private readonly own: MediaSession | null;
   /** Whether another service carries sound and picture, so that nothing of ours is sent. */
   private elsewhere = false;
@@ -121,6 +128,7 @@ export class RoomClient {
           const { state } = this.current;
           if (state !== null) this.change({ state: saying(state, message) });
         },
+        onConnections: (people) => this.judge(qualityAfter(this.current.connections, people)),
         onServerTime: (time, sentMs) => this.clock.handleReading(time, sentMs, Date.now()),
       },
     });
@@ -173,6 +181,17 @@ export class RoomClient {
     this.media?.handleState(state);
   }
 
+  /** Takes whose connections are not good, and judges our own by that and by what was measured. */
+  private judge(connections: PeopleQuality): void {
+    const me = this.current.state?.you.user_id;
+    const told = me === undefined ? undefined : connections.get(me);
+    const quality = ownJudgement(this.measured, told);
+    const isNews = connections !== this.current.connections;
+    if (isNews || !sameJudgement(quality, this.current.quality)) {
+      this.change({ connections, quality });
+    }
+  }
+
   private makeMedia(): MediaSession {
     const { createPeer, videoCodec } = this.options;
     return new MediaSession({
@@ -190,8 +209,9 @@ export class RoomClient {
           this.change({ localVersion: this.current.localVersion + 1 });
         },
         onEnded: (source) => this.options.onEnded?.(source),
-        onQuality: (quality) => {
-          if (!sameJudgement(quality, this.current.quality)) this.change({ quality });
+        onQuality: (measured) => {
+          this.measured = measured;
+          this.judge(this.current.connections);
         },
         onReception: (reception) => this.change({ reception }),
         onRefused: (error) => this.options.onRefused?.(error),
@@ -214,6 +234,8 @@ export class RoomClient {
     this.elsewhere = state.session.provider !== 'webrtc';
     if (this.elsewhere) this.own?.close();
     this.change({ state });
+    // Those that are not good are told anew after it.
+    this.judge(new Map());
     this.media?.handleWelcome(welcome, state);
     this.watch();
     if (welcome.evidence !== null) this.options.onEvidence?.(welcome.evidence);
@@ -232,6 +254,9 @@ export class RoomClient {
       this.change({ state });
       this.media?.handleState(state);
       this.watch();
+    }
+    if (event.type === 'participant_left') {
+      this.judge(qualityWithout(this.current.connections, event.user_id));
     }
     this.options.onEvent?.(event, state);
   }

@@ -259,6 +259,7 @@ function Console({ access, session }: { access: Access; session: string }) {
             state={state}
             book={attendance}
             reception={snapshot.reception}
+            connections={snapshot.connections}
             send={send}
           />
           <div class="card chat-card">

@@ -79,10 +79,25 @@ export function ConnectionState(props: { status: ChannelStatus; quality: Judgeme
 
 /** What is wrong with the connection, in words. */
 function causeText(cause: QualityCause): string {
-  if (cause.kind === 'delay') return t('connection.delay', { seconds: number(cause.ms / 1000, 1) });
-  // A loss that is told is never told as nothing.
-  const percent = number(Math.max(1, cause.share * 100));
-  return t(`connection.${cause.kind}`, { percent });
+  switch (cause.kind) {
+    case 'delay':
+      return t('connection.delay', { seconds: number(cause.ms / 1000, 1) });
+    case 'uplink_jitter':
+    case 'downlink_jitter':
+      return t(`connection.${cause.kind}`, { ms: number(cause.ms) });
+    case 'downlink_bandwidth':
+      return t('connection.downlink_bandwidth', { kbps: number(cause.kbps) });
+    case 'relayed_by_tcp':
+      return t('connection.relayed_by_tcp');
+    case 'no_media':
+      return t('connection.nothing_arrives');
+    case 'sent_lost':
+    case 'received_lost': {
+      // A loss that is told is never told as nothing.
+      const percent = number(Math.max(1, cause.share * 100));
+      return t(`connection.${cause.kind}`, { percent });
+    }
+  }
 }
 
 /** Why the room is closed to this page, and the way back if there is one. */

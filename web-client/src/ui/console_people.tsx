@@ -1,9 +1,19 @@
 import { useMemo, useRef, useState } from 'preact/hooks';
 import { c } from '../i18n/chair';
+import { connectionText, sinceText } from '../i18n/connections';
 import type { Key } from '../i18n/i18n';
-import { t } from '../i18n/i18n';
+import { t, timeOfDay } from '../i18n/i18n';
 import { number } from '../i18n/texts';
-import type { BookEntry, BookView, Heard, ParticipantView, Quality, RoomState } from '../lib';
+import type {
+  BookEntry,
+  BookView,
+  Heard,
+  ParticipantView,
+  PeopleQuality,
+  Quality,
+  RoomState,
+  ToldQuality,
+} from '../lib';
 import {
   choosesLanguage,
   plain,
@@ -45,7 +55,7 @@ const FILTERS = [
 ] as const;
 type Filter = (typeof FILTERS)[number];
 /** Those whose number is always shown. */
-const COUNTED = ['present', 'hall', 'absent', 'away'] as const satisfies readonly Filter[];
+const COUNTED = ['present', 'hall', 'absent', 'away', 'poor'] as const satisfies readonly Filter[];
 
 function filterText(filter: Filter): string {
   return filter === 'absent' || filter === 'poor' || filter === 'moderator'
@@ -58,10 +68,10 @@ export function ConsolePeople(props: {
   state: RoomState;
   book: BookView;
   reception: Reception;
+  connections: PeopleQuality;
   send: Send;
 }) {
-  const { state, book } = props;
-  const { send } = props;
+  const { state, book, connections, send } = props;
   const [search, setSearch] = useKept('people.search', '');
   const [filter, setFilter] = useKept<Filter>('people.filter', 'all');
   const [rows, setRows] = useState(ROWS_AT_ONCE);
@@ -79,8 +89,8 @@ export function ConsolePeople(props: {
   );
   const speaks = useMemo(() => new Set(speakers.map(({ user_id }) => user_id)), [speakers]);
   const all = useMemo(
-    () => rowsOf(state, everybody, book, reception),
-    [everybody, book.entries, reception, speakers, tracks, state.floor],
+    () => rowsOf(state, everybody, book, reception, connections),
+    [everybody, book.entries, reception, connections, speakers, tracks, state.floor],
   );
   const counts = useMemo(
     () => COUNTED.map((one) => all.filter((row) => passes(row, one)).length),
@@ -142,7 +152,7 @@ export function ConsolePeople(props: {
         )}
         {found.length === 0 && <p class="quiet">{t('console.nobodyFound')}</p>}
         <ul ref={list}>
-          {shown.map(({ one, entry, heard, quality, silent }) =>
+          {shown.map(({ one, entry, heard, quality, told, silent }) =>
             one === null ? (
               <Outside key={entry.user_id} entry={entry} />
             ) : isRecorder(one) ? (
@@ -156,6 +166,7 @@ export function ConsolePeople(props: {
                 entry={entry}
                 heard={heard}
                 quality={quality}
+                told={told}
                 silent={silent}
                 own={one.user_id === state.you.user_id}
                 speaking={speaks.has(one.user_id)}
@@ -204,6 +215,8 @@ interface Known {
   readonly name: string;
   readonly heard: Heard;
   readonly quality: Quality | undefined;
+  /** What the server says of their connection, when it is not good. */
+  readonly told: ToldQuality | undefined;
   /** Their client says that the microphone is on, and no sound of it comes. */
   readonly silent: boolean;
 }
@@ -219,6 +232,7 @@ function rowsOf(
   everybody: readonly ParticipantView[],
   book: BookView,
   reception: ReadonlyMap<string, Quality>,
+  connections: PeopleQuality,
 ): readonly Row[] {
   const sends = new Set(
     [...state.tracks.values()].filter((one) => one.kind === 'audio').map((one) => one.user_id),
@@ -231,6 +245,7 @@ function rowsOf(
       entry: book.entries.get(one.user_id),
       heard,
       quality: reception.get(one.user_id),
+      told: connections.get(one.user_id),
       silent: one.audio && one.connections > 0 && !one.muted && !sends.has(one.user_id),
     };
   });
@@ -244,13 +259,14 @@ function rowsOf(
         entry,
         heard: 'away',
         quality: undefined,
+        told: undefined,
         silent: false,
       };
     });
   return [...inside, ...outside];
 }
 
-function passes({ one, entry, heard, quality, silent }: Row, filter: Filter): boolean {
+function passes({ one, entry, heard, quality, told, silent }: Row, filter: Filter): boolean {
   const present = entry?.present === true;
   switch (filter) {
     case 'present':
@@ -276,7 +292,7 @@ function passes({ one, entry, heard, quality, silent }: Row, filter: Filter): bo
     case 'away':
       return one.connections === 0;
     case 'poor':
-      return silent || quality === 'fair' || quality === 'poor';
+      return told !== undefined || silent || quality === 'fair' || quality === 'poor';
     case 'moderator':
       return one.roles.includes('moderator');
   }
@@ -324,12 +340,29 @@ function QualityBadge({ quality, silent }: { quality: Quality | undefined; silen
   );
 }
 
+/** What the server says of somebody's connection, when it is not good. */
+function ConnectionBadge({ told }: { told: ToldQuality }) {
+  return (
+    <span
+      class={`connection ${told.level}`}
+      data-testid="quality"
+      data-quality={told.level}
+      data-cause={told.cause ?? undefined}
+      title={sinceText(timeOfDay(told.since))}
+    >
+      <Icon name={told.level === 'fair' ? 'signal' : 'lost'} />
+      {connectionText(told)}
+    </span>
+  );
+}
+
 /** Drawn again only when something of this person changes. */
 function Person(props: {
   one: ParticipantView;
   entry: BookEntry | undefined;
   heard: Heard;
   quality: Quality | undefined;
+  told: ToldQuality | undefined;
   silent: boolean;
   own: boolean;
   speaking: boolean;
@@ -348,7 +381,11 @@ function Person(props: {
     >
       <MicrophoneBadge heard={props.heard} />
       <PersonName one={one} own={props.own} speaking={props.speaking} />
-      <QualityBadge quality={props.quality} silent={props.silent} />
+      {props.told === undefined ? (
+        <QualityBadge quality={props.quality} silent={props.silent} />
+      ) : (
+        <ConnectionBadge told={props.told} />
+      )}
       <AttendanceCell entry={entry} />
       {isPerson(one) && <HistoryLink user={one.user_id} name={one.name} />}
       {onLanguage !== null && <LanguageButton one={one} onPress={() => onLanguage(one.user_id)} />}
