@@ -72,8 +72,8 @@ export class WeakNetwork {
 
   /**
    * A network with such `conditions`: `loss` (of media, 0 to 1), `delayMs` and up to `jitterMs` more
-   * in each direction, `kbps` in each direction, `blocked`. Its `port` is what clients are to be told;
-   * it and the server are at `address`.
+   * in each direction, `kbps` in each direction, `blocked`, and `back`, those that differ towards
+   * clients. Its `port` is what clients are to be told; it and the server are at `address`.
    */
   static async start(conditions, address = '127.0.0.1') {
     const network = new WeakNetwork(conditions, address);
@@ -116,17 +116,21 @@ export class WeakNetwork {
       const back = new Way();
       client = { socket: createSocket('udp4'), there: new Way() };
       client.socket.on('message', (answer) =>
-        this.#carry(answer, back, () => this.#socket.send(answer, from.port, from.address)),
+        this.#carry(answer, back, { ...this.conditions, ...this.conditions.back }, () =>
+          this.#socket.send(answer, from.port, from.address),
+        ),
       );
       this.#clients.set(name, client);
     }
     const { socket, there } = client;
-    this.#carry(datagram, there, () => socket.send(datagram, this.serverPort, this.address));
+    this.#carry(datagram, there, this.conditions, () =>
+      socket.send(datagram, this.serverPort, this.address),
+    );
   }
 
-  #carry(datagram, way, deliver) {
+  #carry(datagram, way, conditions, deliver) {
     const media = isMedia(datagram);
-    const inMs = way.carry(datagram.length, media, this.conditions);
+    const inMs = way.carry(datagram.length, media, conditions);
     if (media) this.media += 1;
     if (inMs === null) {
       if (media) this.lost += 1;

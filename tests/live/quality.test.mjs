@@ -1,0 +1,158 @@
+// How good each person's connection is, as the server measures it: a moderator reads whose is not good,
+// why and how much; anybody else learns only of themselves.
+import assert from 'node:assert/strict';
+import { startedSession } from './api.mjs';
+import { launch, messages, screenshot } from './browser.mjs';
+import { fits, isAccessible } from './looks.mjs';
+import { join, openConsole, openJoin, press } from './pages.mjs';
+import { Server } from './server.mjs';
+import { story } from './story.mjs';
+import { until } from './until.mjs';
+import { WeakNetwork, reachedAt } from './weak_network.mjs';
+
+const DESKTOP = { width: 1280, height: 800 };
+const PHONE = { width: 375, height: 667 };
+/** Of what a person sends; nothing of what they receive. */
+const UPLINK_LOSS = { loss: 0.2, back: { loss: 0 } };
+
+async function open(stage) {
+  stage.server = await Server.start('quality', { CABILDO_MEDIA__TCP: 'false' });
+  stage.network = await WeakNetwork.start({});
+  stage.network.serverPort = stage.server.port.media;
+  stage.stop = () => stage.network.close();
+  stage.browser = await launch({ hertz: 440, gestures: false });
+  stage.session = await startedSession(stage.server, { moderation: 'open' });
+}
+
+/** Everything a page was told of connections: whose, level, cause and number. */
+const told = async (page) =>
+  (await messages(page, 'connection_quality')).flatMap(({ people }) =>
+    people.map(({ user_id, level, cause, value }) => [user_id, level, cause, value]),
+  );
+
+/** What the console says of somebody; null when nothing is wrong. */
+async function badge(page, user) {
+  const found = page.getByTestId(`person-${user}`).getByTestId('quality');
+  if ((await found.count()) === 0) return null;
+  const [level, cause, words] = await found.evaluate((one) => [
+    one.dataset.quality,
+    one.dataset.cause ?? null,
+    one.textContent,
+  ]);
+  return level === 'good' ? null : { level, cause, words };
+}
+
+const isSaid = (page, user, level, cause, words) =>
+  until(`${level} of ${user} for ${cause}`, async (seen) => {
+    seen.last = await badge(page, user);
+    const { last } = seen;
+    return last?.level === level && last.cause === cause && words.test(last.words);
+  });
+
+const counted = async (server, level, cause) =>
+  (await server.metrics())[
+    `cabildo_connection_quality_people{level="${level}",cause="${cause}"}`
+  ] ?? 0;
+
+story('How good connections are', open, {
+  'people come, and all is well': async (stage) => {
+    const { browser, network, pages, server, session } = stage;
+    const chair = { user: 'chair', name: 'Presidencia' };
+    pages.chair = await openConsole(browser, server, session, chair, { viewport: DESKTOP });
+    const scripts = [reachedAt(network.port)];
+    const ana = { user: 'ana', name: 'Ana Pérez' };
+    pages.ana = await openJoin(browser, server, session, ana, { scripts });
+    await join(pages.ana);
+    pages.luis = await openJoin(browser, server, session, { user: 'luis', name: 'Luis' });
+    await join(pages.luis);
+    stage.elsewhere = await startedSession(server, { moderation: 'open' });
+    assert.notEqual(stage.elsewhere.tenant_id, session.tenant_id);
+    pages.other = await openConsole(browser, server, stage.elsewhere, chair);
+    await until('their media', async (seen) => {
+      seen.last = await counted(server, 'good', 'none');
+      return seen.last >= 2;
+    });
+    await pages.chair.getByTestId('person-luis').waitFor();
+    assert.equal(await badge(pages.chair, 'ana'), null);
+  },
+
+  'a moderator reads whose uplink loses, and how much': async ({ network, pages, server }) => {
+    network.set(UPLINK_LOSS);
+    const words = /^Conexión mala: se pierde el (\d+) % de lo que envía$/;
+    await isSaid(pages.chair, 'ana', 'poor', 'uplink_loss', words);
+    const percent = await until('the whole loss', async (seen) => {
+      seen.last = (await told(pages.chair)).filter(([user]) => user === 'ana').at(-1);
+      return seen.last[2] === 'uplink_loss' && seen.last[3] >= 10 && seen.last[3];
+    });
+    assert.ok(percent <= 35, `${percent} %`);
+    assert.equal(await counted(server, 'poor', 'uplink_loss'), 1);
+    const chip = pages.chair.getByTestId('count-poor');
+    await chip.and(pages.chair.locator('[data-count="1"]')).waitFor();
+    await chip.click();
+    await pages.chair.getByTestId('person-ana').waitFor();
+    assert.equal(await pages.chair.getByTestId('person-luis').count(), 0);
+    await isAccessible(pages.chair, 'the console');
+    await screenshot(pages.chair, 'quality-console');
+    await pages.chair.emulateMedia({ colorScheme: 'dark' });
+    await isAccessible(pages.chair, 'the console in the dark');
+    await screenshot(pages.chair, 'quality-console-dark');
+    await pages.chair.setViewportSize(PHONE);
+    await pages.chair.getByTestId('person-ana').scrollIntoViewIfNeeded();
+    await fits(pages.chair, 'the console on a phone');
+    await screenshot(pages.chair, 'quality-console-phone-dark');
+    await pages.chair.emulateMedia({ colorScheme: 'light' });
+    await screenshot(pages.chair, 'quality-console-phone');
+    await pages.chair.setViewportSize(DESKTOP);
+    await press(pages.chair, 'count-poor');
+  },
+
+  'a moderator who comes later reads it at once': async (stage) => {
+    const { browser, pages, server, session } = stage;
+    pages.late = await openConsole(browser, server, session, { user: 'late', name: 'Secretaría' });
+    const first = await until('what is not good', async () => (await told(pages.late))[0]);
+    assert.deepEqual(first.slice(0, 3), ['ana', 'poor', 'uplink_loss']);
+    assert.match((await badge(pages.late, 'ana')).words, /^Conexión mala: /);
+  },
+
+  'the person reads it on their own page': async ({ pages }) => {
+    const state = pages.ana.getByTestId('connection-state');
+    await until('words', async (seen) => {
+      seen.last = await state.textContent();
+      return /^Conexión mala: se pierde el \d+ % de lo que envía$/.test(seen.last);
+    });
+    const [user, level, cause] = (await told(pages.ana)).at(-1);
+    assert.deepEqual([user, level, cause], ['ana', 'poor', 'uplink_loss']);
+  },
+
+  'when it is well again the moderator reads that': async ({ network, pages, server }) => {
+    network.set({});
+    await until('nothing is said', async (seen) => {
+      seen.last = await badge(pages.chair, 'ana');
+      return seen.last === null;
+    });
+    assert.equal(await counted(server, 'poor', 'uplink_loss'), 0);
+    assert.equal((await told(pages.chair)).at(-1)[1], 'good');
+  },
+
+  'nothing comes any more, and the moderator reads that': async ({ network, pages }) => {
+    network.set({ blocked: true });
+    const words = /^Conexión perdida: no llega nada de su dispositivo$/;
+    await isSaid(pages.chair, 'ana', 'lost', 'no_media', words);
+    network.set({});
+    await until('nothing is said', async () => (await badge(pages.chair, 'ana')) === null);
+  },
+
+  'nobody else was told of her': async ({ pages }) => {
+    const of = async (page) => [...new Set((await told(page)).map(([user]) => user))];
+    assert.deepEqual(await of(pages.ana), ['ana'], 'she of herself');
+    assert.ok((await of(pages.luis)).every((user) => user === 'luis'));
+    assert.ok((await of(pages.chair)).includes('ana'));
+    assert.ok(
+      (await of(pages.other)).every((user) => user === 'chair'),
+      'the moderator of another tenant',
+    );
+    for (const page of Object.values(pages)) {
+      assert.ok((await messages(page, 'connection_quality')).every((one) => !('seq' in one)));
+    }
+  },
+});
