@@ -24,8 +24,8 @@ use crate::recorder::repository::RecordingRepository;
 pub use attendance_list::{AttendanceList, Attendances};
 pub use confirmed::{ConfirmedMinutes, MINUTES_BYTES_MAX, MINUTES_VERSIONS_MAX, MinutesVersion};
 pub use event::{
-    AttendanceNoted, ConnectionLost, JoinRefused, LogEvent, SpokenText, TextCorrected,
-    VoteAnnounced,
+    AttendanceNoted, ConnectionBad, ConnectionLost, JoinRefused, LogEvent, SpokenText,
+    TextCorrected, VoteAnnounced,
 };
 pub use minutes::{About, Fact, Language, Minutes, SignedHead, Timed};
 pub use report::{PersonReport, Report, ReportEntry, ReportKind};

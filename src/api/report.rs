@@ -58,7 +58,7 @@ struct PersonBody {
 struct EntryBody {
     #[schema(value_type = String, format = DateTime)]
     at: Moment,
-    /// `joined`, `left`, `join_refused`, `connection_lost`, `speech_requested`,
+    /// `joined`, `left`, `join_refused`, `connection_lost`, `connection_bad`, `speech_requested`,
     /// `speech_approved`, `speech_denied`, `speech_cancelled`, `turn_started`,
     /// `turn_paused`, `turn_resumed`, `turn_ended`, `muted`, `unmuted`,
     /// `attendance_validated`, `attendance_entered`, `attendance_left`,
@@ -66,8 +66,15 @@ struct EntryBody {
     kind: String,
     /// Why: a reason, or the code of a refusal.
     cause: Option<String>,
-    /// Part of the connection, kind of the turn, method of the proof, or unit.
+    /// Part of the connection, how bad it was at worst, kind of the turn, method of the proof, or
+    /// unit.
     detail: Option<String>,
+    /// The number of the cause of `connection_bad`: percent of packets, kilobits per second or
+    /// milliseconds.
+    value: Option<u32>,
+    /// When it was over, of `connection_bad`.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    until: Option<Moment>,
     /// The moderator who did it.
     by: Option<String>,
     /// The moderator who took the decision back that it follows from.
@@ -81,6 +88,8 @@ impl From<&ReportEntry> for EntryBody {
             kind: entry.kind.as_str().to_owned(),
             cause: entry.cause.clone(),
             detail: entry.detail.clone(),
+            value: entry.value,
+            until: entry.until.map(Moment),
             by: entry.by.clone(),
             undone_by: entry.undone_by.clone(),
         }

@@ -24,6 +24,7 @@ use crate::attendance::CoarseLocation;
 use crate::clock::Clock;
 use crate::custody::policy_of;
 use crate::domain::id::{SessionKey, UserId};
+use crate::domain::quality::{BadSpell, QualityCause};
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::evidence::{EventKind, Evidence};
@@ -193,6 +194,21 @@ impl RoomLog for EvidenceOfRooms {
     async fn attendance(&self, key: SessionKey, noted: AttendanceNote) {
         let event = attendance_event(noted, self.clock.now());
         note(&self.evidence, key, EventKind::Attendance, &event).await;
+    }
+
+    async fn bad_spells(&self, key: SessionKey, spells: Vec<BadSpell>) {
+        for BadSpell { user, worst, from, until } in spells {
+            let event = json!({
+                "type": "connection_bad",
+                "at": from.to_string(),
+                "until": until.to_string(),
+                "user_id": user.as_str(),
+                "level": worst.level.as_str(),
+                "cause": worst.cause.map(QualityCause::as_str),
+                "value": worst.value,
+            });
+            note(&self.evidence, key, EventKind::ConnectionBad, &event).await;
+        }
     }
 
     fn connection_lost(&self, key: SessionKey, lost: LostConnection) {

@@ -76,3 +76,16 @@ pub struct PersonQuality {
     /// Since when it has this level.
     pub since: Timestamp,
 }
+
+/// A time in which the connection of a person was not good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadSpell {
+    /// The person.
+    pub user: UserId,
+    /// The worst that was said of it.
+    pub worst: Quality,
+    /// When it began.
+    pub from: Timestamp,
+    /// When it was good again, or the person or the room was gone.
+    pub until: Timestamp,
+}

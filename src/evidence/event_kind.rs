@@ -50,6 +50,8 @@ kinds!(
     Transcript = 8,
     /// A vote was announced.
     Vote = 9,
+    /// The connection of a participant was not good for a while.
+    ConnectionBad = 10,
     /// Somebody got the address of a recording or opened it.
     RecordingAccess = 64,
     /// Something was exported or disclosed.
@@ -87,7 +89,7 @@ mod tests {
         for kind in EventKind::ALL {
             assert_eq!(EventKind::from_number(kind.number()), Some(*kind));
         }
-        assert!([0, 10, 63, 70].into_iter().all(|number| EventKind::from_number(number).is_none()));
+        assert!([0, 11, 63, 70].into_iter().all(|number| EventKind::from_number(number).is_none()));
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub enum LogEvent {
     JoinRefused(JoinRefused),
     /// Somebody lost a part of their connection.
     ConnectionLost(ConnectionLost),
+    /// The connection of somebody was not good for a while.
+    ConnectionBad(ConnectionBad),
     /// Something was written down of attendance.
     Attendance(AttendanceNoted),
 }
@@ -57,6 +59,23 @@ pub struct ConnectionLost {
     pub part: String,
     /// Why.
     pub reason: String,
+}
+
+/// The connection of somebody was not good for a while.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionBad {
+    /// When that began.
+    pub at: Timestamp,
+    /// When it was over.
+    pub until: Timestamp,
+    /// Whose.
+    pub user: String,
+    /// How bad it was at worst.
+    pub level: String,
+    /// What that was due to.
+    pub cause: Option<String>,
+    /// The number of the cause.
+    pub value: Option<u32>,
 }
 
 /// What was written down of attendance beside what members were told.
@@ -139,6 +158,16 @@ struct NotedFields {
     method: Option<String>,
 }
 
+#[derive(Deserialize)]
+struct BadFields {
+    at: String,
+    until: String,
+    user_id: String,
+    level: String,
+    cause: Option<String>,
+    value: Option<u32>,
+}
+
 impl LogEvent {
     /// Parses the text of an event; `None` when it does not have the form of its kind, or when no
     /// history shows this kind.
@@ -178,6 +207,13 @@ impl LogEvent {
                 let at = Timestamp::parse_rfc3339(&fields.at)?;
                 let (user, part, reason) = (fields.user_id?, fields.part?, fields.reason?);
                 Some(Self::ConnectionLost(ConnectionLost { at, user, part, reason }))
+            }
+            EventKind::ConnectionBad => {
+                let BadFields { at, until, user_id: user, level, cause, value } =
+                    serde_json::from_str(text).ok()?;
+                let at = Timestamp::parse_rfc3339(&at)?;
+                let until = Timestamp::parse_rfc3339(&until)?;
+                Some(Self::ConnectionBad(ConnectionBad { at, until, user, level, cause, value }))
             }
             EventKind::Attendance => {
                 let fields: NotedFields = serde_json::from_str(text).ok()?;

@@ -14,6 +14,7 @@ pub(super) const KINDS: &[EventKind] = &[
     EventKind::RoomEvent,
     EventKind::JoinRefused,
     EventKind::ConnectionLost,
+    EventKind::ConnectionBad,
     EventKind::Attendance,
 ];
 
@@ -28,6 +29,9 @@ named_values!(
         JoinRefused => "join_refused",
         /// They lost a part of their connection, which the detail names.
         ConnectionLost => "connection_lost",
+        /// Their connection was not good; the cause says why at worst, with its number, and the detail
+        /// how bad it was.
+        ConnectionBad => "connection_bad",
         /// They asked for the floor; the detail is the kind of the request.
         SpeechRequested => "speech_requested",
         /// Their request was taken into the list.
@@ -80,6 +84,10 @@ pub struct ReportEntry {
     pub cause: Option<String>,
     /// More, as [`ReportKind`] says.
     pub detail: Option<String>,
+    /// The number of the cause.
+    pub value: Option<u32>,
+    /// When it was over, of what lasts.
+    pub until: Option<Timestamp>,
     /// The moderator who did it.
     pub by: Option<String>,
     /// The moderator who took the decision back that it follows from.
@@ -134,7 +142,8 @@ struct Reader {
 }
 
 fn entry(at: Timestamp, kind: ReportKind) -> ReportEntry {
-    ReportEntry { at, kind, cause: None, detail: None, by: None, undone_by: None }
+    let (cause, detail, value, until) = (None, None, None, None);
+    ReportEntry { at, kind, cause, detail, value, until, by: None, undone_by: None }
 }
 
 impl Reader {
@@ -181,6 +190,16 @@ impl Reader {
                 let it =
                     ReportEntry { cause, detail, ..entry(lost.at, ReportKind::ConnectionLost) };
                 self.add(&lost.user, it);
+            }
+            LogEvent::ConnectionBad(bad) => {
+                let it = ReportEntry {
+                    cause: bad.cause.clone(),
+                    detail: Some(bad.level.clone()),
+                    value: bad.value,
+                    until: Some(bad.until),
+                    ..entry(bad.at, ReportKind::ConnectionBad)
+                };
+                self.add(&bad.user, it);
             }
             LogEvent::Attendance(AttendanceNoted::Refused { at, user, method, reason }) => {
                 let (cause, detail) = (Some(reason.clone()), Some(method.clone()));
@@ -315,6 +334,8 @@ impl Reader {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use serde_json::json;
 
     use super::*;
@@ -352,6 +373,10 @@ mod tests {
             "type": "connection_lost", "at": text_at(4), "user_id": "bo", "part": "publish",
             "reason": "consent_expired",
         });
+        let bad = json!({
+            "type": "connection_bad", "at": text_at(2), "until": text_at(4), "user_id": "bo",
+            "level": "poor", "cause": "uplink_loss", "value": 12,
+        });
         let muted = Event::UserMuted { user_id: "bo".to_owned(), by: "chair".to_owned() };
         let left =
             Event::ParticipantLeft { user_id: "bo".to_owned(), reason: "disconnected".to_owned() };
@@ -362,9 +387,13 @@ mod tests {
             // The log takes it after what came later.
             told(5, left),
             note(EventKind::ConnectionLost, &lost),
+            note(EventKind::ConnectionBad, &bad),
         ];
         let report = Report::of(&events);
         assert_eq!(report.people.len(), 1);
+        let bad = report.people[0].entries.iter().find(|it| it.until.is_some()).expect("a span");
+        let lasted = bad.until.map(|until| until.since(bad.at));
+        assert_eq!((bad.value, lasted), (Some(12), Some(Duration::from_secs(2))));
         let story: Vec<String> = report.people[0]
             .entries
             .iter()
@@ -378,6 +407,7 @@ mod tests {
             [
                 "join_refused PARTICIPANT_LIMIT_REACHED  ",
                 "validation_refused replayed qr ",
+                "connection_bad uplink_loss poor ",
                 "muted   chair",
                 "connection_lost consent_expired publish ",
                 "left disconnected  ",

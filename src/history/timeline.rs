@@ -161,7 +161,10 @@ impl Reader {
                 self.timeline.items.push(item);
             }
             LogEvent::Corrected(TextCorrected { of, text, .. }) => self.correct(*of, text),
-            LogEvent::JoinRefused(_) | LogEvent::ConnectionLost(_) | LogEvent::Attendance(_) => {}
+            LogEvent::JoinRefused(_)
+            | LogEvent::ConnectionLost(_)
+            | LogEvent::ConnectionBad(_)
+            | LogEvent::Attendance(_) => {}
         }
     }
 

@@ -233,6 +233,7 @@ impl RoomActor {
             Input::ClockAhead { ms } => self.handle_clock_ahead(ms).await,
             Input::SessionEnding { told } => {
                 self.decide_surely(RoomEngine::handle_session_ending).await;
+                self.end_spells().await;
                 // Whoever asked may have stopped waiting.
                 let _gone = told.send(());
             }
@@ -459,6 +460,7 @@ impl RoomActor {
     }
 
     async fn close(&mut self) {
+        self.end_spells().await;
         let ended = self.engine.tracks().map(TrackChange::Unpublished).collect();
         self.change_tracks(ended).await;
         if let Some(media) = &self.parts.media {

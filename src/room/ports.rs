@@ -13,6 +13,7 @@ use crate::domain::id::{SessionKey, TenantId, TrackId, UserId};
 use crate::domain::language::LanguageTag;
 use crate::domain::media::{Codec, TrackSource};
 use crate::domain::participant::ParticipantKind;
+use crate::domain::quality::BadSpell;
 use crate::domain::recording::RecordingState;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
@@ -107,6 +108,9 @@ pub trait RoomLog: Send + Sync {
 
     /// Something of attendance is to be written down.
     async fn attendance(&self, key: SessionKey, note: AttendanceNote);
+
+    /// The connections of people were not good for a while.
+    async fn bad_spells(&self, key: SessionKey, spells: Vec<BadSpell>);
 
     /// A person lost a transport or the socket of their channel. Must not block.
     fn connection_lost(&self, key: SessionKey, lost: LostConnection);

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::domain::id::{ConnectionId, UserId};
-use crate::domain::quality::{PersonQuality, Quality, QualityCause, QualityLevel};
+use crate::domain::quality::{BadSpell, PersonQuality, Quality, QualityCause, QualityLevel};
 use crate::domain::time::Timestamp;
 use crate::sfu::{LostReason, PathReport, TransportSide};
 use judging::Path;
@@ -23,6 +23,9 @@ pub const BETTER_AFTER: Duration = Duration::from_secs(6);
 pub const NUMBER_AFTER: Duration = Duration::from_secs(5);
 /// After how long a path of which nothing was measured is forgotten.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(3);
+/// Bad spells of one stay of a person that are yielded; of further ones nothing is kept. Each takes at
+/// least six seconds.
+pub const SPELLS_MAX: u32 = 100;
 /// By how many hundredths of itself a number must have changed for it to be said.
 const NUMBER_PERCENT: u32 = 30;
 
@@ -34,6 +37,8 @@ pub type QualityCounts = BTreeMap<(QualityLevel, Option<QualityCause>), u32>;
 pub struct Monitor {
     connections: BTreeMap<ConnectionId, Connection>,
     people: BTreeMap<UserId, Standing>,
+    /// Bad spells that are over.
+    spells: Vec<BadSpell>,
 }
 
 #[derive(Debug)]
@@ -54,6 +59,10 @@ struct Standing {
     worse_since: Option<Timestamp>,
     /// Since when it has been better, or bad for another reason.
     differs_since: Option<Timestamp>,
+    /// The worst that was said since it was good, and when that began.
+    spell: Option<(Quality, Timestamp)>,
+    /// How many spells are over.
+    spells: u32,
 }
 
 impl Monitor {
@@ -113,11 +122,25 @@ impl Monitor {
     }
 
     /// A connection has ended.
-    pub fn forget(&mut self, connection: ConnectionId) {
+    pub fn forget(&mut self, connection: ConnectionId, now: Timestamp) {
         let Some(gone) = self.connections.remove(&connection) else { return };
-        if !self.connections.values().any(|it| it.user == gone.user) {
-            self.people.remove(&gone.user);
+        if !self.connections.values().any(|it| it.user == gone.user)
+            && let Some(mut standing) = self.people.remove(&gone.user)
+        {
+            self.spells.extend(standing.end_spell(&gone.user, now));
         }
+    }
+
+    /// The room closes, or nobody in it is heard any more: what is bad now is taken to be over.
+    pub fn end_spells(&mut self, now: Timestamp) {
+        for (user, standing) in &mut self.people {
+            self.spells.extend(standing.end_spell(user, now));
+        }
+    }
+
+    /// The bad spells that are over and were not taken yet.
+    pub fn take_spells(&mut self) -> Vec<BadSpell> {
+        std::mem::take(&mut self.spells)
     }
 
     /// What is said of everybody whose connection is not good.
@@ -150,6 +173,8 @@ impl Monitor {
             said_at: now,
             worse_since: None,
             differs_since: None,
+            spell: None,
+            spells: 0,
         };
         self.people.entry(user.clone()).or_insert_with(standing);
         let new = || Connection { user, publish: None, subscribe: None, is_cut: false };
@@ -171,6 +196,7 @@ impl Monitor {
                 && standing.hear(quality.unwrap_or(Quality::GOOD), now)
             {
                 changes.push(standing.tell(&user));
+                self.spells.extend(standing.follow_spell(&user, now));
             }
         }
         changes
@@ -218,6 +244,32 @@ impl Connection {
 impl Standing {
     fn tell(&self, user: &UserId) -> PersonQuality {
         PersonQuality { user: user.clone(), quality: self.said, since: self.since }
+    }
+
+    /// Begins, follows or ends a bad spell by what was just said; yields one that has ended.
+    fn follow_spell(&mut self, user: &UserId, now: Timestamp) -> Option<BadSpell> {
+        if !self.said.level.is_bad() {
+            return self.end_spell(user, now);
+        }
+        let is_new_worst = |(worst, _): &(Quality, Timestamp)| {
+            let has_more = self.said.cause == worst.cause
+                && self.said.cause != Some(QualityCause::DownlinkBandwidth)
+                && self.said.value > worst.value;
+            self.said.level > worst.level || (self.said.level == worst.level && has_more)
+        };
+        match &mut self.spell {
+            None => self.spell = Some((self.said, self.since)),
+            Some(spell) if is_new_worst(spell) => spell.0 = self.said,
+            Some(_) => {}
+        }
+        None
+    }
+
+    fn end_spell(&mut self, user: &UserId, now: Timestamp) -> Option<BadSpell> {
+        let (worst, from) = self.spell.take()?;
+        self.spells = self.spells.saturating_add(1);
+        let spell = BadSpell { user: user.clone(), worst, from, until: now };
+        (self.spells <= SPELLS_MAX).then_some(spell)
     }
 
     /// Takes what holds now; returns whether something else is to be said.

@@ -16,6 +16,7 @@ impl RoomActor {
         let holder = |connection| engine.holder(connection).map(|(user, _)| user);
         let changes = self.quality.handle_paths(paths, holder, now);
         self.tell_quality(changes);
+        self.note_spells();
     }
 
     pub(super) fn handle_path_lost(
@@ -33,8 +34,28 @@ impl RoomActor {
 
     /// A connection has ended.
     pub(super) fn forget_quality(&mut self, connection: ConnectionId) {
-        self.quality.forget(connection);
+        self.quality.forget(connection, self.parts.clock.now());
         self.counted.set(self.quality.counts());
+        self.note_spells();
+    }
+
+    /// Has the log told of bad spells that are over, without waiting for it.
+    fn note_spells(&mut self) {
+        let spells = self.quality.take_spells();
+        if let Some(log) = self.parts.ports.log.clone().filter(|_| !spells.is_empty()) {
+            let key = self.parts.key;
+            tokio::spawn(async move { log.bad_spells(key, spells).await });
+        }
+    }
+
+    /// Ends the bad spells that are not over, and waits until the log has them: it is about to be
+    /// closed, or the process ends.
+    pub(super) async fn end_spells(&mut self) {
+        self.quality.end_spells(self.parts.clock.now());
+        let spells = self.quality.take_spells();
+        if let Some(log) = self.parts.ports.log.clone().filter(|_| !spells.is_empty()) {
+            log.bad_spells(self.parts.key, spells).await;
+        }
     }
 
     /// Tells whoever has just come, or begun to moderate, of everything that is not good now.

@@ -7,6 +7,7 @@ use cabildo::domain::id::{SessionKey, TrackId, UserId};
 use cabildo::domain::language::LanguageTag;
 use cabildo::domain::media::{Codec, TrackSource};
 use cabildo::domain::participant::ParticipantKind;
+use cabildo::domain::quality::BadSpell;
 use cabildo::domain::recording::RecordingState;
 use cabildo::domain::session::Session;
 use cabildo::room::Sink;
@@ -129,6 +130,8 @@ impl RoomLog for Record {
     }
 
     async fn attendance(&self, _key: SessionKey, _: AttendanceNote) {}
+
+    async fn bad_spells(&self, _key: SessionKey, _: Vec<BadSpell>) {}
 
     fn connection_lost(&self, _key: SessionKey, lost: LostConnection) {
         self.note(Said::Lost(lost));

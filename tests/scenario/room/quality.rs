@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cabildo::domain::id::{ConnectionId, UserId};
-use cabildo::domain::quality::{PersonQuality, Quality};
+use cabildo::domain::quality::{BadSpell, PersonQuality, Quality};
 use cabildo::domain::quality::{QualityCause as Cause, QualityLevel as Level};
 use cabildo::domain::time::Timestamp;
 use cabildo::room::quality::{
-    BETTER_AFTER, LOST_AFTER, MEASUREMENTS, Monitor, NUMBER_AFTER, PACKETS_MIN, WORSE_AFTER,
+    BETTER_AFTER, LOST_AFTER, MEASUREMENTS, Monitor, NUMBER_AFTER, PACKETS_MIN, SPELLS_MAX,
+    WORSE_AFTER,
 };
 use cabildo::sfu::plane::{PathConditions, Shortage, Tally};
 use cabildo::sfu::{LostReason, PathReport, TransportSide};
@@ -307,10 +308,10 @@ fn nobody_is_lost_who_is_here_by_another_connection() {
     let both = [silent, path(phone, sound(120))];
     let last = scene.seconds(SETTLED_S, &both).pop().map(|(_, level, cause, _)| (level, cause));
     assert_eq!(last, Some((Level::Poor, Some(Cause::UplinkLoss))), "as that one is");
-    scene.monitor.forget(phone);
+    scene.monitor.forget(phone, scene.now);
     let lost = ("ana".to_owned(), Level::Lost, Some(Cause::NoMedia), None);
     assert_eq!(scene.second(&[silent]), [lost]);
-    scene.monitor.forget(page);
+    scene.monitor.forget(page, scene.now);
     assert!(scene.monitor.counts().is_empty(), "and nothing is left of her");
 }
 
@@ -366,4 +367,57 @@ fn of_five_hundred_people_only_the_changes_are_said() {
     assert_eq!(scene.monitor.not_good().count(), 3);
     let stranger = ConnectionId::generate();
     assert_eq!(scene.seconds(SETTLED_S, &[path(stranger, sound(500))]).len(), 3, "they have left");
+}
+
+#[test]
+fn a_bad_spell_is_kept_with_the_worst_of_it() {
+    let mut scene = Scene::new();
+    let (ana, luis) = (scene.connect("ana"), scene.connect("luis"));
+    let with = |of_ana| [path(ana, sound(of_ana)), path(luis, sound(0))];
+    scene.seconds(SETTLED_S, &with(0));
+    let began = scene.now;
+    scene.seconds(SETTLED_S, &with(50));
+    scene.seconds(SETTLED_S, &with(300));
+    scene.seconds(SETTLED_S, &with(50));
+    assert_eq!(scene.monitor.take_spells(), [], "it is not over");
+    scene.seconds(SETTLED_S, &with(0));
+    let spells = scene.monitor.take_spells();
+    assert_eq!(spells.len(), 1, "{spells:?}");
+    let BadSpell { user: whose, worst, from, until } = &spells[0];
+    assert_eq!(*whose, user("ana"));
+    assert_eq!((worst.level, worst.cause), (Level::Poor, Some(Cause::UplinkLoss)));
+    assert!(worst.value >= Some(25), "{worst:?}");
+    assert!(from.since(began) <= 5 * SECOND && until.since(*from) >= 55 * SECOND);
+    assert_eq!(scene.monitor.take_spells(), [], "it is taken once");
+}
+
+#[test]
+fn what_is_bad_when_somebody_leaves_or_the_room_ends_is_a_spell_too() {
+    let mut scene = Scene::new();
+    let (ana, luis) = (scene.connect("ana"), scene.connect("luis"));
+    let bad = [path(ana, sound(120)), path(luis, sound(120))];
+    scene.seconds(SETTLED_S, &bad);
+    scene.monitor.forget(ana, scene.now);
+    let spells = scene.monitor.take_spells();
+    let whose: Vec<&str> = spells.iter().map(|it| it.user.as_str()).collect();
+    assert_eq!(whose, ["ana"]);
+    assert_eq!(spells[0].until, scene.now);
+    scene.monitor.end_spells(scene.now);
+    let whose: Vec<UserId> = scene.monitor.take_spells().into_iter().map(|it| it.user).collect();
+    assert_eq!(whose, [user("luis")]);
+    scene.monitor.end_spells(scene.now);
+    assert_eq!(scene.monitor.take_spells(), []);
+}
+
+#[test]
+fn somebody_whose_connection_comes_and_goes_without_end_fills_no_log() {
+    let mut scene = Scene::new();
+    let (ana, luis) = (scene.connect("ana"), scene.connect("luis"));
+    let mut spells = 0;
+    for _ in 0..SPELLS_MAX + 20 {
+        scene.lose(ana, LostReason::NeverConnected);
+        scene.seconds(SETTLED_S, &[path(ana, sound(0)), path(luis, sound(0))]);
+        spells += scene.monitor.take_spells().len();
+    }
+    assert_eq!(spells, usize::try_from(SPELLS_MAX).expect("few"));
 }
