@@ -315,7 +315,11 @@ export class MediaSession {
       measured[name] = this.meter.measure(name, entries);
       if (name === 'subscribe') this.tellReception(entries);
     }
-    this.options.handlers.onQuality?.(judge(measured.publish ?? null, measured.subscribe ?? null));
+    // What does not arrive here may have been lost by the network of whoever sent it. The server knows,
+    // and tells of what ours loses.
+    const { publish = null, subscribe = null } = measured;
+    const received = subscribe === null ? null : { ...subscribe, loss: null };
+    this.options.handlers.onQuality?.(judge(publish, received));
   }
 
   private tellReception(entries: readonly Readonly<Record<string, unknown>>[]): void {
