@@ -57,7 +57,7 @@ export const connectionTexts: Texts<ConnectionKey> = { es, en, pt };
 const say = speaker<ConnectionKey>(connectionTexts);
 
 /** How somebody's connection is, and why, in words. */
-export function connectionText(told: ToldQuality): string {
+export function connectionText(told: Pick<ToldQuality, 'level' | 'cause' | 'value'>): string {
   const level = say(told.level);
   if (told.cause === null) return level;
   return say('because', { level, cause: say(told.cause, { value: valueText(told.cause, told) }) });
@@ -68,7 +68,7 @@ export function sinceText(time: string): string {
   return say('since', { time });
 }
 
-function valueText(cause: ToldCause, { value }: ToldQuality): string {
+function valueText(cause: ToldCause, { value }: Pick<ToldQuality, 'value'>): string {
   if (value === null) return '';
   return cause === 'delay' ? number(value / 1000, 1) : number(value);
 }

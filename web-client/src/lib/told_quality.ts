@@ -40,21 +40,28 @@ const CAUSES: readonly string[] = [
   'relayed_by_tcp',
 ] satisfies readonly ToldCause[];
 
+/** What the server's words say; null when nothing is wrong, or the level is one unknown here. */
+export function toldOf(said: {
+  readonly level: string;
+  readonly cause: string | null;
+  readonly value: number | null;
+}): Omit<ToldQuality, 'since'> | null {
+  const { level, cause, value } = said;
+  if (!LEVELS.includes(level)) return null;
+  const known = cause !== null && CAUSES.includes(cause) ? (cause as ToldCause) : null;
+  return { level: level as ToldLevel, cause: known, value };
+}
+
 /** What is known after the server told of some people. */
 export function qualityAfter(
   known: PeopleQuality,
   people: readonly PersonQualityView[],
 ): PeopleQuality {
   const all = new Map(known);
-  for (const { user_id, level, cause, value, since } of people) {
-    if (!LEVELS.includes(level)) all.delete(user_id);
-    else
-      all.set(user_id, {
-        level: level as ToldLevel,
-        cause: cause !== null && CAUSES.includes(cause) ? (cause as ToldCause) : null,
-        value,
-        since,
-      });
+  for (const one of people) {
+    const told = toldOf(one);
+    if (told === null) all.delete(one.user_id);
+    else all.set(one.user_id, { ...told, since: one.since });
   }
   return all;
 }

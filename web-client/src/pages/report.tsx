@@ -1,8 +1,9 @@
 import { useEffect, useState } from 'preact/hooks';
+import { connectionText } from '../i18n/connections';
 import { errorText, t } from '../i18n/i18n';
 import { h, reportWord } from '../i18n/report';
 import { exactTime, exactTimeOfDay } from '../i18n/texts';
-import { plain } from '../lib';
+import { plain, toldOf } from '../lib';
 import type { Access } from '../ui/access';
 import { methodText } from '../ui/attendance';
 import { boot } from '../ui/boot';
@@ -17,6 +18,8 @@ interface Entry {
   readonly kind: string;
   readonly cause: string | null;
   readonly detail: string | null;
+  readonly value: number | null;
+  readonly until: string | null;
   readonly by: string | null;
   readonly undone_by: string | null;
 }
@@ -150,26 +153,32 @@ function Story(props: { person: Person; people: readonly Person[]; madeAt: strin
 }
 
 /** What the detail says depends on the kind of the entry. */
-function detailText({ kind, detail }: Entry): string {
+function detailText({ kind, detail, until }: Entry): string {
   if (detail === null) return '';
   if (kind.startsWith('speech_') || kind.startsWith('turn_')) return ` · ${kindText(detail)}`;
   if (kind.startsWith('attendance_') || kind === 'validation_refused')
     return ` · ${methodText(detail)}`;
+  if (kind === 'connection_bad' && until !== null)
+    return ` · ${h('until', { when: exactTimeOfDay(Date.parse(until)) })}`;
   return kind.startsWith('delegat') ? ` · ${detail}` : '';
 }
 
 /** Why, who decided it, and who took that back. */
 function causeText(entry: Entry, named: (user: string) => string): string {
-  const { kind, cause, by, undone_by } = entry;
+  const { cause, by, undone_by } = entry;
   return [
-    ...(cause === null ? [] : [reasonText(kind, cause)]),
+    ...(cause === null ? [] : [reasonText(entry, cause)]),
     ...(by === null ? [] : [h('by', { who: named(by) })]),
     ...(undone_by === null ? [] : [h('undone', { who: named(undone_by) })]),
   ].join(' · ');
 }
 
 /** What a moderator wrote, a word of the record, or the code of a refusal. */
-function reasonText(kind: string, cause: string): string {
+function reasonText({ kind, detail, value }: Entry, cause: string): string {
+  if (kind === 'connection_bad') {
+    const told = toldOf({ level: detail ?? '', cause, value });
+    return told === null ? '' : connectionText(told);
+  }
   if (kind === 'speech_denied') return `“${cause}”`;
   const code = cause.toUpperCase();
   return (
