@@ -1,10 +1,10 @@
 // How good each person's connection is, as the server measures it: a moderator reads whose is not good,
 // why and how much; anybody else learns only of themselves.
 import assert from 'node:assert/strict';
-import { startedSession } from './api.mjs';
+import { asGovernance, bearerToken, call, startedSession } from './api.mjs';
 import { launch, messages, screenshot } from './browser.mjs';
 import { fits, isAccessible } from './looks.mjs';
-import { join, openConsole, openJoin, press } from './pages.mjs';
+import { join, openAttendance, openConsole, openJoin, press } from './pages.mjs';
 import { Server } from './server.mjs';
 import { story } from './story.mjs';
 import { until } from './until.mjs';
@@ -14,6 +14,14 @@ const DESKTOP = { width: 1280, height: 800 };
 const PHONE = { width: 375, height: 667 };
 /** Of what a person sends; nothing of what they receive. */
 const UPLINK_LOSS = { loss: 0.2, back: { loss: 0 } };
+
+/** What the report says of somebody's connection, as a moderator reads it on its page. */
+async function spells(page, user) {
+  await page.reload();
+  await page.getByTestId(`report-${user}`).click();
+  const rows = page.locator('[data-testid="report-entry"][data-kind="connection_bad"]');
+  return (await rows.allTextContents()).map((text) => text.replace(/\s+/g, ' '));
+}
 
 async function open(stage) {
   stage.server = await Server.start('quality', { CABILDO_MEDIA__TCP: 'false' });
@@ -99,6 +107,10 @@ story('How good connections are', open, {
     await pages.chair.setViewportSize(PHONE);
     await pages.chair.getByTestId('person-ana').scrollIntoViewIfNeeded();
     await fits(pages.chair, 'the console on a phone');
+    // Rows out of view are drawn when they come into it.
+    await pages.chair.evaluate(
+      () => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))),
+    );
     await screenshot(pages.chair, 'quality-console-phone-dark');
     await pages.chair.emulateMedia({ colorScheme: 'light' });
     await screenshot(pages.chair, 'quality-console-phone');
@@ -111,7 +123,7 @@ story('How good connections are', open, {
     pages.late = await openConsole(browser, server, session, { user: 'late', name: 'Secretaría' });
     const first = await until('what is not good', async () => (await told(pages.late))[0]);
     assert.deepEqual(first.slice(0, 3), ['ana', 'poor', 'uplink_loss']);
-    assert.match((await badge(pages.late, 'ana')).words, /^Conexión mala: /);
+    await isSaid(pages.late, 'ana', 'poor', 'uplink_loss', /^Conexión mala: /);
   },
 
   'the person reads it on their own page': async ({ pages }) => {
@@ -134,12 +146,58 @@ story('How good connections are', open, {
     assert.equal((await told(pages.chair)).at(-1)[1], 'good');
   },
 
+  'what is lost on its way to a person is theirs, and what others lose is not': async (stage) => {
+    const { network, pages } = stage;
+    network.set({ back: { loss: 0.2 } });
+    const words = /^Conexión mala: se pierde el (\d+) % de lo que recibe$/;
+    await isSaid(pages.chair, 'ana', 'poor', 'downlink_loss', words);
+    const state = pages.ana.getByTestId('connection-state');
+    await until('words', async (seen) => {
+      seen.last = await state.textContent();
+      return words.test(seen.last);
+    });
+    network.set({});
+    await until('nothing is said', async () => (await badge(pages.chair, 'ana')) === null);
+    for (const page of [pages.chair, pages.luis]) {
+      const causes = (await told(page)).filter(([user]) => user !== 'ana').map((one) => one[2]);
+      assert.ok(!causes.some((cause) => cause?.endsWith('_loss')), `${causes}`);
+    }
+  },
+
   'nothing comes any more, and the moderator reads that': async ({ network, pages }) => {
     network.set({ blocked: true });
     const words = /^Conexión perdida: no llega nada de su dispositivo$/;
     await isSaid(pages.chair, 'ana', 'lost', 'no_media', words);
     network.set({});
     await until('nothing is said', async () => (await badge(pages.chair, 'ana')) === null);
+  },
+
+  'the report has it, with the time and the worst of it': async (stage) => {
+    const { pages } = stage;
+    pages.report = await openAttendance(stage, '/report', {
+      user: 'chair',
+      name: 'Presidencia',
+      role: 'moderator',
+    });
+    await pages.report.getByTestId('report-ana').waitFor();
+    const found = await until('three bad times', async (seen) => {
+      seen.last = await spells(pages.report, 'ana');
+      return seen.last.length >= 3 && seen.last;
+    });
+    assert.match(
+      found[0],
+      /Tuvo mala conexión · hasta las [\d:]+ ?Conexión mala: se pierde el \d+ % de lo que envía$/,
+    );
+    assert.ok(
+      found.some((one) => /se pierde el \d+ % de lo que recibe$/.test(one)),
+      `${found}`,
+    );
+    assert.ok(found.some((one) => /Conexión perdida: no llega nada de su dispositivo$/.test(one)));
+    await isAccessible(pages.report, 'the report');
+    await pages.report.locator('[data-kind="connection_bad"]').first().scrollIntoViewIfNeeded();
+    await screenshot(pages.report, 'quality-report');
+    await pages.report.close();
+    delete pages.report;
   },
 
   'nobody else was told of her': async ({ pages }) => {
@@ -155,4 +213,42 @@ story('How good connections are', open, {
       assert.ok((await messages(page, 'connection_quality')).every((one) => !('seq' in one)));
     }
   },
+
+  'what is bad when the session ends is in the report, for nobody but moderators and auditors':
+    async (stage) => {
+      const { network, pages, server, session } = stage;
+      const path = `/api/v1/sessions/${session.id}/report?user_id=ana`;
+      const tenant = session.tenant_id;
+      const token = await bearerToken(server, { tenant, user: 'auditor', roles: ['auditor'] });
+      const bad = async () => {
+        const { status, body } = await call(server, 'GET', path, { token });
+        assert.equal(status, 200);
+        const { entries } = body.participants[0];
+        return entries.filter(
+          ({ kind, cause }) => kind === 'connection_bad' && cause === 'no_media',
+        );
+      };
+      const before = (await bad()).length;
+      network.set({ blocked: true });
+      const words = /no llega nada de su dispositivo$/;
+      await isSaid(pages.chair, 'ana', 'lost', 'no_media', words);
+      assert.equal((await bad()).length, before, 'it is not over');
+      const ended = await asGovernance(server, 'POST', `/api/v1/sessions/${session.id}/end`);
+      assert.equal(ended.status, 200);
+      const found = await until('its entry', async (seen) => {
+        seen.last = await bad();
+        return seen.last.length > before && seen.last.at(-1);
+      });
+      const { detail, value, at, until: end } = found;
+      assert.deepEqual([detail, value], ['lost', null]);
+      assert.ok(Date.parse(end) >= Date.parse(at), `${at} to ${end}`);
+      const own = await bearerToken(server, { tenant, user: 'luis' });
+      assert.equal((await call(server, 'GET', path, { token: own })).status, 403);
+      const other = await bearerToken(server, {
+        tenant: stage.elsewhere.tenant_id,
+        user: 'chair',
+        roles: ['moderator'],
+      });
+      assert.equal((await call(server, 'GET', path, { token: other })).status, 404);
+    },
 });
