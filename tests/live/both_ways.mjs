@@ -1,7 +1,7 @@
 // Whether sound and pictures get from one page to another, and over which candidates.
 import assert from 'node:assert/strict';
 import { startedSession } from './api.mjs';
-import { inbound, rawClient } from './browser.mjs';
+import { inbound, messages, rawClient } from './browser.mjs';
 import { until } from './until.mjs';
 
 async function enter(stage, session, user, scripts, browser = stage.browser) {
@@ -71,6 +71,12 @@ export async function twoPages(stage, scripts, browsers = {}) {
   await hearsAndSees(receiver);
   return { session, sender, receiver };
 }
+
+/** Whether a page was told that its media comes by TCP. */
+export const wasToldOfTcp = async (page) =>
+  (await messages(page, 'connection_quality')).some(({ people }) =>
+    people.some(({ cause }) => cause === 'relayed_by_tcp'),
+  );
 
 /** Closes the pages. */
 export async function leave(stage) {

@@ -1,5 +1,6 @@
 // Media where no UDP gets through: Chromium is told only of the candidates of TCP.
-import { candidates, leave, twoPages } from './both_ways.mjs';
+import assert from 'node:assert/strict';
+import { candidates, leave, twoPages, wasToldOfTcp } from './both_ways.mjs';
 import { launch } from './browser.mjs';
 import { Server } from './server.mjs';
 import { story } from './story.mjs';
@@ -29,6 +30,8 @@ async function carriesBothWays(stage, scripts, protocol) {
       return used.length > 0 && used.every((it) => it === protocol);
     });
   }
+  if (protocol === 'tcp') await until('a word of TCP', () => wasToldOfTcp(sender));
+  else assert.ok(!(await wasToldOfTcp(sender)));
   await leave(stage);
 }
 
