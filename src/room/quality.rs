@@ -192,12 +192,12 @@ impl Monitor {
         }
         let mut changes = Vec::new();
         for (user, quality) in people {
-            if let Some(standing) = self.people.get_mut(&user)
-                && standing.hear(quality.unwrap_or(Quality::GOOD), now)
-            {
+            let Some(standing) = self.people.get_mut(&user) else { continue };
+            let quality = quality.unwrap_or(Quality::GOOD);
+            if standing.hear(quality, now) {
                 changes.push(standing.tell(&user));
-                self.spells.extend(standing.follow_spell(&user, now));
             }
+            self.spells.extend(standing.follow_spell(&user, quality, now));
         }
         changes
     }
@@ -246,20 +246,15 @@ impl Standing {
         PersonQuality { user: user.clone(), quality: self.said, since: self.since }
     }
 
-    /// Begins, follows or ends a bad spell by what was just said; yields one that has ended.
-    fn follow_spell(&mut self, user: &UserId, now: Timestamp) -> Option<BadSpell> {
+    /// Begins, follows or ends a bad spell by what is said and what holds now; yields one that has ended.
+    fn follow_spell(&mut self, user: &UserId, now_is: Quality, now: Timestamp) -> Option<BadSpell> {
         if !self.said.level.is_bad() {
             return self.end_spell(user, now);
         }
-        let is_new_worst = |(worst, _): &(Quality, Timestamp)| {
-            let has_more = self.said.cause == worst.cause
-                && self.said.cause != Some(QualityCause::DownlinkBandwidth)
-                && self.said.value > worst.value;
-            self.said.level > worst.level || (self.said.level == worst.level && has_more)
-        };
         match &mut self.spell {
             None => self.spell = Some((self.said, self.since)),
-            Some(spell) if is_new_worst(spell) => spell.0 = self.said,
+            Some((worst, _)) if self.said.level > worst.level => *worst = self.said,
+            Some((worst, _)) if has_worse_number(&now_is, worst) => worst.value = now_is.value,
             Some(_) => {}
         }
         None
@@ -297,6 +292,16 @@ impl Standing {
         (self.worse_since, self.differs_since) = (None, None);
         true
     }
+}
+
+/// Whether one is as bad as another for the same reason, with a worse number of it.
+fn has_worse_number(one: &Quality, other: &Quality) -> bool {
+    let is_worse = match other.cause {
+        // It says how much there is, and not how much is wrong.
+        Some(QualityCause::DownlinkBandwidth) => one.value < other.value,
+        _ => one.value > other.value,
+    };
+    is_worse && (one.level, one.cause) == (other.level, other.cause)
 }
 
 /// Whether a number is so different that it is worth a message.
