@@ -15,6 +15,7 @@ use crate::cameras::{CameraError, Stream, WatchedSessions};
 use crate::clock::Clock;
 use crate::domain::id::{SessionKey, TrackId};
 use crate::domain::session::{Session, SessionStatus};
+use crate::live::engine::taps::{TapChange, Taps};
 use crate::live::engine::{Chosen, Shown, Stage};
 use crate::live::metrics;
 use crate::live::ports::KnownSessions;
@@ -208,7 +209,7 @@ struct Task {
     over: CancellationToken,
     sink: TapSink,
     batches: mpsc::Receiver<TapBatch>,
-    tapped: BTreeSet<TrackId>,
+    taps: Taps,
 }
 
 impl Task {
@@ -218,7 +219,7 @@ impl Task {
             sender.try_send(batch).map_err(mpsc::error::TrySendError::into_inner)
         });
         let sink = sink.with_key_frames_every(KEY_PICTURES_EVERY);
-        Self { live, key, stream, over, sink, batches, tapped: BTreeSet::new() }
+        Self { live, key, stream, over, sink, batches, taps: Taps::default() }
     }
 
     async fn run(mut self, chosen: watch::Receiver<Chosen>) {
@@ -230,7 +231,7 @@ impl Task {
             () = stream.unwanted() => {}
             () = stop.cancelled() => {}
         }
-        self.tap(BTreeSet::new()).await;
+        self.tap(&BTreeSet::new()).await;
         if over.is_cancelled() {
             stream.handle_end();
             stream.want(Instant::now().into_std() + self.live.0.options.linger);
@@ -247,10 +248,13 @@ impl Task {
         let mut looks = tokio::time::interval(self.live.0.options.look_every);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            self.tap(stage.taps()).await;
+            self.tap(&stage.taps()).await;
+            let due = stage.poll_timeout();
+            let due = self.taps.poll_timeout().map_or(due, |again| again.min(due));
             let now = tokio::select! {
                 Some(batch) = self.batches.recv() => {
                     let now = Instant::now().into_std();
+                    self.taps.handle_batch(&batch, rand::random(), now);
                     stage.handle_batch(&batch, now);
                     now
                 }
@@ -259,7 +263,7 @@ impl Task {
                     stage.handle_chosen(*chosen.borrow_and_update(), now);
                     now
                 }
-                () = tokio::time::sleep_until(stage.poll_timeout().into()) => {
+                () = tokio::time::sleep_until(due.into()) => {
                     let now = Instant::now().into_std();
                     stage.handle_timeout(now);
                     now
@@ -308,22 +312,22 @@ impl Task {
         }
     }
 
-    /// Taps these tracks, and no others any more.
-    async fn tap(&mut self, wanted: BTreeSet<TrackId>) {
-        if wanted == self.tapped {
-            return;
-        }
-        let (taps, key) = (&self.live.0.parts.taps, self.key);
-        for track in self.tapped.difference(&wanted) {
-            // A track that has ended has no tap any more.
-            drop(taps.untap(key, *track, self.sink.clone()).await);
-        }
-        for track in wanted.difference(&self.tapped) {
-            if let Err(error) = taps.tap(key, *track, self.sink.clone()).await {
-                // A track may end while it is tapped.
-                tracing::debug!(%error, "a track could not be tapped for viewers");
+    /// Taps these tracks, and no others any more. What is refused is tried again later.
+    async fn tap(&mut self, wanted: &BTreeSet<TrackId>) {
+        let (taps, key) = (self.live.0.parts.taps.clone(), self.key);
+        let now = Instant::now().into_std();
+        for change in self.taps.handle_wanted(wanted, now) {
+            match change {
+                // A track that has ended has no tap any more.
+                TapChange::Untap(track) => drop(taps.untap(key, track, self.sink.clone()).await),
+                TapChange::Tap(track) => {
+                    if let Err(error) = taps.tap(key, track, self.sink.clone()).await {
+                        // A track may end while it is tapped.
+                        tracing::debug!(%error, "a track could not be tapped for viewers");
+                        self.taps.handle_refused(track, rand::random(), now);
+                    }
+                }
             }
         }
-        self.tapped = wanted;
     }
 }

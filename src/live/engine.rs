@@ -4,6 +4,7 @@
 //! packets of pictures and of sound. No clock, no I/O.
 
 mod card;
+pub mod taps;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

@@ -66,7 +66,8 @@ pub enum TapKind<'batch> {
     /// This number of packets passed the gate but found the sink full. The next item is a `Source`
     /// again.
     Lost(u32),
-    /// The tap or its publication has ended: this is the last item.
+    /// The tap or its publication has ended, or the tap was refused since there are as many as there
+    /// may be: this is the last item.
     Ended,
 }
 

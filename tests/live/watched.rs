@@ -33,9 +33,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A second of H.264 at ten pictures a second.
 const FILM: &[u8] = include_bytes!("../../src/live/engine/card.h264");
 
-/// The taps of a media plane that has none.
+/// The taps of a media plane that has none, and how many it refuses before that.
 #[derive(Default)]
-struct Tapped(Mutex<BTreeMap<TrackId, TapSink>>);
+struct Tapped(Mutex<BTreeMap<TrackId, TapSink>>, Mutex<usize>);
 
 impl Tapped {
     fn sink(&self, track: TrackId) -> Option<TapSink> {
@@ -46,6 +46,21 @@ impl Tapped {
 #[async_trait]
 impl SessionTaps for Tapped {
     async fn tap(&self, _: SessionKey, track: TrackId, sink: TapSink) -> Result<(), SfuError> {
+        let left = {
+            let mut refusals = self.1.lock().expect("not poisoned");
+            let left = *refusals;
+            *refusals = left.saturating_sub(1);
+            left
+        };
+        if left > 1 {
+            return Err(SfuError::Stopped);
+        }
+        if left == 1 {
+            // A worker refuses later than the media plane answers.
+            let ended = TapItem { track, at_us: 1_000, kind: TapKind::Ended };
+            sink.offer(TapBatch::of(&[ended])).expect("there is room");
+            return Ok(());
+        }
         self.0.lock().expect("not poisoned").insert(track, sink);
         Ok(())
     }
@@ -273,6 +288,25 @@ async fn a_stream_shows_the_card_until_somebody_is_seen_and_plays_to_the_end_of_
     assert!(Arc::ptr_eq(&world.want(&session).await, &stream));
     until("it goes on", || stream.is_closed()).await;
     assert_eq!(world.live.want(key).await.err(), Some(CameraError::WatchedOver));
+    world.live.shutdown().await;
+}
+
+#[tokio::test]
+async fn whoever_could_not_be_tapped_at_first_is_seen_all_the_same() {
+    let world = World::new();
+    let session = world.session();
+    let (key, track) = (session.key(), TrackId::generate());
+    *world.taps.1.lock().expect("not poisoned") = 2;
+    world.live.featured(key, Featured { audio: None, video: Some(track) }).await;
+    world.publish(key, track, Codec::H264).await;
+    let stream = world.want(&session).await;
+    let _viewer = world.viewer(&session);
+    until("it is not tried again", || world.taps.sink(track).is_some()).await;
+    let sink = world.taps.sink(track).expect("tapped");
+    let mut sending = JoinSet::new();
+    sending.spawn(async move { send(&sink, track, 200).await });
+    let is_seen = || stream.unseen().is_none() && stream.look().is_some();
+    until("nobody is seen", is_seen).await;
     world.live.shutdown().await;
 }
 

@@ -1,10 +1,12 @@
 //! What viewers are shown: whose pictures, from when on, and when the card.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use cabildo::domain::camera::Unseen;
 use cabildo::domain::id::TrackId;
 use cabildo::domain::media::Codec;
+use cabildo::live::engine::taps::{TapChange, Taps, WAIT_FIRST, WAIT_MAX};
 use cabildo::live::engine::{Chosen, KEY_PICTURE_MAX, SILENT_MAX, Shown, Stage};
 use cabildo::sfu::tap::{TapBatch, TapItem, TapKind};
 
@@ -227,4 +229,44 @@ fn the_card_keeps_the_time() {
     });
     let ticks: Vec<i64> = pictures.collect();
     assert_eq!((ticks.len(), ticks[100]), (101, 900_000));
+}
+
+#[test]
+fn a_tap_that_the_media_plane_refuses_is_tried_again_after_growing_waits() {
+    let (ana, voice) = (Track::new(VIDEO), Track::new(AUDIO));
+    let both = BTreeSet::from([ana.id, voice.id]);
+    let (mut taps, mut now) = (Taps::default(), Instant::now());
+    let mut begun = taps.handle_wanted(&both, now);
+    begun.sort_by_key(|change| *change == TapChange::Tap(voice.id));
+    assert_eq!(begun, [TapChange::Tap(ana.id), TapChange::Tap(voice.id)]);
+    assert_eq!((taps.handle_wanted(&both, now).len(), taps.poll_timeout()), (0, None));
+
+    // There is no place for her pictures; her sound is not touched by that.
+    taps.handle_batch(&voice.begun(Codec::Opus), 0, now);
+    let mut waits = Vec::new();
+    for _ in 0..8 {
+        taps.handle_batch(&ana.batch(&[TapKind::Ended]), 0, now);
+        // A second word of the same refusal does not put it off.
+        taps.handle_refused(ana.id, 0, now);
+        let due = taps.poll_timeout().expect("it is tried again");
+        let early = due.checked_sub(Duration::from_millis(1)).expect("after the beginning");
+        assert_eq!(taps.handle_wanted(&both, early), [], "not sooner");
+        waits.push(due - now);
+        now = due;
+        assert_eq!(taps.handle_wanted(&both, now), [TapChange::Tap(ana.id)]);
+        assert_eq!(taps.poll_timeout(), None);
+    }
+    assert_eq!(waits[..3], [WAIT_FIRST, WAIT_FIRST * 2, WAIT_FIRST * 4]);
+    assert_eq!(waits[6..], [WAIT_MAX; 2]);
+
+    // Once it has told something, a later refusal counts as the first one.
+    taps.handle_batch(&ana.begun(Codec::H264), 0, now);
+    taps.handle_batch(&ana.batch(&[TapKind::Ended]), 0, now);
+    assert_eq!(taps.poll_timeout(), Some(now + WAIT_FIRST));
+    // Whoever is not chosen any more is not tried again, and has no tap to end.
+    let rest = BTreeSet::from([voice.id]);
+    assert_eq!((taps.handle_wanted(&rest, now), taps.poll_timeout()), (Vec::new(), None));
+    taps.handle_batch(&ana.batch(&[TapKind::Ended]), 0, now);
+    assert_eq!(taps.poll_timeout(), None, "the end of a tap that nobody wants");
+    assert_eq!(taps.handle_wanted(&BTreeSet::new(), now), [TapChange::Untap(voice.id)]);
 }

@@ -171,6 +171,17 @@ impl Taps {
             sink.owed.push((track, lost));
         }
     }
+
+    /// Tells a sink that it gets no tap, as of one that has ended. It has a place among the sinks
+    /// only until it has been told.
+    fn tell_refused(&mut self, sink: &TapSink, track: TrackId, now_us: u64) {
+        self.sink_of(sink);
+        self.push_end(sink, track, now_us, 0);
+        if let Some(at) = self.sinks.iter().position(|it| it.to == *sink) {
+            self.flush(at);
+        }
+        self.close_idle();
+    }
 }
 
 impl Forwarder {
@@ -218,8 +229,13 @@ impl Forwarder {
         let Some(publication) = self.publications.at_mut(at) else { return };
         let known = publication.taps.iter().any(|tap| tap.sink == *sink);
         let full = publication.taps.len() >= TAPS_PER_PUBLICATION_MAX;
-        if known || full || !self.taps.open(sink) {
+        if known {
             self.totals.commands_refused += 1;
+            return;
+        }
+        if full || !self.taps.open(sink) {
+            self.totals.commands_refused += 1;
+            self.taps.tell_refused(sink, track, now_us);
             return;
         }
         publication.taps.push(Tap {

@@ -368,6 +368,24 @@ fn the_end_of_a_publication_ends_its_taps_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_tap_that_is_refused_is_told_as_ended_and_may_be_made_once_another_is_gone() {
+    let (mut fixture, spec, mut stream) = picture_scene();
+    let taps: Vec<_> = (0..4).map(|_| tap(&mut fixture, spec.track)).collect();
+    let sizes = fixture.forwarder.sizes();
+    let (sink, batches) = tap(&mut fixture, spec.track);
+    assert_eq!(words(&take(&mut fixture, &batches)), ["(Ended)"]);
+    assert_eq!(fixture.forwarder.totals().commands_refused, 1);
+    assert_eq!(fixture.forwarder.sizes(), sizes, "it leaves nothing behind");
+    show(&mut fixture, &mut stream, true, "not hers");
+    assert!(take(&mut fixture, &batches).is_empty());
+    let gone = taps[0].0.clone();
+    fixture.command(Command::RemoveTap { track: spec.track, sink: gone });
+    fixture.command(Command::AddTap { track: spec.track, sink });
+    show(&mut fixture, &mut stream, true, "hers");
+    assert!(words(&take(&mut fixture, &batches)).contains(&"hers".to_owned()));
+}
+
+#[test]
 fn tapping_does_not_allocate_once_it_runs() {
     let (mut fixture, spec, mut stream) = picture_scene();
     for number in 2..5 {
