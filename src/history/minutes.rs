@@ -149,6 +149,11 @@ pub enum Fact {
         /// `recording`, `paused` or `stopped`.
         state: String,
     },
+    /// People who are not in the session may watch it live, or no longer.
+    LiveViewing {
+        /// Whether they may.
+        is_on: bool,
+    },
     /// A decision was taken back.
     Undone {
         /// The moderator, or whose decision it was.
@@ -283,6 +288,9 @@ impl Writer {
             Event::RecordingState { state, .. } => {
                 let fact = Fact::Recording { state: state.clone() };
                 self.note(at, fact);
+            }
+            Event::LiveViewingChanged { live_viewing } => {
+                self.note(at, Fact::LiveViewing { is_on: *live_viewing });
             }
             Event::ActionUndone { by, .. } => {
                 let fact = Fact::Undone { by: self.name(by) };

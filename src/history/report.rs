@@ -257,11 +257,10 @@ impl Reader {
             }
             Event::UserMuted { user_id, by } => self.decide(user_id, by, at, ReportKind::Muted),
             Event::UserUnmuted { user_id, by } => self.decide(user_id, by, at, ReportKind::Unmuted),
-            Event::PicturesStopped { user_id, by } => {
-                self.decide(user_id, by, at, ReportKind::PicturesStopped);
-            }
-            Event::PicturesAllowed { user_id, by } => {
-                self.decide(user_id, by, at, ReportKind::PicturesAllowed);
+            Event::PicturesStopped { user_id, by } | Event::PicturesAllowed { user_id, by } => {
+                let is_stop = matches!(event, Event::PicturesStopped { .. });
+                let [stopped, allowed] = [ReportKind::PicturesStopped, ReportKind::PicturesAllowed];
+                self.decide(user_id, by, at, if is_stop { stopped } else { allowed });
             }
             Event::AttendanceChanged(view) => self.attendance(view, at),
             Event::DelegationChanged { unit, delegate, represented, by } => {
@@ -282,6 +281,7 @@ impl Reader {
             | Event::TrackUnpublished { .. }
             | Event::ModerationChanged { .. }
             | Event::RecordingState { .. }
+            | Event::LiveViewingChanged { .. }
             | Event::RecordingAcknowledged { .. }
             | Event::ClockStepped { .. }
             | Event::QuorumChanged(_)

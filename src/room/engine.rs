@@ -397,11 +397,16 @@ impl RoomEngine {
     /// moderator set it last; the recording follows a change of its policy.
     pub fn handle_session(&mut self, session: &Session, now: Timestamp) {
         let kept_days = self.info.recording.retention_days;
+        let was_watched = self.info.live_viewing;
         self.info = session.into();
         self.floor.set_policy(self.info.policy);
         self.follow_attendance_rules(now);
         self.follow_retention(kept_days, now);
         self.follow_recording_policy(now);
+        if self.info.live_viewing != was_watched {
+            let live_viewing = self.info.live_viewing;
+            self.tell(Event::LiveViewingChanged { live_viewing }, now);
+        }
         self.apply_decisions(now);
     }
 

@@ -150,6 +150,11 @@ pub enum Event {
         /// Days that the recording is kept after the session has ended.
         retention_days: u32,
     },
+    /// People who are not in the session may watch it live from here on, or no longer.
+    LiveViewingChanged {
+        /// Whether they may.
+        live_viewing: bool,
+    },
     /// Somebody said that they know of the recording.
     RecordingAcknowledged {
         /// Who.
@@ -271,6 +276,7 @@ impl Event {
             Self::TrackUnpublished { .. } => "track_unpublished",
             Self::ModerationChanged { .. } => "moderation_changed",
             Self::RecordingState { .. } => "recording_state",
+            Self::LiveViewingChanged { .. } => "live_viewing_changed",
             Self::RecordingAcknowledged { .. } => "recording_acknowledged",
             Self::ClockStepped { .. } => "clock_stepped",
             Self::ActionUndone { .. } => "action_undone",

@@ -305,7 +305,7 @@ fn session_of(info: &RoomInfo) -> Session {
         moderation: info.moderation,
         media_policy: info.media_policy,
         start_with_assembly: false,
-        live_viewing: false,
+        live_viewing: info.live_viewing,
         recording: info.recording,
         transcription: info.transcription.clone(),
         speaking: SpeakingPolicy {
@@ -1081,6 +1081,24 @@ fn a_restart_keeps_the_recording_as_a_moderator_left_it() {
         assert!(hall.view(chair).expect("there").recording.acknowledged);
         hall.act(chair, RecordingAction::Acknowledge).expect("acknowledged before");
         assert!(!hall.kinds_since(before).contains(&"recording_acknowledged"));
+    }
+}
+
+#[test]
+fn everybody_is_told_when_the_session_may_be_watched_from_outside_and_when_no_longer() {
+    let mut hall = Hall::recorded();
+    let ana = hall.enter("ana", Role::Participant);
+    hall.patch(|info| info.live_viewing = false);
+    for live_viewing in [true, false] {
+        let before = hall.engine.seq();
+        hall.patch(|info| info.live_viewing = live_viewing);
+        let told = hall.told.last().map(|(_, event)| event.clone());
+        assert_eq!(told, Some(Event::LiveViewingChanged { live_viewing }));
+        hall.patch(|info| info.title = format!("Assembly, {live_viewing}"));
+        assert_eq!(hall.kinds_since(before), ["live_viewing_changed"], "told once");
+        // Whoever is recorded goes on being recorded.
+        assert_eq!(hall.recorded.last(), Some(&RecordingState::Recording));
+        assert!(hall.view(ana).is_some());
     }
 }
 

@@ -210,6 +210,22 @@ impl Language {
         })
     }
 
+    const fn live_viewing(self, is_on: bool) -> &'static str {
+        self.of(if is_on {
+            [
+                "Desde entonces, quien tuviera un enlace podía ver y oír la sesión desde fuera.",
+                "From then on, whoever had a link could see and hear the session from outside.",
+                "A partir de então, quem tivesse um link podia ver e ouvir a sessão de fora.",
+            ]
+        } else {
+            [
+                "Desde entonces, la sesión ya no se podía ver desde fuera.",
+                "From then on, the session could no longer be watched from outside.",
+                "A partir de então, a sessão já não podia ser vista de fora.",
+            ]
+        })
+    }
+
     fn quorum(self, state: &QuorumState) -> String {
         let weights = [state.weight_present.as_str(), &state.weight_total];
         self.counted([state.heads_present, state.heads_total], weights)
@@ -253,6 +269,7 @@ impl Language {
                 format!("{reached}: {}.", self.quorum(state))
             }
             (None, Fact::Recording { state }) => self.recording(state).to_owned(),
+            (None, Fact::LiveViewing { is_on }) => self.live_viewing(*is_on).to_owned(),
             // Every other fact has parts.
             (None, _) => String::new(),
         }

@@ -208,7 +208,11 @@ by: string | null,
 /**
  * Days that the recording is kept after the session has ended.
  */
-retention_days: number, } | { "type": "recording_acknowledged", 
+retention_days: number, } | { "type": "live_viewing_changed", 
+/**
+ * Whether they may.
+ */
+live_viewing: boolean, } | { "type": "recording_acknowledged", 
 /**
  * Who.
  */
@@ -527,7 +531,11 @@ by: string | null,
 /**
  * Days that the recording is kept after the session has ended.
  */
-retention_days: number, } | { "type": "recording_acknowledged", 
+retention_days: number, } | { "type": "live_viewing_changed", 
+/**
+ * Whether they may.
+ */
+live_viewing: boolean, } | { "type": "recording_acknowledged", 
 /**
  * Who.
  */
