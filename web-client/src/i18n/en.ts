@@ -75,6 +75,8 @@ export const en: Catalogue = {
 
   'live.on': 'Visible from outside',
   'live.on.long': 'Whoever has a link can see and hear this session without being in it',
+  'live.said.on': 'From now on, whoever has a link can see and hear this session from outside',
+  'live.said.off': 'This session can no longer be watched from outside',
   'recording.running': 'Recording',
   'recording.paused': 'Recording paused',
   'recording.running.long': 'This session is being recorded',

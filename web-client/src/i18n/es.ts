@@ -76,6 +76,8 @@ export const es = {
 
   'live.on': 'Visible desde fuera',
   'live.on.long': 'Quien tenga un enlace puede ver y oír esta sesión sin entrar en ella',
+  'live.said.on': 'Desde ahora, quien tenga un enlace puede ver y oír esta sesión desde fuera',
+  'live.said.off': 'Esta sesión ya no se puede ver desde fuera',
   'recording.running': 'Se graba',
   'recording.paused': 'Grabación en pausa',
   'recording.running.long': 'Esta sesión se está grabando',

@@ -75,6 +75,8 @@ export const pt: Catalogue = {
 
   'live.on': 'Visível de fora',
   'live.on.long': 'Quem tiver um link pode ver e ouvir esta sessão sem entrar nela',
+  'live.said.on': 'A partir de agora, quem tiver um link pode ver e ouvir esta sessão de fora',
+  'live.said.off': 'Esta sessão já não pode ser vista de fora',
   'recording.running': 'A gravar',
   'recording.paused': 'Gravação em pausa',
   'recording.running.long': 'Esta sessão está sendo gravada',

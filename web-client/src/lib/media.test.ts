@@ -208,6 +208,63 @@ describe('publishing', () => {
     expect(socket().all('offer')).toHaveLength(4);
   });
 
+  it('publishes pictures anew in H.264 once the session is watched, and the sound goes on', async () => {
+    const { room, socket, enter, answer } = setUp();
+    const [microphone, camera, screen] = ['audio', 'video', 'video'] as const;
+    room.media?.setTrack('microphone', mediaTrack(microphone));
+    room.media?.setTrack('camera', mediaTrack(camera));
+    room.join();
+    await enter();
+    await answer();
+    const changed = (seq: number, live_viewing: boolean) =>
+      socket().says({ type: 'live_viewing_changed', seq, at: START, live_viewing });
+    changed(11, true);
+    await settle();
+    const peer = FakePeer.made[0];
+    expect(peer?.transceivers.map(({ direction }) => direction)).toEqual([
+      'sendonly',
+      'stopped',
+      'sendonly',
+    ]);
+    expect(socket().last('offer')?.tracks).toEqual([
+      { mid: '0', source: 'microphone' },
+      { mid: '2', source: 'camera' },
+    ]);
+    await answer();
+    expect(room.snapshot.state?.session.live_viewing).toBe(true);
+    // What is H.264 stays, also when viewers may not look any more and then may again.
+    changed(12, false);
+    await settle();
+    room.media?.setTrack('screen', mediaTrack(screen));
+    await settle();
+    await answer();
+    const offers = socket().all('offer').length;
+    changed(13, true);
+    await settle();
+    await answer();
+    expect(socket().all('offer')).toHaveLength(offers + 1);
+    expect(peer?.transceivers.map(({ direction }) => direction)).toEqual([
+      'sendonly',
+      'stopped',
+      'sendonly',
+      'stopped',
+      'sendonly',
+    ]);
+    expect(FakePeer.made).toHaveLength(1);
+  });
+
+  it('takes another peer connection when all that is published is published anew', async () => {
+    const { room, socket, enter, answer } = setUp();
+    room.media?.setTrack('camera', mediaTrack('video'));
+    room.join();
+    await enter();
+    await answer();
+    socket().says({ type: 'live_viewing_changed', seq: 11, at: START, live_viewing: true });
+    await settle();
+    expect(FakePeer.made.map(({ closed }) => closed)).toEqual([true, false]);
+    expect(socket().last('offer')?.tracks).toEqual([{ mid: '0', source: 'camera' }]);
+  });
+
   it('changes the device without a word to the server', async () => {
     const { room, socket, enter, answer } = setUp();
     room.media?.setTrack('microphone', mediaTrack('audio'));

@@ -191,8 +191,7 @@ export class MediaSession {
     const { ice_servers, resumed } = welcome;
     this.closed = false;
     this.told = '';
-    // Viewers outside the session get the pictures as they come, in files that hold H.264.
-    this.publisher.prefer(welcome.session.live_viewing ? 'h264' : 'vp8');
+    this.prefer(state);
     if (this.able) {
       this.publisher.handleWelcome(ice_servers, resumed);
       this.subscriber.handleWelcome(ice_servers, resumed);
@@ -212,7 +211,15 @@ export class MediaSession {
   handleState(state: RoomState): void {
     this.state = state;
     this.tracks = state.tracks;
+    this.prefer(state);
+    // What is seen already need not end for codecs that only viewers from outside don't see.
+    if (state.session.live_viewing) this.publisher.republish();
     this.want();
+  }
+
+  /** Viewers outside the session get the pictures as they come, in files that hold H.264. */
+  private prefer({ session }: RoomState): void {
+    this.publisher.prefer(session.live_viewing ? 'h264' : 'vp8');
   }
 
   handleSignal(message: SignalMessage): void {

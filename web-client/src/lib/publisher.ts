@@ -28,6 +28,8 @@ interface Peer {
   readonly connection: RTCPeerConnection;
   readonly closing: Closing;
   readonly transceivers: Map<Source, RTCRtpTransceiver>;
+  /** The codec that each camera and screen was to be published with. */
+  readonly codecs: Map<Source, VideoCodec>;
   /** What the server calls the track of each section. */
   tracks: Answer['tracks'];
   restartIce: boolean;
@@ -100,6 +102,7 @@ export class Publisher {
       // section taken up again would come back with fewer encodings.
       transceiver.stop();
       this.peer?.transceivers.delete(source);
+      this.peer?.codecs.delete(source);
     } else if (track === null) {
       return;
     } else if (this.peer?.transceivers.size === 0) {
@@ -120,6 +123,26 @@ export class Publisher {
   /** The codec that cameras and screens are published with from now on; those that are stay as they are. */
   prefer(codec: VideoCodec): void {
     this.preference = codec;
+  }
+
+  /**
+   * Publishes the cameras and screens anew that are published with another codec than is
+   * preferred. Sound goes on, and each picture ends and begins anew by one offer.
+   */
+  republish(): void {
+    const { peer } = this;
+    const codec = this.codec();
+    if (peer === null || !canSend(codec)) return;
+    const others = [...peer.codecs].filter(([, published]) => published !== codec);
+    if (others.length === 0) return;
+    for (const [source] of others) {
+      peer.transceivers.get(source)?.stop();
+      peer.transceivers.delete(source);
+      peer.codecs.delete(source);
+    }
+    // As in `set`: a transport is not continued after its last section.
+    if (peer.transceivers.size === 0) this.renew(true);
+    else this.negotiate();
   }
 
   /** The room is (still or again) there. */
@@ -236,6 +259,7 @@ export class Publisher {
       connection,
       closing: new Closing(),
       transceivers: new Map(),
+      codecs: new Map(),
       tracks: [],
       restartIce: false,
       replaces: this.replaces,
@@ -266,9 +290,13 @@ export class Publisher {
     return { bundlePolicy: 'max-bundle', iceServers: this.iceServers };
   }
 
+  private codec(): VideoCodec {
+    return this.options.videoCodec ?? this.preference;
+  }
+
   /** Adds what is wanted and not yet there. */
   private complete(peer: Peer): void {
-    const codec = this.options.videoCodec ?? this.preference;
+    const codec = this.codec();
     for (const [source, track] of this.wanted) {
       if (peer.transceivers.has(source)) continue;
       const sendEncodings = encodingsOf(source, codec, pixelsOf(track));
@@ -281,8 +309,16 @@ export class Publisher {
         if (formats !== undefined) transceiver.setCodecPreferences(preferred(formats, codec));
       }
       peer.transceivers.set(source, transceiver);
+      if (track.kind === 'video') peer.codecs.set(source, codec);
     }
   }
+}
+
+/** Whether the browser can send a codec, as far as it says. */
+function canSend(codec: VideoCodec): boolean {
+  if (typeof RTCRtpSender === 'undefined') return true;
+  const formats = RTCRtpSender.getCapabilities('video')?.codecs;
+  return formats?.some((it) => it.mimeType.toLowerCase() === `video/${codec}`) !== false;
 }
 
 /** The size of what a track shows, if the browser says so. */

@@ -201,6 +201,8 @@ export function after(state: RoomState, event: Told): RoomState {
       );
     case 'recording_state':
       return withRecording(state, { state: event.state, retention_days: event.retention_days });
+    case 'live_viewing_changed':
+      return withLiveViewing(state, event.live_viewing);
     case 'recording_acknowledged':
       return event.user_id === state.you.user_id
         ? withRecording(state, { acknowledged: true })
@@ -229,6 +231,12 @@ export function after(state: RoomState, event: Told): RoomState {
     default:
       return state;
   }
+}
+
+/** The state in which people outside the session may watch it, or may not. */
+export function withLiveViewing(state: RoomState, live_viewing: boolean): RoomState {
+  if (state.session.live_viewing === live_viewing) return state;
+  return { ...state, session: { ...state.session, live_viewing } };
 }
 
 /** The state in which somebody is shown to say something. */

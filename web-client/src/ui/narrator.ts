@@ -63,6 +63,9 @@ export function narrate(event: Told, state: RoomState, media: MediaSession | nul
     case 'recording_state':
       tellRecording(event.state);
       return;
+    case 'live_viewing_changed':
+      tellLiveViewing(event.live_viewing);
+      return;
     case 'quorum_changed':
       if (event.turned) tellQuorum(event, state);
       return;
@@ -102,6 +105,14 @@ function tellRecording(state: string): void {
       : t(state === 'paused' ? 'recording.said.paused' : 'recording.said.stopped');
   announce(text);
   toast(text);
+}
+
+/** At once when others begin to see: whoever speaks has to know it before they go on. */
+function tellLiveViewing(isOn: boolean): void {
+  const text = t(isOn ? 'live.said.on' : 'live.said.off');
+  if (isOn) announceAtOnce(text);
+  else announce(text);
+  toast(text, undefined, LOUD_MS);
 }
 
 function tell(text: string, ms?: number): void {
