@@ -188,6 +188,22 @@ impl Credentials {
         }
     }
 
+    /// As [`Self::writer_or_service`] for people who may do either of these.
+    pub(super) async fn either_writer_or_service(
+        &self,
+        api: &Api,
+        [one, other]: [Action; 2],
+        route: ServiceRoute,
+    ) -> Result<PersonOrService, ApiError> {
+        if let Some(service) = self.service_if_any(api, route)? {
+            return Ok(PersonOrService::Service(service));
+        }
+        let person = self.prove(api, Freshness::Nonce).await?;
+        permit(&person, one).or_else(|_| permit(&person, other))?;
+        api.rate_limits.write(person.tenant_id, &person.user_id)?;
+        Ok(PersonOrService::Person(person))
+    }
+
     /// As [`Self::writer_or_service`], of a request that changes nothing.
     pub(super) async fn reader_or_service(
         &self,

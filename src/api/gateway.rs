@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 use self::recordings::{PolicyBody, RecordingBody};
 use super::Api;
 use super::body::{WholeBody, json};
-use super::caller::{Credentials, PersonOrService};
+use super::caller::{Credentials, PersonOrService, see};
 use super::captures::tenant_of;
 use super::error::ApiError;
 use super::idempotency::once;
@@ -27,7 +27,7 @@ use super::refusals::{BODY, READER, REPEATABLE, SERVICE, refusals};
 use crate::cameras::repository::{Camera, RecordedCamera};
 use crate::cameras::{CameraError, NewCamera, Provisioned};
 use crate::domain::error_code::ErrorCode;
-use crate::domain::id::{CameraId, TenantId};
+use crate::domain::id::{CameraId, SessionId, TenantId};
 use crate::domain::role::Action;
 use crate::domain::secret::Secret;
 use crate::domain::service_route::ServiceRoute;
@@ -46,6 +46,21 @@ impl Operator {
             .await?
             .of_tenant()
             .map(Self)
+    }
+
+    /// Of a request that lets somebody watch a session: also whoever may change it.
+    pub(super) async fn showing(
+        api: &Api,
+        credentials: &Credentials,
+        session: SessionId,
+    ) -> Result<Self, ApiError> {
+        let (actions, route) =
+            ([Action::ManageCameras, Action::ManageSession], ServiceRoute::CameraGateway);
+        let caller = credentials.either_writer_or_service(api, actions, route).await?;
+        if let PersonOrService::Person(person) = &caller {
+            see(person, session)?;
+        }
+        Ok(Self(caller))
     }
 
     /// Of a request that changes nothing.

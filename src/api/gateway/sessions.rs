@@ -232,8 +232,8 @@ refusals!(IssueRefusals: READER, SERVICE, BODY, &[
 ]);
 
 /// Gives a viewer the right to watch a camera, or a session whose `live_viewing` is on: a stream
-/// session and its token. A request that comes twice makes two, since an answer with a token is not
-/// kept.
+/// session and its token. For cameras that is for operators, for a session also for whoever may change
+/// it. A request that comes twice makes two, since an answer with a token is not kept.
 #[utoipa::path(
     post, path = "/gateway/sessions", tag = "cameras", operation_id = "issueStreamSession",
     security(("dpop" = []), ("service" = [])),
@@ -245,8 +245,14 @@ pub(in crate::api) async fn issue(
     credentials: Credentials,
     WholeBody(body): WholeBody,
 ) -> Result<Response, ApiError> {
-    let operator = Operator::writing(&api, &credentials).await?;
-    let wanted: WatchedOfTenantBody = json(&credentials.headers, &body, &[JSON])?;
+    let wanted: Result<WatchedOfTenantBody, ApiError> = json(&credentials.headers, &body, &[JSON]);
+    // Who may let somebody watch depends on what it is; what is wrong with it is told only to them.
+    let session = wanted.as_ref().ok().and_then(|wanted| wanted.session_id.as_ref());
+    let operator = match session {
+        Some(session) => Operator::showing(&api, &credentials, session.0).await?,
+        None => Operator::writing(&api, &credentials).await?,
+    };
+    let wanted = wanted?;
     let watched = wanted.watched()?;
     let tenant = operator.of(wanted.tenant_id.0)?;
     let issued = api.cameras.issue(tenant, &watched).await?;

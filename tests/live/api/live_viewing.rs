@@ -123,6 +123,21 @@ async fn a_session_is_watched_until_it_ends() {
     server.app.stop().await;
 }
 
+/// Whoever may switch it on may hand it out, and nothing else.
+async fn moderators_hand_it_out(server: &Server, chair: &Person, (session, other): (&str, &str)) {
+    let tenant = server.tenant.to_string();
+    for (body, status, code) in [
+        (json!({"tenantId": tenant, "sessionId": session}), 201, ""),
+        (json!({"tenantId": tenant, "cameraId": "hall"}), 403, "FORBIDDEN"),
+        (json!({"tenantId": other, "sessionId": session}), 404, "CAMERA_NOT_FOUND"),
+    ] {
+        let with = |it: reqwest::RequestBuilder| it.json(&body);
+        let answer = chair.write(server, Method::POST, "/gateway/sessions", with).await;
+        let found = answer.json()["code"].as_str().unwrap_or_default().to_owned();
+        assert_eq!((answer.status, found.as_str()), (status, code), "{answer:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_session_is_watched_only_as_its_policy_and_its_tenant_allow() {
     let server = Server::start_with(&[("tenants.default.max_concurrent_streams", "1")]).await;
@@ -167,6 +182,8 @@ async fn a_session_is_watched_only_as_its_policy_and_its_tenant_allow() {
     let with = |it: reqwest::RequestBuilder| it.json(&body);
     let refused = stranger.write(&server, Method::POST, "/gateway/sessions", with).await;
     assert_eq!((refused.status, refused.code().as_str()), (403, "FORBIDDEN"));
+
+    moderators_hand_it_out(&server, &chair, (&session, &other)).await;
 
     // A token is for one session of one tenant, and the tenant has one place.
     let second = issued(&server, &session).await;
