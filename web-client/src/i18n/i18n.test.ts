@@ -7,6 +7,7 @@ import { connectionTexts } from './connections';
 import { deskTexts } from './desk';
 import { encodersTexts } from './encoders';
 import { LANGUAGES, catalogues, clock, firstOurs } from './i18n';
+import { liveTexts } from './live';
 import { meetingTexts } from './meeting';
 import { format, placeholders } from './message';
 import { recordingTexts } from './recording/texts';
@@ -23,6 +24,7 @@ const ALL = {
   connections: connectionTexts,
   desk: deskTexts,
   encoders: encodersTexts,
+  live: liveTexts,
   meeting: meetingTexts,
   verify: verifyTexts,
   recording: recordingTexts,

@@ -2,6 +2,7 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { c } from '../i18n/chair';
 import { e } from '../i18n/encoders';
 import { t } from '../i18n/i18n';
+import { live } from '../i18n/live';
 import type { Command, RequestView, RoomState } from '../lib';
 import {
   AttendanceBook,
@@ -40,12 +41,14 @@ import { Encoders } from '../ui/encoders';
 import { Follower } from '../ui/follower';
 import { useCalmRoom } from '../ui/hooks';
 import { keep, kept, useKept } from '../ui/kept';
+import { LiveViewingControl } from '../ui/live_viewing';
 import { MeetingLink } from '../ui/meeting_link';
 import { MicrophoneButton, MicrophoneLine } from '../ui/microphone';
 import { narrate } from '../ui/narrator';
 import { QuorumCard } from '../ui/quorum';
 import {
   ConsentBanner,
+  LiveIndicator,
   RecordingControl,
   RecordingIndicator,
   StorageWarning,
@@ -146,6 +149,7 @@ function Console({ access, session }: { access: Access; session: string }) {
         <h1 class="name">{state.session.title}</h1>
         <ChairName state={state} />
         <RecordingIndicator state={state} />
+        <LiveIndicator state={state} />
         <WitnessIndicator witness={witness} session={state.session.id} />
         <ConnectionState status={status} quality={snapshot.quality} />
         <div class="row">
@@ -229,6 +233,7 @@ function Console({ access, session }: { access: Access; session: string }) {
             onOpenFloor={() => setOpening(true)}
           >
             <RecordingControl state={state} send={send} />
+            <LiveViewingControl api={access.api} state={state} />
           </ConsoleTurn>
           <div class="console-lists">
             <RequestSearch state={state} wanted={wanted} onChange={setWanted} />
@@ -406,6 +411,7 @@ function shortcutsOf(does: {
         if (state !== null && chairPresence(state) !== 'here') does.takeChair(state);
       },
     },
+    { keys: 'L', name: live('shortcut.open'), run: () => press('live-open') },
     { keys: 'Z', text: 'console.shortcut.undo', run: does.undo },
     { keys: '↑ ↓', name: c('shortcut.rows') },
     { keys: 'Alt + ↑ ↓', text: 'console.shortcut.move' },
