@@ -300,7 +300,8 @@ impl Bridges {
         transcription: &TranscriptionView,
     ) -> Option<Subtitles> {
         let captions = self.0.gateway.captions().filter(|_| transcription.state == "on")?;
-        let captioning = captions.begin(camera.clone(), transcription.language.clone());
+        let (tenant, id) = camera.clone();
+        let captioning = captions.begin((tenant, id.into()), transcription.language.clone());
         Some(Subtitles::new(self.0.gateway.clone(), captioning))
     }
 

@@ -24,7 +24,7 @@ mod waiting;
 
 pub use address::AddressPolicy;
 pub use archive::{Archive, ArchiveOptions, ArchiveParts};
-pub use captions::{Captioning, Words};
+pub use captions::{Captioning, Captions, Words};
 pub use captures::{
     Capture, CaptureClosing, CaptureStore, CaptureStoreParts, NewCapture, PublishLogin,
 };

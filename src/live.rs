@@ -11,4 +11,5 @@ pub mod ports;
 mod rooms;
 
 pub use self::driver::{Live, LiveOptions, LiveParts, STREAMS_MAX};
+pub use self::listening::words_of;
 pub use self::metrics::describe_metrics;

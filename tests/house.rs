@@ -161,7 +161,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "uplinks",
         ],
     ),
-    ("bridges", &["domain", "clock", "formats", "telemetry", "cameras", "sfu", "room"]),
+    ("bridges", &["domain", "clock", "formats", "telemetry", "cameras", "live", "sfu", "room"]),
     (
         "api",
         &[

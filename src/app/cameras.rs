@@ -153,10 +153,10 @@ fn gateway(base: &Base, around: &Around<'_>, secret: PlaybackSecret) -> Gateway 
             idle: config.idle_ttl,
             absolute: config.session_ttl,
         },
-        captions: config.captions,
     };
     let parts = GatewayParts {
         cameras: store.clone(),
+        captions: live.captions(),
         recordings: store.clone(),
         sessions: store.clone(),
         keys: foundation.keys.clone(),

@@ -3,8 +3,8 @@
 use serde::Deserialize;
 
 use crate::cameras::{Captioning, Gateway, Words};
-use crate::domain::time::Timestamp;
-use crate::room::event::{Event, TranscriptChunkView};
+use crate::live;
+use crate::room::event::Event;
 
 /// The beginning of the types of events that are read.
 const ABOUT_TEXT: &str = "\"transcript_";
@@ -31,9 +31,11 @@ impl Subtitles {
     /// The room told this event.
     pub(super) fn handle(&self, text: &str) {
         let Some(words) = words_of(text) else { return };
-        let (tenant, camera) = self.captioning.camera();
+        let (tenant, watched) = self.captioning.watched();
         // Nobody watches a camera that is not called.
-        if let Some(stream) = self.gateway.ingest().stream(*tenant, camera) {
+        let ingest = self.gateway.ingest();
+        let stream = watched.camera().and_then(|camera| ingest.stream(*tenant, camera));
+        if let Some(stream) = stream {
             self.captioning.handle(&words, &stream, self.gateway.now());
         }
     }
@@ -46,14 +48,7 @@ fn words_of(text: &str) -> Option<Words> {
         return None;
     }
     let Told { seq, event } = serde_json::from_str(text).ok()?;
-    match event {
-        Event::TranscriptChunk(TranscriptChunkView { text, from, to, .. }) => {
-            let (from, to) = (Timestamp::parse_rfc3339(&from)?, Timestamp::parse_rfc3339(&to)?);
-            Some(Words::Said { seq, from, to, text })
-        }
-        Event::TranscriptCorrected { of, text, .. } => Some(Words::Corrected { seq: of, text }),
-        _ => None,
-    }
+    live::words_of(seq, &event)
 }
 
 #[cfg(test)]
@@ -61,6 +56,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::domain::time::Timestamp;
 
     #[test]
     fn texts_and_corrections_are_read_and_nothing_else() {

@@ -1,5 +1,5 @@
-//! What is said in the meeting that a camera takes part in, for whoever watches the camera: kept
-//! while it takes part, and no longer.
+//! What is said in the meeting that a camera takes part in, or in a session that is watched, for
+//! whoever watches that: kept while it takes part or is watched, and no longer.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use crate::cameras::engine::subtitles::Caption;
 use crate::cameras::ingest::Stream;
-use crate::domain::id::{CameraId, TenantId};
+use crate::domain::id::TenantId;
 use crate::domain::time::Timestamp;
+use crate::domain::watched::Watched;
 
 /// Texts that are kept of one meeting; at the limit the oldest goes. Players fetch a text within
 /// seconds, and segments that are listed have no more of them.
@@ -62,40 +63,39 @@ pub(super) struct Offered {
     pub(super) language: Option<String>,
 }
 
-type Meetings = BTreeMap<(TenantId, CameraId), Vec<Arc<Meeting>>>;
+type Meetings = BTreeMap<(TenantId, Watched), Vec<Arc<Meeting>>>;
 
-/// The captions of all cameras. Cheap to clone.
+/// The captions of all cameras and sessions. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Captions(Arc<Mutex<Meetings>>);
 
 impl Captions {
-    /// A camera takes part in a meeting whose words may be shown, until what is returned is
-    /// dropped. The language is that of the meeting, when it has one.
+    /// A camera takes part in a meeting whose words may be shown, or is such a meeting's own stream,
+    /// until what is returned is dropped. The language is that of the meeting, when it has one.
     #[must_use]
-    pub fn begin(&self, camera: (TenantId, CameraId), language: Option<String>) -> Captioning {
+    pub fn begin(&self, watched: (TenantId, Watched), language: Option<String>) -> Captioning {
         let meeting = Arc::new(Meeting { language, said: Mutex::default() });
-        self.meetings().entry(camera.clone()).or_default().push(Arc::clone(&meeting));
-        Captioning { captions: self.clone(), camera, meeting }
+        self.meetings().entry(watched.clone()).or_default().push(Arc::clone(&meeting));
+        Captioning { captions: self.clone(), watched, meeting }
     }
 
-    /// The captions of a camera, if there are any now.
-    pub(super) fn offered(&self, camera: (TenantId, &CameraId)) -> Option<Offered> {
-        Some(Offered { language: self.meeting(camera)?.language.clone() })
+    /// The captions of what is watched, if there are any now.
+    pub(super) fn offered(&self, watched: (TenantId, &Watched)) -> Option<Offered> {
+        Some(Offered { language: self.meeting(watched)?.language.clone() })
     }
 
     /// The texts that became known while a segment grew.
-    pub(super) fn of_segment(&self, camera: (TenantId, &CameraId), segment: u64) -> Vec<Caption> {
-        let Some(meeting) = self.meeting(camera) else { return Vec::new() };
+    pub(super) fn of_segment(&self, watched: (TenantId, &Watched), segment: u64) -> Vec<Caption> {
+        let Some(meeting) = self.meeting(watched) else { return Vec::new() };
         let said = meeting.said();
         let of_it = said.iter().filter(|(number, _)| *number == segment);
         of_it.map(|(_, caption)| caption.clone()).collect()
     }
 
-    /// The one meeting of a camera. What is said in several is shown to nobody, as it would be
-    /// mixed.
-    fn meeting(&self, (tenant, camera): (TenantId, &CameraId)) -> Option<Arc<Meeting>> {
+    /// The one meeting. What is said in several of a camera is shown to nobody, as it would be mixed.
+    fn meeting(&self, (tenant, watched): (TenantId, &Watched)) -> Option<Arc<Meeting>> {
         let meetings = self.meetings();
-        match meetings.get(&(tenant, camera.clone()))?.as_slice() {
+        match meetings.get(&(tenant, watched.clone()))?.as_slice() {
             [only] => Some(Arc::clone(only)),
             _ => None,
         }
@@ -106,22 +106,22 @@ impl Captions {
     }
 }
 
-/// A camera that takes part in a meeting.
+/// A camera that takes part in a meeting, or a session that is watched.
 #[derive(Debug)]
 pub struct Captioning {
     captions: Captions,
-    camera: (TenantId, CameraId),
+    watched: (TenantId, Watched),
     meeting: Arc<Meeting>,
 }
 
 impl Captioning {
     /// Whose captions they are.
     #[must_use]
-    pub const fn camera(&self) -> &(TenantId, CameraId) {
-        &self.camera
+    pub const fn watched(&self) -> &(TenantId, Watched) {
+        &self.watched
     }
 
-    /// The meeting told this at `now`, while `stream` is what the camera sends.
+    /// The meeting told this at `now`, while `stream` is what is watched.
     pub fn handle(&self, words: &Words, stream: &Stream, now: Timestamp) {
         match words {
             Words::Said { seq, from, to, text } => {
@@ -163,10 +163,10 @@ impl Captioning {
 impl Drop for Captioning {
     fn drop(&mut self) {
         let mut meetings = self.captions.meetings();
-        if let Some(of_camera) = meetings.get_mut(&self.camera) {
-            of_camera.retain(|meeting| !Arc::ptr_eq(meeting, &self.meeting));
-            if of_camera.is_empty() {
-                meetings.remove(&self.camera);
+        if let Some(of_it) = meetings.get_mut(&self.watched) {
+            of_it.retain(|meeting| !Arc::ptr_eq(meeting, &self.meeting));
+            if of_it.is_empty() {
+                meetings.remove(&self.watched);
             }
         }
     }
@@ -181,7 +181,7 @@ mod tests {
         Caption { seq, from: at, until: at.after(SHOWN_FOR), text: text.to_owned() }
     }
 
-    fn texts(captions: &Captions, camera: (TenantId, &CameraId), segment: u64) -> Vec<String> {
+    fn texts(captions: &Captions, camera: (TenantId, &Watched), segment: u64) -> Vec<String> {
         let of_segment = captions.of_segment(camera, segment);
         of_segment.into_iter().map(|caption| caption.text).collect()
     }
@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn words_are_those_of_the_one_meeting_of_the_camera_while_it_takes_part() {
         let captions = Captions::default();
-        let (tenant, hall): (_, CameraId) = (TenantId::generate(), "hall".parse().expect("an id"));
+        let (tenant, hall): (_, Watched) = (TenantId::generate(), "hall".parse().expect("an id"));
         let camera = (tenant, &hall);
         assert_eq!(captions.offered(camera), None);
         let taking_part = captions.begin((tenant, hall.clone()), Some("es".to_owned()));
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn what_is_kept_is_bounded() {
         let captions = Captions::default();
-        let (tenant, hall): (_, CameraId) = (TenantId::generate(), "hall".parse().expect("an id"));
+        let (tenant, hall): (_, Watched) = (TenantId::generate(), "hall".parse().expect("an id"));
         let taking_part = captions.begin((tenant, hall.clone()), None);
         for seq in 0..KEPT_MAX as u64 + 5 {
             taking_part.add(1, caption(seq, "sí"));

@@ -54,14 +54,15 @@ pub struct GatewayOptions {
     pub cameras_max: u32,
     /// How long stream sessions live.
     pub lifetimes: Lifetimes,
-    /// Whether viewers of a camera read what is said in the meeting that it takes part in.
-    pub captions: bool,
 }
 
 /// What the gateway is made of.
 pub struct GatewayParts {
     /// Where cameras are kept.
     pub cameras: Arc<dyn CameraRepository>,
+    /// What is said in meetings, for whoever watches them or a camera that takes part in one; nothing
+    /// when viewers may read none.
+    pub captions: Option<Captions>,
     /// Where it is kept which cameras are recorded.
     pub recordings: Arc<dyn CameraRecordingRepository>,
     /// Where stream sessions are kept.
@@ -137,7 +138,6 @@ struct Inner {
     parts: GatewayParts,
     secrets: Secrets,
     ingest: Ingest,
-    captions: Option<Captions>,
 }
 
 /// The cameras and their viewers. Cheap to clone.
@@ -155,8 +155,7 @@ impl Gateway {
             addresses: options.addresses.clone(),
             clock: parts.clock.clone(),
         });
-        let captions = options.captions.then(Captions::default);
-        Self(Arc::new(Inner { options, parts, secrets, ingest, captions }))
+        Self(Arc::new(Inner { options, parts, secrets, ingest }))
     }
 
     /// Makes a camera known, or changes what is known of it. The same again
@@ -243,10 +242,10 @@ impl Gateway {
         Ok(removed)
     }
 
-    /// The captions of its cameras; nothing when viewers may read none.
+    /// The captions of cameras and sessions; nothing when viewers may read none.
     #[must_use]
     pub fn captions(&self) -> Option<&Captions> {
-        self.0.captions.as_ref()
+        self.0.parts.captions.as_ref()
     }
 
     /// The streams of its cameras.

@@ -247,8 +247,7 @@ impl Playback {
     ) -> Result<String, PlaybackError> {
         let answer = async {
             let (grant, stream) = self.watched((tenant, watched), session).await?;
-            let captions = self.0.gateway.captions().zip(watched.camera());
-            captions.ok_or(PlaybackError::ManifestNotFound)?;
+            self.0.gateway.captions().ok_or(PlaybackError::ManifestNotFound)?;
             let directives = Directives::parse(query)?;
             self.ready(&grant, &stream, Asset::Captions).await?;
             if let Some(reload::Place { segment, .. }) = directives.until {
@@ -278,11 +277,10 @@ impl Playback {
     ) -> Result<String, PlaybackError> {
         let answer = async {
             let (_, stream) = self.watched((tenant, watched), session).await?;
-            let captions = self.0.gateway.captions().zip(watched.camera());
-            let (captions, camera) = captions.ok_or(PlaybackError::SegmentNotFound)?;
+            let captions = self.0.gateway.captions().ok_or(PlaybackError::SegmentNotFound)?;
             let file = stream.find(|segments| {
                 let segment = segments.captioned(name)?;
-                let said = captions.of_segment((tenant, camera), segment.number);
+                let said = captions.of_segment((tenant, watched), segment.number);
                 Some(subtitles::file(segment, &said))
             });
             file.ok_or(PlaybackError::SegmentNotFound)
@@ -355,8 +353,7 @@ impl Playback {
         self.ready(&grant, &stream, Asset::Main).await?;
         let look = stream.look().ok_or(PlaybackError::StreamNotReady)?;
         let session = self.session(grant);
-        let captions = gateway.captions().zip(watched.camera());
-        let offered = captions.and_then(|(it, camera)| it.offered((tenant, camera)));
+        let offered = gateway.captions().and_then(|it| it.offered((tenant, watched)));
         let address = format!("{session}/captions.m3u8");
         let captions = offered
             .as_ref()

@@ -11,10 +11,11 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::cameras::{CameraError, Stream, WatchedSessions};
+use crate::cameras::{CameraError, Captioning, Captions, Stream, WatchedSessions, Words};
 use crate::clock::Clock;
 use crate::domain::id::{SessionKey, TrackId};
 use crate::domain::session::{Session, SessionStatus};
+use crate::domain::watched::Watched;
 use crate::live::engine::taps::{TapChange, Taps};
 use crate::live::engine::{Chosen, Shown, Stage};
 use crate::live::metrics;
@@ -57,6 +58,8 @@ pub struct LiveParts {
     pub taps: Arc<dyn SessionTaps>,
     /// The sessions.
     pub sessions: Arc<dyn KnownSessions>,
+    /// What is said in sessions, for whoever watches them; nothing when nobody may read it.
+    pub captions: Option<Captions>,
     /// The time that players are told.
     pub clock: Clock,
 }
@@ -64,6 +67,8 @@ pub struct LiveParts {
 /// A stream that is made, or whose session has ended.
 struct Running {
     stream: Arc<Stream>,
+    /// While what is said in it becomes text.
+    captioning: Option<Captioning>,
     chosen: watch::Sender<Chosen>,
     over: CancellationToken,
 }
@@ -96,10 +101,11 @@ impl WatchedSessions for Live {
         if let Some(stream) = self.running(key) {
             return Ok(stream);
         }
-        if self.find(key).await?.status != SessionStatus::Active {
+        let session = self.find(key).await?;
+        if session.status != SessionStatus::Active {
             return Err(CameraError::WatchedNotBegun);
         }
-        self.start(key)
+        self.start(&session)
     }
 }
 
@@ -140,6 +146,34 @@ impl Live {
         }
     }
 
+    /// A text of what is said was told in a room.
+    pub(super) fn handle_words(&self, key: SessionKey, words: &Words) {
+        let state = self.lock();
+        let Some(Running { stream, captioning: Some(captioning), .. }) = state.running.get(&key)
+        else {
+            return;
+        };
+        captioning.handle(words, stream, self.0.parts.clock.now());
+    }
+
+    /// A session has changed: whether what is said in it becomes text, and in which language.
+    pub(super) fn handle_session(&self, session: &Session) {
+        let mut state = self.lock();
+        let Some(running) = state.running.get_mut(&session.key()) else { return };
+        if session.transcription.enabled && running.captioning.is_none() {
+            running.captioning = self.captioning(session);
+        } else if !session.transcription.enabled {
+            running.captioning = None;
+        }
+    }
+
+    /// The captions of a session whose words become text.
+    fn captioning(&self, session: &Session) -> Option<Captioning> {
+        let captions = self.0.parts.captions.as_ref().filter(|_| session.transcription.enabled)?;
+        let language = session.transcription.language.as_ref().map(ToString::to_string);
+        Some(captions.begin((session.tenant_id, Watched::Session(session.id)), language))
+    }
+
     /// A session that may be watched, now or once it has begun.
     async fn find(&self, key: SessionKey) -> Result<Session, CameraError> {
         let session = self.0.parts.sessions.known(key).await?;
@@ -164,7 +198,8 @@ impl Live {
         is_open.then(|| running.stream.clone())
     }
 
-    fn start(&self, key: SessionKey) -> Result<Arc<Stream>, CameraError> {
+    fn start(&self, session: &Session) -> Result<Arc<Stream>, CameraError> {
+        let key = session.key();
         if self.0.stop.is_cancelled() {
             return Err(CameraError::Stopping);
         }
@@ -181,7 +216,10 @@ impl Live {
         let (chosen, followed) = watch::channel(state.rooms.chosen(key));
         let over = CancellationToken::new();
         let task = Task::new(self.clone(), key, stream.clone(), over.clone());
-        state.running.insert(key, Running { stream: stream.clone(), chosen, over });
+        // Dropped first, as two streams of one session would have none.
+        state.running.remove(&key);
+        let captioning = self.captioning(session);
+        state.running.insert(key, Running { stream: stream.clone(), captioning, chosen, over });
         metrics::running(state.running.len());
         drop(state);
         self.0.tasks.spawn(task.run(followed));

@@ -2,12 +2,15 @@
 
 use async_trait::async_trait;
 
+use crate::cameras::Words;
 use crate::domain::id::{SessionKey, TrackId};
 use crate::domain::participant::ParticipantKind;
 use crate::domain::recording::RecordingState;
 use crate::domain::session::Session;
+use crate::domain::time::Timestamp;
 use crate::live::Live;
 use crate::room::engine::Featured;
+use crate::room::event::{Event, TranscriptChunkView};
 use crate::room::ports::{RoomTrack, TrackListener};
 use crate::sessions::{NotTold, SessionObserver};
 
@@ -21,6 +24,13 @@ impl TrackListener for Live {
     async fn session_told(&self, session: &Session) {
         if !session.live_viewing {
             self.end(session.key());
+        }
+        self.handle_session(session);
+    }
+
+    async fn text_told(&self, key: SessionKey, seq: u64, event: &Event) {
+        if let Some(words) = words_of(seq, event) {
+            self.handle_words(key, &words);
         }
     }
 
@@ -60,5 +70,20 @@ impl SessionObserver for Live {
         self.handle_room(key, |rooms| rooms.forget(key));
         self.end(key);
         Ok(())
+    }
+}
+
+/// What an event says of a text; nothing when it is about something else.
+#[must_use]
+pub fn words_of(seq: u64, event: &Event) -> Option<Words> {
+    match event {
+        Event::TranscriptChunk(TranscriptChunkView { text, from, to, .. }) => {
+            let (from, to) = (Timestamp::parse_rfc3339(from)?, Timestamp::parse_rfc3339(to)?);
+            Some(Words::Said { seq, from, to, text: text.clone() })
+        }
+        Event::TranscriptCorrected { of, text, .. } => {
+            Some(Words::Corrected { seq: *of, text: text.clone() })
+        }
+        _ => None,
     }
 }

@@ -391,6 +391,7 @@ impl RoomActor {
             let shown = media.feature(session, featured.audio, featured.video).await;
             log_media(shown);
         }
+        self.tell_texts(&outputs.told).await;
         if !outputs.told.is_empty() {
             let texts = outputs.told.iter().map(|(told, _)| told.to_json().into());
             let texts: Arc<[Arc<str>]> = texts.collect();

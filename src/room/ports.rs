@@ -18,6 +18,7 @@ use crate::domain::recording::RecordingState;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::room::engine::Featured;
+use crate::room::event::Event;
 use crate::sessions::TenantLimitsSource;
 use crate::sfu::{LostReason, TransportSide};
 
@@ -61,6 +62,10 @@ pub trait TrackListener: Send + Sync {
     /// The tracks that a receiver is given who is given one sound and one picture. They may be
     /// behind gates that are closed.
     async fn featured(&self, _key: SessionKey, _featured: Featured) {}
+
+    /// Members were told a text of what was said, or that one was put right: this event, with this
+    /// `seq`.
+    async fn text_told(&self, _key: SessionKey, _seq: u64, _event: &Event) {}
 
     /// The tracks that are heard, loudest first.
     async fn heard(&self, _key: SessionKey, _tracks: &[TrackId]) {}

@@ -1,6 +1,6 @@
-// What is said in a meeting, as captions for whoever watches a camera that takes part in it: Chromium
-// says phrases into its fake microphone, and they appear in the player at their time, as long as
-// the camera takes part.
+// What is said in a meeting, as captions for whoever watches the meeting or a camera that takes part
+// in it: Chromium says phrases into its fake microphone, and they appear in the player at their time,
+// as long as the camera takes part.
 import assert from 'node:assert/strict';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -34,6 +34,7 @@ async function open(stage) {
   stage.session = await startedSession(stage.server, {
     moderation: 'open',
     transcription: { enabled: true, language: 'es' },
+    live_viewing: true,
   });
   stage.tenant = stage.session.tenant_id;
   const rtspUrl = `rtsp://127.0.0.1:${stage.port}/often`;
@@ -48,8 +49,8 @@ async function open(stage) {
   });
 }
 
-async function tokenOf({ server, tenant }) {
-  const body = { tenantId: tenant, cameraId: CAMERA };
+async function tokenOf({ server, tenant }, watched = { cameraId: CAMERA }) {
+  const body = { tenantId: tenant, ...watched };
   const issued = await asGovernance(server, 'POST', '/gateway/sessions', body);
   assert.equal(issued.status, 201, JSON.stringify(issued));
   return issued.body.token;
@@ -65,12 +66,12 @@ async function mainPlaylist(stage) {
   return { text, address };
 }
 
-async function watches(stage) {
+async function watches(stage, camera = CAMERA, watched = { cameraId: CAMERA }) {
   const page = await newPage(stage.browser);
   const query = new URLSearchParams({
     tenant: stage.tenant,
-    camera: CAMERA,
-    token: await tokenOf(stage),
+    camera,
+    token: await tokenOf(stage, watched),
   });
   await page.goto(`${stage.server.origin}/player?${query}`);
   await page.locator('[data-testid="player"][data-state="playing"]').waitFor({ timeout: 60_000 });
@@ -97,6 +98,23 @@ const captionsOf = (page) =>
     };
   });
 
+/** Waits until a player shows the words, and answers how far they are from when they were said. */
+async function apartOf(viewer, reader) {
+  const words = wordsOf(PHRASE);
+  const shown = await until(
+    'the words, while they are to be seen',
+    async (seen) => {
+      seen.last = await captionsOf(viewer);
+      return seen.last.shown.find(({ text }) => text === words) ?? null;
+    },
+    PATIENCE_MS,
+  );
+  const said = (await textsOf(reader)).filter(({ text }) => text === words);
+  const apart = Math.min(...said.map(({ from }) => Math.abs(Date.parse(from) - shown.from)));
+  assert.ok(apart < APART_MS_MAX, JSON.stringify({ shown, said }));
+  return Math.round(apart);
+}
+
 const textsOf = async (page) =>
   (await messages(page, 'transcript_chunk')).filter(({ final }) => final);
 
@@ -121,20 +139,18 @@ story('Captions for viewers of a camera', open, {
     await joinMeeting(pages.ana);
     pages.viewer = await watches(stage);
     await pages.viewer.getByTestId('player-captions').waitFor();
-    const words = wordsOf(PHRASE);
-    const shown = await until(
-      'the words, while they are to be seen',
-      async (seen) => {
-        seen.last = await captionsOf(pages.viewer);
-        return seen.last.shown.find(({ text }) => text === words) ?? null;
-      },
-      PATIENCE_MS,
-    );
-    const said = (await textsOf(pages.reader)).filter(({ text }) => text === words);
-    const apart = said.map(({ from }) => Math.abs(Date.parse(from) - shown.from));
-    t.diagnostic(`a caption is ${Math.round(Math.min(...apart))} ms from its words`);
-    assert.ok(Math.min(...apart) < APART_MS_MAX, JSON.stringify({ shown, said }));
+    const apart = await apartOf(pages.viewer, pages.reader);
+    t.diagnostic(`a caption is ${apart} ms from its words`);
     await screenshot(pages.viewer, 'player-captions');
+  },
+
+  'whoever watches the meeting itself reads it as well': async (stage, t) => {
+    const { session, pages } = stage;
+    pages.outside = await watches(stage, `session:${session.id}`, { sessionId: session.id });
+    await pages.outside.getByTestId('player-captions').waitFor();
+    const apart = await apartOf(pages.outside, pages.reader);
+    t.diagnostic(`a caption of the meeting is ${apart} ms from its words`);
+    await screenshot(pages.outside, 'player-session-captions');
   },
 
   'whoever wants no captions switches them off': async ({ pages }) => {
@@ -186,5 +202,17 @@ story('Captions for viewers of a camera', open, {
     const { text } = await mainPlaylist(stage);
     assert.ok(!text.includes('SUBTITLES'), text);
     assert.deepEqual(pages.viewer.problems, []);
+  },
+
+  'captions of a meeting end with it': async (stage) => {
+    const { server, session, pages } = stage;
+    const player = pages.outside.getByTestId('player');
+    assert.equal(await player.getAttribute('data-state'), 'playing');
+    const ended = await asGovernance(server, 'POST', `/api/v1/sessions/${session.id}/end`);
+    assert.equal(ended.status, 200, JSON.stringify(ended));
+    await pages.outside
+      .locator('[data-testid="player"][data-state="over"]')
+      .waitFor({ timeout: 60_000 });
+    assert.deepEqual(pages.outside.problems, []);
   },
 });

@@ -95,7 +95,8 @@ impl World {
         let clock = Clock::from_fn(move || {
             Timestamp::from_unix_us(1_800_000_000_000_000).after(began.elapsed())
         });
-        let parts = LiveParts { taps: taps.clone(), sessions: stored.clone(), clock };
+        let parts =
+            LiveParts { taps: taps.clone(), sessions: stored.clone(), captions: None, clock };
         let live = Live::new(LiveOptions { linger: LINGER, look_every: LOOK_EVERY }, parts);
         Self { live, taps, stored, tenant: TenantId::generate() }
     }

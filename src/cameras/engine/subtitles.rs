@@ -47,6 +47,9 @@ pub fn playlist(segments: &Segments) -> Option<String> {
         push(&mut text, format_args!("#EXTINF:{},", Seconds(segment.ticks)));
         push(&mut text, format_args!("{}", segments.captions_name(segment.number)));
     }
+    if segments.has_ended() {
+        text.push_str("#EXT-X-ENDLIST\n");
+    }
     Some(text)
 }
 

@@ -7,9 +7,11 @@ use crate::attendance::Attendance;
 use crate::domain::id::{ConnectionId, TrackId};
 use crate::domain::recording::RecordingState;
 use crate::domain::session::Session;
+use crate::domain::time::Timestamp;
 use crate::room::actor::RoomActor;
 use crate::room::engine::{Featured, TrackChange};
 use crate::room::error::RoomError;
+use crate::room::event::{Event, Told};
 use crate::room::member::{Outbound, Sink};
 use crate::room::metrics;
 use crate::room::ports::{
@@ -32,6 +34,18 @@ impl RoomActor {
     pub(super) async fn tell_featured(&self, featured: Featured) {
         for listener in &self.parts.ports.listeners {
             listener.featured(self.parts.key, featured).await;
+        }
+    }
+
+    /// Tells what of these events is text of what was said.
+    pub(super) async fn tell_texts(&self, told: &[(Told, Timestamp)]) {
+        let is_text = |event: &Event| {
+            matches!(event, Event::TranscriptChunk(_) | Event::TranscriptCorrected { .. })
+        };
+        for (told, _) in told.iter().filter(|(told, _)| is_text(&told.event)) {
+            for listener in &self.parts.ports.listeners {
+                listener.text_told(self.parts.key, told.seq, &told.event).await;
+            }
         }
     }
 
