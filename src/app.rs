@@ -9,6 +9,7 @@ mod cameras;
 mod clock;
 mod delivery;
 mod doors;
+mod elsewhere;
 mod foundation;
 mod governance;
 mod identity;
@@ -39,6 +40,7 @@ use self::cameras::{Around, Cameras};
 use self::clock::ClockWatch;
 use self::delivery::Delivery;
 use self::doors::{Behind, Doors, Sockets};
+use self::elsewhere::Elsewhere;
 use self::governance::GovernanceCalls;
 use self::identity::Identity;
 use self::kafka::Kafka;
@@ -98,6 +100,7 @@ pub struct App {
     cameras: Cameras,
     kafka: Kafka,
     delivery: Delivery,
+    elsewhere: Elsewhere,
     clock: ClockWatch,
     doors: Doors,
 }
@@ -140,6 +143,7 @@ impl App {
         let cameras = Cameras::start(&base, &around, sockets.take_rtsp())?;
         let kafka = Kafka::start(&base, &rooms, &sessions)?;
         let delivery = Delivery::start(&base, &foundation, &kafka).await?;
+        let elsewhere = Elsewhere::start(&base, &delivery, &sessions, &rooms, &live);
         let clock = ClockWatch::start(base.steady.clone(), rooms.rooms.clone());
         let behind = Behind {
             identity,
@@ -172,6 +176,7 @@ impl App {
             cameras,
             kafka,
             delivery,
+            elsewhere,
             clock,
             doors,
         })
@@ -207,6 +212,7 @@ impl App {
             cameras,
             kafka,
             delivery,
+            elsewhere,
             clock,
             doors,
             ..
@@ -219,6 +225,7 @@ impl App {
         base.store.stop_waiting();
         let rest = async {
             clock.shutdown().await;
+            elsewhere.shutdown().await;
             kafka.shutdown().await;
             cameras.shutdown().await;
             live.shutdown().await;

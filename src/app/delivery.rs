@@ -109,6 +109,11 @@ impl Delivery {
         Ok(Self { streams, tail, pumps, kafka, upkeep })
     }
 
+    /// The end of the outbox, for others who wait there.
+    pub(super) const fn tail(&self) -> &Tail {
+        &self.tail
+    }
+
     /// Whether Kafka has taken the last message; `None` without Kafka.
     pub(super) fn kafka_is_well(&self) -> Option<Box<dyn Fn() -> bool + Send + Sync>> {
         let producer = self.kafka.clone()?;

@@ -114,6 +114,25 @@ impl SessionService {
         Ok(self.telling.tell_untold(now).await?)
     }
 
+    /// Tells one observer of a session as it is stored now, since another process may have changed it,
+    /// after what is being told of it here. One that there is no more is told to nobody.
+    ///
+    /// # Errors
+    /// When the session can't be read.
+    pub async fn tell_one(
+        &self,
+        key: SessionKey,
+        observer: &dyn SessionObserver,
+    ) -> Result<(), SessionError> {
+        let _held = self.telling.locks.hold(key.session).await;
+        if let Some(session) = self.repository.find(key).await?
+            && let Err(error) = observer.session_changed(&session).await
+        {
+            tracing::warn!(session = %key.session, %error, "an observer was not told of a change");
+        }
+        Ok(())
+    }
+
     /// Stops telling, after the changes that are being told.
     pub async fn shutdown(&self) {
         self.telling.stopping.cancel();

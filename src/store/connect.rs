@@ -58,6 +58,12 @@ pub struct Store {
 }
 
 impl Store {
+    /// Whether other processes may use the same database: SQLite is for one.
+    #[must_use]
+    pub const fn serves_several(&self) -> bool {
+        self.writer.is_none()
+    }
+
     /// Connects, applies or checks migrations, and refuses a database that would not separate
     /// tenants.
     pub async fn connect(options: &StoreOptions) -> Result<Self, SetupError> {
