@@ -2,7 +2,7 @@
 # when nothing is missing, and can be run again. `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build edge test lint wire-types openapi bench proto-baseline load-test measure-cameras attack contract kill-loop disk-loop network-matrix fuzz check-readme clean
+.PHONY: help run build edge test lint wire-types openapi bench proto-baseline load-test measure-cameras measure-viewers attack contract kill-loop disk-loop network-matrix fuzz check-readme clean
 
 # The build cache lives outside the clone; see scripts/environment.
 run: ## start everything on embedded defaults; ARGS="…" go to `cabildo serve`
@@ -38,6 +38,9 @@ load-test: ## rooms of real WebRTC clients against a release server
 
 measure-cameras: ## what cameras in rooms and viewers of HLS cost a release server
 	@scripts/measure-cameras
+
+measure-viewers: ## what a thousand viewers of a session by HLS cost a release server
+	@scripts/measure-viewers
 
 attack: ## the long forms of all attacks; ARGS="…" are minutes for the parsers
 	@scripts/attack $(ARGS)
