@@ -202,9 +202,15 @@ impl History {
         Ok(self.versions(key, u64::MAX).await?.all)
     }
 
-    /// Which version of the minutes was confirmed by this entry of the log.
-    pub async fn minutes_version(&self, key: SessionKey, seq: u64) -> Result<u32, HistoryError> {
-        Ok(self.versions(key, seq).await?.count)
+    /// Which version of the minutes was confirmed by this entry of the log; `None` when another one
+    /// came before it.
+    pub async fn minutes_version(
+        &self,
+        key: SessionKey,
+        seq: u64,
+    ) -> Result<Option<u32>, HistoryError> {
+        let versions = self.versions(key, seq).await?;
+        Ok(versions.last_counts.then_some(versions.count))
     }
 
     /// The versions of the minutes up to an entry of the log.

@@ -3,7 +3,9 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LANGUAGE, CONTENT_TYPE};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LANGUAGE, CONTENT_TYPE, ETAG,
+};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
@@ -17,8 +19,10 @@ use super::documents::PDF;
 use super::error::ApiError;
 use super::idempotency::once_of;
 use super::json_forms::Moment;
+use super::precondition::IfMatch;
 use super::refusals::{BODY, READER, REPEATABLE, WRITER, refusals};
-use super::sessions::session_id;
+use super::session_body::etag;
+use super::sessions::{session_id, version_of};
 use super::transcript::permit_reader;
 use crate::domain::error_code::ErrorCode;
 use crate::domain::id::SessionKey;
@@ -89,6 +93,7 @@ refusals!(MinutesRefusals: READER, &[
             headers(
                 ("Cabildo-Minutes" = String, description = "`draft`, or `confirmed` and the version"),
                 ("Cabildo-SHA256" = String, description = "of the Markdown, hexadecimal"),
+                ("ETag" = String, description = "the newest confirmed version, `\"0\"` when there is none; to confirm another, it is given in `If-Match`"),
             )),
         MinutesRefusals
     )
@@ -106,7 +111,8 @@ pub(super) async fn read(
     let head = api.evidence.latest_head(key).await?;
     let verify_at = format!("{}/verify?session={id}", credentials.origin(&api));
     let about = About::new(&session, head.as_ref().map(SignedHead::new), verify_at);
-    let (state, minutes) = if let Some(confirmed) = wanted(&api, key, version).await? {
+    let (confirmed, versions) = wanted(&api, key, version).await?;
+    let (state, minutes) = if let Some(confirmed) = confirmed {
         (format!("confirmed; version={}", confirmed.version), confirmed)
     } else {
         let language = language.unwrap_or_else(|| language_of_session(&session));
@@ -115,12 +121,12 @@ pub(super) async fn read(
         ("draft".to_owned(), ConfirmedMinutes::new(0, tag, String::new(), text, now))
     };
     if format != Some(Format::Pdf) {
-        return Ok(shown(&state, minutes));
+        return Ok(shown(&state, versions, minutes));
     }
     let (tag, hash) = (minutes.language.clone(), minutes.sha256.clone());
     let pdf = api.press.make(move || minutes.document(&about)).await?;
     let name = format!("attachment; filename=\"minutes-{id}.pdf\"");
-    let mut answer = (headers(PDF, &state, &tag, &hash), pdf).into_response();
+    let mut answer = (headers(PDF, (&state, versions), &tag, &hash), pdf).into_response();
     answer.headers_mut().insert(CONTENT_DISPOSITION, header(&name));
     Ok(answer)
 }
@@ -136,38 +142,40 @@ async fn read_session(api: &Api, credentials: &Credentials, id: &str) -> Result<
     Ok(session)
 }
 
-/// The confirmed version, when it is wanted; `None` when a draft is.
+/// The confirmed version, when it is wanted; `None` when a draft is. And how many there are.
 async fn wanted(
     api: &Api,
     key: SessionKey,
     version: Option<Version>,
-) -> Result<Option<ConfirmedMinutes>, ApiError> {
+) -> Result<(Option<ConfirmedMinutes>, u32), ApiError> {
+    let (confirmed, versions) = api.history.confirmed_minutes(key).await?;
     if version == Some(Version::Draft) {
-        return Ok(None);
+        return Ok((None, versions));
     }
-    let (confirmed, _) = api.history.confirmed_minutes(key).await?;
     if confirmed.is_none() && version.is_some() {
         let message = "nobody has confirmed the minutes of this session";
         return Err(ApiError::new(ErrorCode::MinutesNotFound, message));
     }
-    Ok(confirmed)
+    Ok((confirmed, versions))
 }
 
-fn shown(state: &str, minutes: ConfirmedMinutes) -> Response {
+fn shown(state: &str, versions: u32, minutes: ConfirmedMinutes) -> Response {
     let markdown = HeaderValue::from_static("text/markdown; charset=utf-8");
-    (headers(markdown, state, &minutes.language, &minutes.sha256), minutes.text).into_response()
+    let headers = headers(markdown, (state, versions), &minutes.language, &minutes.sha256);
+    (headers, minutes.text).into_response()
 }
 
 fn headers(
     media_type: HeaderValue,
-    state: &str,
+    (state, versions): (&str, u32),
     language: &str,
     hash: &str,
-) -> [(HeaderName, HeaderValue); 5] {
+) -> [(HeaderName, HeaderValue); 6] {
     [
         (CONTENT_TYPE, media_type),
         (CONTENT_LANGUAGE, header(language)),
         (CACHE_CONTROL, HeaderValue::from_static("private, no-store")),
+        (ETAG, etag(u64::from(versions))),
         (STATE, header(state)),
         (HASH, header(hash)),
     ]
@@ -258,19 +266,27 @@ refusals!(ConfirmRefusals: WRITER, BODY, REPEATABLE, &[
     ErrorCode::RecordingNotFound,
     ErrorCode::RecordingErased,
     ErrorCode::MinutesLimitReached,
+    ErrorCode::VersionConflict,
+    ErrorCode::PreconditionRequired,
     ErrorCode::UnprocessableRequest,
 ]);
 
 /// Confirms a version of the minutes. Its SHA-256 enters the session's log; earlier versions stay.
+/// Refused when a version was confirmed that whoever confirms this one has not seen.
 #[utoipa::path(
     put, path = "/api/v1/sessions/{id}/minutes", tag = "transcript",
     operation_id = "confirmMinutes", security(("dpop" = [])),
     params(
         ("id" = String, Path, format = Uuid),
+        ("If-Match" = String, Header, description = "the `ETag` of the minutes that were edited, draft or not: \"1\""),
         ("Idempotency-Key" = Option<String>, Header, description = "names the request, so that it may come twice")
     ),
     request_body = NewMinutesBody,
-    responses((status = 200, description = "Confirmed", body = ConfirmedBody), ConfirmRefusals)
+    responses(
+        (status = 200, description = "Confirmed", body = ConfirmedBody,
+            headers(("ETag" = String, description = "its version"))),
+        ConfirmRefusals
+    )
 )]
 pub(super) async fn confirm(
     State(api): State<Api>,
@@ -280,31 +296,68 @@ pub(super) async fn confirm(
 ) -> Result<Response, ApiError> {
     let person = credentials.writer(&api, Action::CorrectTranscript).await?;
     let key = see(&person, session_id(&id)?)?;
+    let seen = IfMatch::required(&credentials.headers)?;
     let work = Box::pin(async {
         let NewMinutesBody { language, text } =
             json(&credentials.headers, &body, &["application/json"])?;
         let language = language_of(&language)?.to_string();
         checked(&text)?;
         api.sessions.find(key).await?;
-        let (_, versions) = api.history.confirmed_minutes(key).await?;
+        let (newest, versions) = api.history.confirmed_minutes(key).await?;
+        let by = person.user_id.as_str().to_owned();
+        let confirmed = ConfirmedMinutes::new(versions + 1, language, by, text, api.clock.now());
+        let after = match (seen, newest) {
+            (IfMatch::Any, _) => None,
+            (IfMatch::Tags(tags), _) if names(&tags, versions) => Some(versions),
+            // The answer to the same request was lost.
+            (IfMatch::Tags(tags), Some(newest))
+                if newest.version == versions
+                    && names(&tags, versions - 1)
+                    && newest.says_the_same(&confirmed) =>
+            {
+                return Ok(ConfirmedBody::from(newest).into_response());
+            }
+            _ => return Err(conflict(versions)),
+        };
         if versions >= MINUTES_VERSIONS_MAX {
             let message = format!("a session has at most {MINUTES_VERSIONS_MAX} versions");
             return Err(ApiError::new(ErrorCode::MinutesLimitReached, message));
         }
-        let by = person.user_id.as_str().to_owned();
-        let confirmed = ConfirmedMinutes::new(versions + 1, language, by, text, api.clock.now());
         let mut seq = 0;
-        for note in confirmed.notes() {
+        for note in confirmed.notes(after) {
             seq = api.evidence.note(key, EventKind::Minutes, note).await?;
         }
         // Another one may have been confirmed meanwhile: the log says which came first.
-        let version = api.history.minutes_version(key, seq).await?;
-        let ConfirmedMinutes { language, sha256, at, by: confirmed_by, .. } = confirmed;
-        let confirmed_at = Moment(at);
-        let body = ConfirmedBody { version, language, sha256, confirmed_at, confirmed_by };
-        Ok(Json(body).into_response())
+        let Some(version) = api.history.minutes_version(key, seq).await? else {
+            return Err(conflict(api.history.confirmed_minutes(key).await?.1));
+        };
+        Ok(ConfirmedBody::from(ConfirmedMinutes { version, ..confirmed }).into_response())
     });
     once_of(&api, &credentials, &person, &body, work).await
+}
+
+/// Whether one of these tags is that of a version.
+fn names(tags: &[String], version: u32) -> bool {
+    tags.iter().any(|tag| version_of(tag) == Some(u64::from(version)))
+}
+
+fn conflict(current: u32) -> ApiError {
+    let message = "the minutes were confirmed by somebody else since these were read";
+    ApiError::new(ErrorCode::VersionConflict, message)
+        .with_details(serde_json::json!({ "version": current }))
+}
+
+impl From<ConfirmedMinutes> for ConfirmedBody {
+    fn from(confirmed: ConfirmedMinutes) -> Self {
+        let ConfirmedMinutes { version, language, sha256, at, by, .. } = confirmed;
+        Self { version, language, sha256, confirmed_at: Moment(at), confirmed_by: by }
+    }
+}
+
+impl IntoResponse for ConfirmedBody {
+    fn into_response(self) -> Response {
+        ([(ETAG, etag(u64::from(self.version)))], Json(self)).into_response()
+    }
 }
 
 /// Refuses what is no text of minutes.

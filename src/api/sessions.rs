@@ -408,6 +408,6 @@ async fn expected_version(
 }
 
 /// The version that an entity tag of [`etag`] names.
-fn version_of(tag: &str) -> Option<u64> {
+pub(super) fn version_of(tag: &str) -> Option<u64> {
     tag.parse().ok().filter(|version: &u64| version.to_string() == tag)
 }

@@ -67,6 +67,9 @@ enum Note {
         sha256: String,
         parts: u32,
         bytes: u64,
+        /// The newest version that whoever confirmed had seen; absent when it may be any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<u32>,
     },
 }
 
@@ -78,10 +81,16 @@ impl ConfirmedMinutes {
         Self { version, language, sha256, at, by, text }
     }
 
-    /// The texts that are entered in the log, in this order. The version counts once the last one
-    /// is there.
+    /// Whether both are the same text in the same language, confirmed by the same person.
     #[must_use]
-    pub fn notes(&self) -> Vec<String> {
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        (&self.sha256, &self.language, &self.by) == (&other.sha256, &other.language, &other.by)
+    }
+
+    /// The texts that are entered in the log, in this order. The version counts once the last one
+    /// is there, and only if no version came behind `after` meanwhile.
+    #[must_use]
+    pub fn notes(&self, after: Option<u32>) -> Vec<String> {
         let at = self.at.to_string();
         let parts = parts_of(&self.text);
         let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
@@ -98,6 +107,7 @@ impl ConfirmedMinutes {
             sha256: self.sha256.clone(),
             parts: count,
             bytes: self.text.len() as u64,
+            after,
         };
         let notes = numbered.chain([confirmed]);
         notes.filter_map(|note| serde_json::to_string(&note).ok()).collect()
@@ -117,17 +127,26 @@ pub(super) struct Versions {
     pub(super) count: u32,
     /// All that were confirmed, the oldest first.
     pub(super) all: Vec<MinutesVersion>,
+    /// Whether the text that came last made a version.
+    pub(super) last_counts: bool,
 }
 
 impl Versions {
     pub(super) fn add(&mut self, note: &str) {
+        self.last_counts = false;
         match serde_json::from_str(note) {
             Ok(Note::MinutesPart { sha256, part, text, .. }) => {
                 let (kept, times) = self.parts.entry((sha256, part)).or_default();
                 *kept = text;
                 *times += 1;
             }
-            Ok(Note::MinutesConfirmed { at, user_id, language, sha256, parts, .. }) => {
+            Ok(Note::MinutesConfirmed { at, user_id, language, sha256, parts, after, .. }) => {
+                let text: Option<String> =
+                    (0..parts).map(|part| self.take_part(&sha256, part)).collect();
+                if after.is_some_and(|after| after != self.count) {
+                    return;
+                }
+                self.last_counts = true;
                 self.count = self.count.saturating_add(1);
                 let version = self.count;
                 let at = Timestamp::parse_rfc3339(&at);
@@ -138,8 +157,6 @@ impl Versions {
                     at,
                     by: user_id.clone(),
                 }));
-                let text: Option<String> =
-                    (0..parts).map(|part| self.take_part(&sha256, part)).collect();
                 let whole = text.zip(at);
                 let whole = whole.filter(|(text, _)| hex(&Sha256::digest(text)) == sha256);
                 let Some((text, at)) = whole else { return };
@@ -187,7 +204,7 @@ mod tests {
     fn the_newest_version_is_read_back_as_it_was_confirmed() {
         let long = "Acuerdo «ñandú» \"\\\n".repeat(5_000);
         let (first, second) = (version(1, "corto"), version(2, &long));
-        let notes: Vec<String> = [first.notes(), second.notes()].concat();
+        let notes: Vec<String> = [first.notes(None), second.notes(Some(1))].concat();
         assert!(notes.len() > 4, "{} entries", notes.len());
         assert!(notes.iter().all(|note| note.len() <= crate::evidence::TEXT_BYTES_MAX));
         let read = |notes: &[String]| {
@@ -209,7 +226,7 @@ mod tests {
     #[test]
     fn versions_that_were_confirmed_at_the_same_moment_count_as_the_log_has_them() {
         let (one, other) = (version(1, "una"), version(1, "otra"));
-        let mixed = [one.notes(), other.notes()];
+        let mixed = [one.notes(None), other.notes(None)];
         let mut versions = Versions::default();
         for place in 0..2 {
             for notes in &mixed {
@@ -227,7 +244,7 @@ mod tests {
     #[test]
     fn the_same_text_can_be_confirmed_again_while_another_is() {
         let (one, other) = (version(1, "una"), version(2, "otra"));
-        let [again, mut beside] = [one.notes(), other.notes()];
+        let [again, mut beside] = [one.notes(None), other.notes(None)];
         let last = beside.split_off(1);
         let mut versions = Versions::default();
         // All of the first; then its parts once more, the second in whole, and the end of the first.
@@ -236,5 +253,25 @@ mod tests {
         }
         assert_eq!(versions.newest, Some(ConfirmedMinutes { version: 3, ..one }));
         assert!(versions.parts.is_empty(), "nothing is kept that no version needs");
+    }
+
+    #[test]
+    fn of_two_that_were_confirmed_after_the_same_version_the_first_in_the_log_counts() {
+        let (one, other, late) = (version(1, "una"), version(1, "otra"), version(2, "tercera"));
+        let mixed = [one.notes(Some(0)), other.notes(Some(0))];
+        let mut versions = Versions::default();
+        let mut counted = Vec::new();
+        for place in 0..2 {
+            for notes in &mixed {
+                versions.add(&notes[place]);
+                counted.push(versions.last_counts);
+            }
+        }
+        assert_eq!(counted, [false, false, true, false]);
+        assert_eq!((&versions.newest, versions.count), (&Some(one), 1));
+        assert!(versions.parts.is_empty(), "what was refused is not kept");
+        late.notes(Some(1)).iter().for_each(|note| versions.add(note));
+        assert_eq!((&versions.newest, versions.count), (&Some(late), 2));
+        assert!(versions.last_counts);
     }
 }

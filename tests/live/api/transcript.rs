@@ -6,7 +6,7 @@ use cabildo::domain::id::{SessionId, SessionKey, TenantId, TrackId};
 use cabildo::domain::time::Timestamp;
 use cabildo::domain::transcript::{GapCause, Transcribed, TranscriptChunk, TranscriptGap};
 use cabildo::verify::pdf::embedded_file;
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use sha2::Digest as _;
 
@@ -328,6 +328,78 @@ async fn last_note_of_minutes(server: &Server, session: &str) -> Value {
     serde_json::from_str(&events.last().expect("entered").text).expect("JSON")
 }
 
+/// Confirms minutes, as a change of the version that an entity tag names.
+async fn confirm(server: &Server, by: &Person, path: &str, seen: &str, body: &Value) -> Answer {
+    let adjust = |request: RequestBuilder| request.json(body).header("if-match", seen);
+    by.write(server, Method::PUT, path, adjust).await
+}
+
+#[tokio::test]
+async fn of_two_moderators_who_edited_the_same_minutes_the_second_is_refused() {
+    let server = Server::start().await;
+    let session = transcribed(&server).await;
+    let path = format!("/api/v1/sessions/{session}/minutes");
+    let one = Person::named(&server, "one", "moderator").await;
+    let other = Person::named(&server, "other", "moderator").await;
+    let text = |text: &str| json!({"language": "es", "text": text});
+    // Both read the draft.
+    let mut seen = Vec::new();
+    for person in [&one, &other] {
+        let draft = person.read(&server, Method::GET, &format!("{path}?version=draft")).await;
+        seen.push(draft.header("etag").to_owned());
+    }
+    assert_eq!(seen, ["\"0\"", "\"0\""]);
+    let blind = |request: RequestBuilder| request.json(&text("una"));
+    let refused = one.write(&server, Method::PUT, &path, blind).await;
+    assert_eq!((refused.status, refused.code().as_str()), (428, "PRECONDITION_REQUIRED"));
+
+    let first = confirm(&server, &one, &path, &seen[0], &text("una")).await;
+    assert_eq!((first.status, first.header("etag")), (200, "\"1\""), "{first:?}");
+    let refused = confirm(&server, &other, &path, &seen[1], &text("otra")).await;
+    assert_eq!((refused.status, refused.code().as_str()), (412, "VERSION_CONFLICT"));
+    assert_eq!(refused.json()["details"], json!({"version": 1}));
+    // Nor does the same text of somebody else count as theirs; the request that comes again does.
+    let refused = confirm(&server, &other, &path, &seen[1], &text("una")).await;
+    assert_eq!(refused.code(), "VERSION_CONFLICT");
+    let again = confirm(&server, &one, &path, &seen[0], &text("una")).await;
+    assert_eq!((again.status, again.json()), (200, first.json()));
+    for unknown in ["\"2\"", "\"01\"", "W/\"1\""] {
+        let refused = confirm(&server, &other, &path, unknown, &text("otra")).await;
+        assert_eq!((refused.status, refused.code().as_str()), (412, "VERSION_CONFLICT"));
+    }
+    let read = other.read(&server, Method::GET, &path).await;
+    assert_eq!((read.text.as_str(), read.header("etag")), ("una", "\"1\""));
+
+    // Who has seen the newest version confirms the next one, from a draft too.
+    let draft = other.read(&server, Method::GET, &format!("{path}?version=draft")).await;
+    let second = confirm(&server, &other, &path, draft.header("etag"), &text("otra")).await;
+    assert_eq!((second.status, &second.json()["version"]), (200, &json!(2)));
+    let any = confirm(&server, &one, &path, "*", &text("tercera")).await;
+    assert_eq!((any.status, any.header("etag")), (200, "\"3\""));
+    server.app.stop().await;
+}
+
+#[tokio::test]
+async fn of_minutes_that_are_confirmed_at_once_one_counts() {
+    let server = Server::start().await;
+    let session = transcribed(&server).await;
+    let path = format!("/api/v1/sessions/{session}/minutes");
+    let mut people = Vec::new();
+    for user in ["a", "b", "c", "d"] {
+        people.push(Person::named(&server, user, "moderator").await);
+    }
+    let bodies = ["a", "b", "c", "d"].map(|text| json!({"language": "es", "text": text}));
+    let all = people.iter().zip(&bodies);
+    let at_once = all.map(|(person, body)| confirm(&server, person, &path, "\"0\"", body));
+    let mut answers = futures_util::future::join_all(at_once).await;
+    answers.sort_by_key(|answer| answer.status);
+    let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+    assert_eq!(statuses, [200, 412, 412, 412]);
+    let listed = people[0].read(&server, Method::GET, &format!("{path}/versions")).await;
+    assert_eq!(listed.json(), json!({"items": [answers[0].json()]}));
+    server.app.stop().await;
+}
+
 #[tokio::test]
 async fn minutes_are_given_as_documents_with_their_text() {
     let server = Server::start().await;
@@ -349,7 +421,7 @@ async fn minutes_are_given_as_documents_with_their_text() {
     }
     let text = "# Acta\n\n1. Se aprueba el presupuesto «2026».\n";
     let body = json!({"language": "es", "text": text});
-    let confirmed = chair.write(&server, Method::PUT, &path, |request| request.json(&body)).await;
+    let confirmed = confirm(&server, &chair, &path, "\"0\"", &body).await;
     assert_eq!(confirmed.status, 200, "{confirmed:?}");
     let paper = chair.read(&server, Method::GET, &format!("{path}?format=pdf")).await;
     assert_eq!(paper.header("cabildo-minutes"), "confirmed; version=1");
@@ -393,7 +465,7 @@ async fn minutes_are_drafted_from_the_log_and_confirmed_by_a_moderator() {
 
     let put = |by: Person, body: Value| {
         let (server, path) = (&server, path.clone());
-        async move { by.write(server, Method::PUT, &path, |request| request.json(&body)).await }
+        async move { confirm(server, &by, &path, "\"0\"", &body).await }
     };
     let text = format!("# Acta\n\n{}", "Se aprueba el presupuesto «2026».\n".repeat(2_000));
     for (by, body, status, code) in [
@@ -445,11 +517,10 @@ async fn every_version_of_the_minutes_is_listed_the_newest_first() {
     };
     assert_eq!(listed().await, json!({"items": []}));
     let mut versions = Vec::new();
-    for text in ["una", "otra"] {
+    for (text, seen) in [("una", "\"0\""), ("otra", "\"1\"")] {
         let chair = Person::named(&server, "chair", "moderator").await;
         let body = json!({"language": "es", "text": text});
-        let confirmed =
-            chair.write(&server, Method::PUT, &path, |request| request.json(&body)).await;
+        let confirmed = confirm(&server, &chair, &path, seen, &body).await;
         assert_eq!(confirmed.status, 200, "{confirmed:?}");
         versions.insert(0, confirmed.json());
     }

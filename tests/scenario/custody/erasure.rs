@@ -131,7 +131,7 @@ async fn what_was_said_is_erased_with_the_recording() {
         fixture.now(),
     );
     let correction = r#"{"type":"transcript_corrected","at":"2027-01-15T09:00:00.000Z","of":1,"text":"sí","by":"chair"}"#;
-    let noted = minutes.notes().into_iter().map(|note| (EventKind::Minutes, note));
+    let noted = minutes.notes(None).into_iter().map(|note| (EventKind::Minutes, note));
     for (kind, text) in noted.chain([(EventKind::Correction, correction.to_owned())]) {
         fixture
             .log

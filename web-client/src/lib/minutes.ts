@@ -21,6 +21,8 @@ export interface Minutes {
   readonly language: MinutesLanguage;
   /** The version that was confirmed; null for a draft. */
   readonly version: number | null;
+  /** The newest confirmed version when these were read; 0 when there was none. */
+  readonly newest: number;
 }
 
 /** Most bytes of minutes that the server takes. */
@@ -39,10 +41,13 @@ export async function readMinutes(
   );
   const { text, headers } = await api.requestText(`${pathOf(session)}?${query}`);
   const version = /version=(\d+)/.exec(headers.get('Cabildo-Minutes') ?? '')?.[1];
+  // A proxy that compresses may have made the tag a weak one, so only its number is taken.
+  const newest = /"(\d+)"/.exec(headers.get('ETag') ?? '')?.[1];
   return {
     text,
     language: minutesLanguage(headers.get('Content-Language') ?? ''),
     version: version === undefined ? null : Number(version),
+    newest: Number(newest ?? version ?? 0),
   };
 }
 
@@ -55,14 +60,19 @@ export async function listMinutes(
   return (await api.request<{ readonly items: readonly MinutesVersion[] }>('GET', path)).items;
 }
 
-/** Confirms a text; its hash enters the log of the session. Repeated with its key it is one version. */
+/**
+ * Confirms a text; its hash enters the log of the session. Refused with `VERSION_CONFLICT` when the
+ * newest version is not `newest` any more. Repeated with its key it is one version.
+ */
 export function confirmMinutes(
   api: ApiClient,
   session: string,
-  minutes: { readonly language: MinutesLanguage; readonly text: string },
+  minutes: Pick<Minutes, 'language' | 'text' | 'newest'>,
   idempotencyKey: string,
 ): Promise<MinutesVersion> {
-  return api.request('PUT', pathOf(session), { body: minutes, idempotencyKey });
+  const { language, text, newest } = minutes;
+  const options = { body: { language, text }, ifMatch: `"${newest}"`, idempotencyKey };
+  return api.request('PUT', pathOf(session), options);
 }
 
 /** The language of minutes that a tag stands for; Spanish for others, as the server has it. */

@@ -132,6 +132,8 @@ export const en: Readonly<Record<RecordingKey, string>> = {
   'minutes.isDraft': 'This is a draft. Nobody has confirmed it.',
   'minutes.isConfirmed': 'This is version {version}, as it was confirmed.',
   'minutes.confirmed': 'Version {version} is confirmed.',
+  'minutes.conflict':
+    'Somebody else confirmed version {version} while you were writing. Your text is still here and is not confirmed. What it lacks of version {version} is marked: bring it into your text and confirm again; it will be the next version.',
   'minutes.none': 'No version was confirmed yet.',
   'minutes.versions': 'Confirmed versions',
   'minutes.version': 'Version {version}',

@@ -131,6 +131,8 @@ export const es = {
   'minutes.isDraft': 'Esto es un borrador. Nadie lo ha confirmado.',
   'minutes.isConfirmed': 'Esta es la versión {version}, tal como se confirmó.',
   'minutes.confirmed': 'La versión {version} está confirmada.',
+  'minutes.conflict':
+    'Otra persona confirmó la versión {version} mientras usted escribía. Su texto sigue aquí, sin confirmar. Lo que le falta de la versión {version} está marcado: páselo a su texto y confirme de nuevo; será la versión siguiente.',
   'minutes.none': 'Todavía no se ha confirmado ninguna versión.',
   'minutes.versions': 'Versiones confirmadas',
   'minutes.version': 'Versión {version}',

@@ -133,6 +133,8 @@ export const pt: Readonly<Record<RecordingKey, string>> = {
   'minutes.isDraft': 'Isto é um rascunho. Ninguém o confirmou.',
   'minutes.isConfirmed': 'Esta é a versão {version}, tal como foi confirmada.',
   'minutes.confirmed': 'A versão {version} está confirmada.',
+  'minutes.conflict':
+    'Outra pessoa confirmou a versão {version} enquanto você escrevia. O seu texto continua aqui, sem confirmação. O que lhe falta da versão {version} está marcado: passe-o para o seu texto e confirme de novo; será a próxima versão.',
   'minutes.none': 'Nenhuma versão foi confirmada ainda.',
   'minutes.versions': 'Versões confirmadas',
   'minutes.version': 'Versão {version}',

@@ -4,6 +4,7 @@ import { r } from '../../i18n/recording/texts';
 import { language as shownLanguage, t } from '../../i18n/i18n';
 import type { Minutes, MinutesLanguage, MinutesVersion } from '../../lib';
 import {
+  ApiError,
   MINUTES_LANGUAGES,
   confirmMinutes,
   listMinutes,
@@ -55,6 +56,10 @@ interface Edited {
   readonly text: string;
   readonly language: MinutesLanguage;
   readonly was: string;
+  /** The newest confirmed version that this person has been shown; 0 when there was none. */
+  readonly newest: number;
+  /** The text that somebody else confirmed while this one was edited, and its version. */
+  readonly other: { readonly version: number; readonly text: string } | null;
 }
 
 function Reader(props: { access: Access; session: string; mayConfirm: boolean }) {
@@ -68,7 +73,7 @@ function Reader(props: { access: Access; session: string; mayConfirm: boolean })
   const [draftIn, setDraftIn] = useState<MinutesLanguage>(minutesLanguage(shownLanguage.value));
   const shown = useRef<HTMLDivElement>(null);
   const isFocused = useRef(false);
-  const repeated = useRef({ text: '', key: '' });
+  const repeated = useRef({ text: '', newest: 0, key: '' });
   const show = async (which: 'newest' | MinutesLanguage) => {
     setReading(true);
     try {
@@ -84,16 +89,38 @@ function Reader(props: { access: Access; session: string; mayConfirm: boolean })
     }
     setReading(false);
   };
-  const confirm = async ({ text, language }: Edited) => {
+  const confirm = async (wanted: Edited) => {
+    const { text, language, newest } = wanted;
     // Pressed again after an answer was lost, it is the same version.
-    if (repeated.current.text !== text) repeated.current = { text, key: newId() };
-    const minutes = { language, text };
-    const confirmed = await confirmMinutes(api, session, minutes, repeated.current.key);
-    repeated.current = { text: '', key: '' };
-    toast(r('minutes.confirmed', { version: confirmed.version }));
-    setMinutes({ ...minutes, version: confirmed.version });
+    if (repeated.current.text !== text || repeated.current.newest !== newest) {
+      repeated.current = { text, newest, key: newId() };
+    }
+    const minutes = { language, text, newest };
+    const { key } = repeated.current;
+    const confirmed = await confirmMinutes(api, session, minutes, key).catch(
+      async (error: unknown) => {
+        const isOlder = error instanceof ApiError && error.code === 'VERSION_CONFLICT';
+        if (!isOlder) throw error;
+        await compare(wanted);
+        return null;
+      },
+    );
+    if (confirmed === null) return;
+    repeated.current = { text: '', newest: 0, key: '' };
+    const { version } = confirmed;
+    toast(r('minutes.confirmed', { version }));
+    setMinutes({ ...minutes, version, newest: version });
     setVersions((all) => [confirmed, ...(all ?? [])]);
     showAgain();
+  };
+  /** Shows what somebody else confirmed meanwhile beside what is edited, which stays. */
+  const compare = async (wanted: Edited) => {
+    const all = await listMinutes(api, session);
+    const other = await readMinutes(api, session, 'confirmed');
+    const { newest, text } = other;
+    setVersions(all);
+    setMinutes(other);
+    setEdited({ ...wanted, newest, other: { version: other.version ?? newest, text } });
   };
   /** Instead of the editor, which had the focus. */
   const showAgain = () => {
@@ -162,8 +189,8 @@ function Reader(props: { access: Access; session: string; mayConfirm: boolean })
                 testId="minutes-edit"
                 disabled={reading}
                 onPress={() => {
-                  const { text, language } = minutes;
-                  setEdited({ text, language, was: text });
+                  const { text, language, newest } = minutes;
+                  setEdited({ text, language, newest, was: text, other: null });
                 }}
               />
             )}
@@ -217,6 +244,31 @@ function Versions({ versions }: { versions: readonly MinutesVersion[] }) {
   );
 }
 
+/** What somebody else confirmed meanwhile, with the lines that the own text lacks marked. */
+function Other({ other, own }: { other: NonNullable<Edited['other']>; own: string }) {
+  const { version, text } = other;
+  const lines = new Set(own.split('\n'));
+  return (
+    <>
+      <Notice look="danger" testId="minutes-conflict">
+        <p>{r('minutes.conflict', { version })}</p>
+      </Notice>
+      <div
+        class="minutes-text"
+        tabIndex={0}
+        role="region"
+        aria-label={r('minutes.version', { version })}
+        data-testid="minutes-other"
+        data-version={version}
+      >
+        {text.split('\n').map((line, at) => (
+          <div key={at}>{lines.has(line) ? line || '\u00a0' : <mark>{line || '\u00a0'}</mark>}</div>
+        ))}
+      </div>
+    </>
+  );
+}
+
 function Editor(props: {
   edited: Edited;
   onChange: (text: string) => void;
@@ -240,6 +292,7 @@ function Editor(props: {
   };
   return (
     <>
+      {edited.other !== null && <Other other={edited.other} own={edited.text} />}
       <Field label={r('minutes.text')}>
         <textarea
           class="minutes-text"
