@@ -17,7 +17,7 @@ use cabildo::attendance::ports::{EligibleList, PresenceVerifier, Presentation};
 use cabildo::attendance::{Member, Roll, VALIDATIONS_PER_TENANT_MAX};
 use cabildo::clock::Clock;
 use cabildo::domain::attendance::{AttendanceFailure, AttendanceMethod};
-use cabildo::domain::id::{AssemblyId, SessionId, SessionKey, TenantId, UserId};
+use cabildo::domain::id::{ActionId, AssemblyId, SessionId, SessionKey, TenantId, UserId};
 use cabildo::domain::participant::Principal;
 use cabildo::domain::role::{Role, Roles};
 use cabildo::domain::secret::Secret;
@@ -137,9 +137,13 @@ impl Assembly {
 
     async fn mark(&self, number: usize, mark: Mark) {
         let (user, by) = (user(number), "chair".parse().expect("an id"));
+        let decision = ActionId::generate();
         let action = match mark {
-            Mark::Left => AttendanceAction::MarkLeft { user, by },
-            Mark::Registered => AttendanceAction::Register { user, represents: Vec::new(), by },
+            Mark::Left => AttendanceAction::MarkLeft { user, decision, by },
+            Mark::Registered => {
+                let represents = Vec::new();
+                AttendanceAction::Register { user, represents, decision, by }
+            }
         };
         self.rooms.attend(self.key, action).await.expect("done");
     }
