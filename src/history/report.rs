@@ -264,10 +264,7 @@ impl Reader {
             }
             Event::AttendanceChanged(view) => self.attendance(view, at),
             Event::DelegationChanged { unit, delegate, represented, by } => {
-                let kind =
-                    if *represented { ReportKind::Delegated } else { ReportKind::DelegationEnded };
-                let (detail, by) = (Some(unit.clone()), by.clone());
-                self.add(delegate, ReportEntry { detail, by, ..entry(at, kind) });
+                self.delegate((unit.as_str(), delegate.as_str()), *represented, by.as_ref(), at);
             }
             Event::ActionUndone { by, .. } => self.undo(by),
             Event::SessionEnded { .. } => self.end(at),
@@ -280,6 +277,7 @@ impl Reader {
             | Event::TrackPublished(_)
             | Event::TrackUnpublished { .. }
             | Event::ModerationChanged { .. }
+            | Event::ChairChanged(_)
             | Event::RecordingState { .. }
             | Event::LiveViewingChanged { .. }
             | Event::RecordingAcknowledged { .. }
@@ -307,6 +305,18 @@ impl Reader {
     fn turn(&mut self, turn: &TurnView, it: ReportEntry) {
         self.name(&turn.user_id, &turn.name);
         self.add(&turn.user_id, ReportEntry { detail: Some(turn.kind.clone()), ..it });
+    }
+
+    fn delegate(
+        &mut self,
+        (unit, delegate): (&str, &str),
+        represented: bool,
+        by: Option<&String>,
+        at: Timestamp,
+    ) {
+        let kind = if represented { ReportKind::Delegated } else { ReportKind::DelegationEnded };
+        let (detail, by) = (Some(unit.to_owned()), by.cloned());
+        self.add(delegate, ReportEntry { detail, by, ..entry(at, kind) });
     }
 
     fn attendance(&mut self, view: &AttendanceView, at: Timestamp) {

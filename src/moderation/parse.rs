@@ -217,16 +217,10 @@ fn command(message: ClientMessage) -> Result<Command, Problem> {
             Command::Act(Action::Undo(id))
         }
         M::StartRecording {} => Command::Act(RecordingAction::Start.into()),
+        M::TakeChair {} => Command::Act(PeopleAction::TakeChair.into()),
         M::PauseRecording {} => Command::Act(RecordingAction::Pause.into()),
         M::StopRecording {} => Command::Act(RecordingAction::Stop.into()),
         M::AcknowledgeRecording {} => Command::Act(RecordingAction::Acknowledge.into()),
-        M::SetModeration { moderation } => {
-            let mode = ModerationMode::parse(&moderation);
-            Command::Act(
-                FloorAction::SetModeration(mode.ok_or("`moderation` must be open or moderated")?)
-                    .into(),
-            )
-        }
         floor => Command::Act(floor_action(floor)?.into()),
     })
 }
@@ -234,6 +228,10 @@ fn command(message: ClientMessage) -> Result<Command, Problem> {
 fn floor_action(message: ClientMessage) -> Result<FloorAction, Problem> {
     use ClientMessage as M;
     Ok(match message {
+        M::SetModeration { moderation } => {
+            let mode = ModerationMode::parse(&moderation);
+            FloorAction::SetModeration(mode.ok_or("`moderation` must be open or moderated")?)
+        }
         M::RequestSpeech { kind, stance, note } => FloorAction::RequestSpeech {
             kind: kind_of(&kind)?,
             stance: stance.as_deref().map(stance_of).transpose()?,
@@ -424,6 +422,7 @@ mod tests {
             r#"{"type":"offer","transport":"subscribe","sdp":""}"#,
             r#"{"type":"answer","transport":"publish","sdp":""}"#,
             r#"{"type":"set_moderation","moderation":"wild"}"#,
+            r#"{"type":"take_chair","user_id":"u"}"#,
             r#"{"type":"undo"}"#,
             r#"{"type":"undo","action_id":"7"}"#,
             r#"{"type":"start_recording","by":"u"}"#,

@@ -16,7 +16,7 @@ pub(super) fn welcome(
     resume_token: String,
     resumed: bool,
 ) -> ServerMessage {
-    let RoomView { info, you, crowd, floor, quorum, recording, seq, at } = view;
+    let RoomView { info, you, crowd, chair, floor, quorum, recording, seq, at } = view;
     let Crowd { participants, tracks } = crowd;
     ServerMessage::Welcome(Box::new(Welcome {
         you: You {
@@ -41,6 +41,7 @@ pub(super) fn welcome(
         },
         participants,
         tracks,
+        chair,
         floor,
         quorum: Some(quorum),
         recording,

@@ -184,6 +184,8 @@ pub enum ClientMessage {
         /// `open` or `moderated`.
         moderation: String,
     },
+    /// Presides from now on.
+    TakeChair {},
     /// Closes all connections of a person and refuses new ones. For the recorder it is the same as
     /// `stop_recording`.
     RemoveParticipant {

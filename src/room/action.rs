@@ -128,6 +128,8 @@ pub enum PeopleAction {
     Remove(UserId),
     /// Admits a person again.
     Admit(UserId),
+    /// Presides from now on.
+    TakeChair,
 }
 
 /// An action on the recording.
@@ -315,6 +317,7 @@ impl Action {
                 PeopleAction::AllowPictures(_) => "allow_pictures",
                 PeopleAction::Remove(_) => "remove_participant",
                 PeopleAction::Admit(_) => "admit",
+                PeopleAction::TakeChair => "take_chair",
             },
             Self::Recording(action) => match action {
                 RecordingAction::Start => "start_recording",

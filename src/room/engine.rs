@@ -6,6 +6,7 @@
 mod act;
 mod attending;
 mod budget;
+mod chair;
 mod changes;
 mod entering;
 mod index;
@@ -46,6 +47,7 @@ use attending::QuorumTold;
 pub use attending::{Attendee, ProofCheck, QUORUM_INTERVAL};
 use budget::Budget;
 pub use budget::written_bytes_max;
+use chair::Chair;
 use index::Index;
 pub use language::LANGUAGES_MAX;
 use media::DecidedBy;
@@ -230,6 +232,8 @@ pub(super) struct Passing {
 pub struct RoomEngine {
     pub(super) info: RoomInfo,
     pub(super) moderation: Tracked<ModerationMode>,
+    /// Who presides; `None` until a moderator has entered.
+    chair: Tracked<Option<Chair>>,
     pub(super) floor: Floor,
     pub(super) members: TrackedMap<UserId, Member>,
     pub(super) connections: TrackedMap<ConnectionId, Connection>,
@@ -296,6 +300,7 @@ impl RoomEngine {
         recording.store_all();
         Self {
             moderation,
+            chair: Tracked::default(),
             floor: Floor::new(info.policy),
             attendance: Attendance::new(info.attendance, now),
             quorum_told: Tracked::default(),
@@ -468,6 +473,7 @@ impl RoomEngine {
         self.languages.clear();
         self.acknowledged.clear();
         self.undoable.edit().clear();
+        *self.chair.edit() = None;
         self.floor.forget_counts();
         self.index.clear();
         self.voices.clear();

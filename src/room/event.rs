@@ -3,9 +3,13 @@
 //! again, so the three can't differ. `docs/MODERATION.md` explains each. Histories
 //! read events back from logs, so a field that is added has a `serde` default.
 
+mod chair;
+
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 use utoipa::ToSchema;
+
+pub use chair::{ChairView, NewChairView};
 
 /// An event of a room. On the wire it carries `seq` and `at` beside these fields.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS, ToSchema)]
@@ -140,6 +144,8 @@ pub enum Event {
         /// By whom.
         by: String,
     },
+    /// Somebody presides from now on.
+    ChairChanged(NewChairView),
     /// The recording was started, paused or stopped. Whoever is told `paused` or
     /// `stopped` is no longer recorded; whoever is recorded was told before.
     RecordingState {
@@ -275,6 +281,7 @@ impl Event {
             Self::TrackPublished(_) => "track_published",
             Self::TrackUnpublished { .. } => "track_unpublished",
             Self::ModerationChanged { .. } => "moderation_changed",
+            Self::ChairChanged(_) => "chair_changed",
             Self::RecordingState { .. } => "recording_state",
             Self::LiveViewingChanged { .. } => "live_viewing_changed",
             Self::RecordingAcknowledged { .. } => "recording_acknowledged",

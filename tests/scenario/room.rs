@@ -2,6 +2,7 @@
 //! everybody is told, and what a restart keeps.
 
 mod cameras;
+mod chair;
 mod hostile;
 mod language;
 mod quality;
@@ -436,6 +437,7 @@ fn what_a_client_claims_opens_nothing() {
         Action::from(FloorAction::StartTurn { request: Some(request), limit: None }),
         Action::from(FloorAction::SetModeration(ModerationMode::Open)),
         Action::from(PeopleAction::Unmute(user("ana"))),
+        Action::from(PeopleAction::TakeChair),
     ] {
         assert_eq!(hall.act(ana, action), Err(RoomError::Forbidden));
     }
@@ -1124,9 +1126,9 @@ fn a_record_from_before_recordings_is_read_and_its_policy_followed() {
             hall.engine.take_outputs().told.iter().map(|(told, _)| told.event.kind()).collect();
         // Its attendance begins with whoever is connected.
         let expected: &[&str] = if enabled {
-            &["attendance_changed", "participant_joined", "recording_state"]
+            &["chair_changed", "attendance_changed", "participant_joined", "recording_state"]
         } else {
-            &["attendance_changed"]
+            &["chair_changed", "attendance_changed"]
         };
         assert_eq!(kinds, expected);
         let chair = "01890a5d-ac96-774b-bcce-b302099a8057".parse().expect("an id");
@@ -1279,12 +1281,13 @@ fn of_two_moderators_who_decide_at_once_one_is_told_that_things_have_changed() {
         hall.act(chair, FloorAction::ApproveSpeech(request)).expect("approved");
     }
     let third = hall.ask(chair);
+    hall.act(deputy, PeopleAction::TakeChair).expect("taken");
     let next = || FloorAction::StartTurn { request: None, limit: None };
     let named = |request| FloorAction::StartTurn { request: Some(request), limit: None };
     let more = || FloorAction::ExtendTurn(Duration::from_secs(10));
     let mute = |name| PeopleAction::Mute(user(name));
     // Both decide about the same; the second has not seen what the first did.
-    let pairs: [(Action, Action); 12] = [
+    let pairs: [(Action, Action); 13] = [
         (FloorAction::ApproveSpeech(third).into(), FloorAction::ApproveSpeech(third).into()),
         (next().into(), next().into()),
         (more().into(), more().into()),
@@ -1298,6 +1301,7 @@ fn of_two_moderators_who_decide_at_once_one_is_told_that_things_have_changed() {
             FloorAction::SetModeration(ModerationMode::Open).into(),
             FloorAction::SetModeration(ModerationMode::Open).into(),
         ),
+        (PeopleAction::TakeChair.into(), PeopleAction::TakeChair.into()),
         (RecordingAction::Start.into(), RecordingAction::Stop.into()),
         (
             FloorAction::CancelSpeech { request: Some(third) }.into(),

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::room::Listed;
 use crate::room::event::{
-    FloorView, ParticipantView, QuorumState, RecordingView, TrackView, TranscriptionView,
+    ChairView, FloorView, ParticipantView, QuorumState, RecordingView, TrackView, TranscriptionView,
 };
 
 /// A STUN or TURN server, as in `RTCIceServer`.
@@ -96,6 +96,8 @@ pub struct Welcome {
     #[ts(as = "Vec<TrackView>")]
     #[schema(value_type = Vec<TrackView>)]
     pub tracks: Listed<TrackView>,
+    /// Who presides; null until a moderator has entered.
+    pub chair: Option<ChairView>,
     /// The speaking list and its turns.
     pub floor: FloorView,
     /// How many are present, and whether they are a quorum.

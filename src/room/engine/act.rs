@@ -108,6 +108,10 @@ impl RoomEngine {
             PeopleAction::StopPictures(target) => self.stop_pictures(&target, user, now),
             PeopleAction::AllowPictures(target) => self.allow_pictures(&target, user, now),
             PeopleAction::Remove(target) => self.remove(&target, user, now),
+            PeopleAction::TakeChair => {
+                self.take_chair(user, now);
+                Ok(())
+            }
             PeopleAction::Admit(target) => {
                 let removed = self.removed.remove(&target);
                 removed.ok_or(RoomError::ParticipantNotFound)
@@ -140,7 +144,7 @@ impl RoomEngine {
         Ok(Some(id))
     }
 
-    fn name_of(&self, user: &UserId) -> String {
+    pub(super) fn name_of(&self, user: &UserId) -> String {
         match self.members.get(user) {
             Some(member) => member.name.clone(),
             None => user.as_str().to_owned(),

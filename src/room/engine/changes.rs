@@ -8,6 +8,7 @@ impl RoomEngine {
     /// [`stored`](Self::stored), as if it had never been asked for.
     pub fn undo(&mut self) {
         self.moderation.undo();
+        self.chair.undo();
         self.floor.undo();
         self.attendance.undo();
         self.quorum_told.undo();
@@ -40,6 +41,7 @@ impl RoomEngine {
     /// It is stored with the next decision.
     pub fn accept(&mut self) {
         self.moderation.accept();
+        self.chair.accept();
         self.floor.accept();
         self.attendance.accept();
         self.quorum_told.accept();
@@ -67,6 +69,7 @@ impl RoomEngine {
     /// What [`to_store`](Self::to_store) yielded is stored, and stands.
     pub fn stored(&mut self) {
         self.moderation.stored();
+        self.chair.stored();
         self.floor.stored();
         self.attendance.stored();
         self.quorum_told.stored();

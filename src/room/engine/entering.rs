@@ -88,6 +88,7 @@ impl RoomEngine {
         let event =
             if new { Event::ParticipantJoined(view) } else { Event::ParticipantUpdated(view) };
         self.tell(event, now);
+        self.appoint_chair(now);
         self.follow_presence(connection, now);
         self.attendance.note_name(user, &principal.name);
         self.apply_decisions(now);
@@ -155,6 +156,7 @@ impl RoomEngine {
             self.index.set_roles(connection, principal.roles, &principal.user_id);
             let view = self.participant_view(&principal.user_id);
             self.tell(Event::ParticipantUpdated(view), now);
+            self.appoint_chair(now);
             self.follow_presence(connection, now);
         }
         self.apply_decisions(now);

@@ -19,6 +19,7 @@ pub(super) struct LastChanges {
     /// Who is next, and since when.
     next: (Option<RequestId>, u64),
     moderation: u64,
+    chair: u64,
     recording: u64,
 }
 
@@ -63,6 +64,7 @@ impl RoomEngine {
                 }
             }
             Event::ModerationChanged { .. } => self.last_changes.edit().moderation = seq,
+            Event::ChairChanged(_) => self.last_changes.edit().chair = seq,
             Event::RecordingState { .. } => self.last_changes.edit().recording = seq,
             _ => {}
         }
@@ -109,6 +111,7 @@ impl RoomEngine {
             Action::People(
                 PeopleAction::StopPictures(user) | PeopleAction::AllowPictures(user),
             ) => self.pictures_changed.get(user).copied().unwrap_or_default(),
+            Action::People(PeopleAction::TakeChair) => changes.chair,
             Action::Recording(
                 RecordingAction::Start | RecordingAction::Pause | RecordingAction::Stop,
             ) => changes.recording,

@@ -23,6 +23,7 @@ use crate::domain::session::ModerationMode;
 use crate::domain::time::Timestamp;
 use crate::floor::Floor;
 use crate::room::action::MediaFlags;
+use crate::room::engine::chair::Chair;
 use crate::room::engine::{
     Connection, ConnectionKind, Goodbye, Member, RETURN_EXPECTED, Recorder, Recording, ResumeHash,
     RoomEngine, RoomInfo,
@@ -52,6 +53,7 @@ const HEADER: &str = r#"{"v":2}"#;
 
 // Names of parts. Those that end in a slash are followed by what they are of.
 const MODERATION: &str = "moderation";
+const CHAIR: &str = "chair";
 const RECORDING: &str = "recording";
 const ACKNOWLEDGED: &str = "acknowledged/";
 const MUTED: &str = "muted/";
@@ -68,6 +70,13 @@ struct StoredRecording {
     state: String,
     by: Option<String>,
     followed: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredChair {
+    user: String,
+    name: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -106,6 +115,9 @@ impl RoomEngine {
         let mut parts = Vec::new();
         if self.moderation.is_to_store() {
             parts.push((MODERATION.to_owned(), Some(json(&self.moderation.as_str()))));
+        }
+        if self.chair.is_to_store() {
+            parts.push((CHAIR.to_owned(), self.chair.as_ref().map(stored_chair)));
         }
         if self.recording.is_to_store() {
             parts.push((RECORDING.to_owned(), Some(json(&stored_recording(&self.recording)))));
@@ -184,6 +196,9 @@ impl RoomEngine {
             if name == MODERATION {
                 self.moderation =
                     Tracked::new(word(ModerationMode::parse, &read::<String>(&value)?)?);
+            } else if name == CHAIR {
+                let StoredChair { user, name } = read(&value)?;
+                self.chair = Tracked::new(Some(Chair { user: id(&user)?, name }));
             } else if name == RECORDING {
                 self.recording = Tracked::new(recording(&read(&value)?, recorder)?);
             } else if let Some(user) = of(ACKNOWLEDGED) {
@@ -289,6 +304,8 @@ impl RoomEngine {
         for user in left {
             self.end_member(&user, Goodbye::Disconnected, now);
         }
+        // A room stored by a version that knew no chair.
+        self.appoint_chair(now);
         // They may have been patched while the room was closed.
         self.attendance.set_rules(self.info.attendance, now);
         self.follow_presences(now);
@@ -361,6 +378,10 @@ fn json(stored: &impl Serialize) -> String {
 
 fn read<T: DeserializeOwned>(text: &str) -> Result<T, StoredRoomInvalid> {
     serde_json::from_str(text).map_err(|error| StoredRoomInvalid(error.to_string()))
+}
+
+fn stored_chair(chair: &Chair) -> String {
+    json(&StoredChair { user: text(&chair.user), name: chair.name.clone() })
 }
 
 fn stored_recording(recording: &Recording) -> StoredRecording {

@@ -11,7 +11,7 @@ use crate::floor::{Entry, Microphone, TurnView as FloorTurn};
 use crate::room::action::MediaFlags;
 use crate::room::engine::{RoomEngine, RoomInfo};
 use crate::room::event::{
-    FloorView, ParticipantView, QuorumState, RecordingView, RequestView, TrackView,
+    ChairView, FloorView, ParticipantView, QuorumState, RecordingView, RequestView, TrackView,
     TranscriptionView, TurnView,
 };
 use crate::room::listed::Listed;
@@ -26,6 +26,8 @@ pub struct RoomView {
     pub you: ParticipantView,
     /// Everybody and everything in the room.
     pub crowd: Crowd,
+    /// Who presides.
+    pub chair: Option<ChairView>,
     /// The floor.
     pub floor: FloorView,
     /// The quorum.
@@ -90,6 +92,7 @@ impl RoomEngine {
             info: self.info.clone(),
             you: self.participant_view(user),
             crowd: crowd.clone(),
+            chair: self.chair_view(),
             floor: self.floor_view(now),
             quorum: QuorumState::new(&self.attendance, &self.attendance.quorum()),
             recording: self.recording_view(user),

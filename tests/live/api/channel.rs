@@ -208,6 +208,7 @@ async fn the_chair_runs_the_list_and_nobody_else_does() {
         json!({"type": "close_queue"}),
         json!({"type": "add_speaker", "user_id": "x"}),
         json!({"type": "set_moderation", "moderation": "open"}),
+        json!({"type": "take_chair"}),
         json!({"type": "mute_user", "user_id": chair.user_id}),
         json!({"type": "unmute_user", "user_id": ana.user_id}),
         json!({"type": "remove_participant", "user_id": chair.user_id}),
@@ -499,5 +500,41 @@ async fn a_section_of_an_offer_that_is_refused_is_named_in_the_answer() {
     let (mut plain, _) = Channel::enter(&server, &session, &person).await;
     plain.say(&offered(&offer("whip"))).await;
     assert_eq!(plain.hear_type("answer").await["refused"], Value::Null, "nothing was refused");
+    server.app.stop().await;
+}
+
+#[tokio::test]
+async fn who_presides_is_told_to_whoever_enters_and_kept_over_a_restart() {
+    let server = Server::start().await;
+    let session = server.create_active().await;
+    let first = Person::named(&server, "first", "moderator").await;
+    let vice = Person::named(&server, "vice", "moderator").await;
+    let ana = Person::named(&server, "ana", "participant").await;
+    let (mut ana_channel, welcome) = Channel::enter(&server, &session, &ana).await;
+    assert_eq!(welcome["chair"], Value::Null);
+    let (mut first_channel, welcome) = Channel::enter(&server, &session, &first).await;
+    let presides = |who: &str| json!({"user_id": who, "name": "Somebody"});
+    assert_eq!(welcome["chair"], presides("first"));
+    let told = ana_channel.hear_type("chair_changed").await;
+    assert_eq!((&told["user_id"], &told["by"]), (&json!("first"), &Value::Null));
+    let (mut vice_channel, welcome) = Channel::enter(&server, &session, &vice).await;
+    assert_eq!(welcome["chair"], presides("first"));
+    let seen = welcome["seq"].clone();
+    vice_channel.done(json!({"type": "take_chair", "seen": seen})).await;
+    let told = ana_channel.hear_type("chair_changed").await;
+    assert_eq!((&told["user_id"], &told["name"]), (&json!("vice"), &json!("Somebody")));
+    assert_eq!(told["by"], "vice");
+    // Whoever has not seen that does not take it back by accident.
+    let stale = json!({"type": "take_chair", "seen": seen});
+    assert_eq!(first_channel.refused(stale).await, "DECISION_STALE");
+    for wrong in
+        [json!({"type": "take_chair", "user_id": "ana"}), json!({"type": "take_chair", "seen": -1})]
+    {
+        assert_eq!(first_channel.refused(wrong).await, "MALFORMED_REQUEST");
+    }
+    let server = Box::pin(server.restart()).await;
+    let late = Person::named(&server, "late", "moderator").await;
+    let (_late_channel, welcome) = Channel::enter(&server, &session, &late).await;
+    assert_eq!(welcome["chair"], presides("vice"));
     server.app.stop().await;
 }

@@ -196,7 +196,7 @@ moderation: string,
 /**
  * By whom.
  */
-by: string, } | { "type": "recording_state", 
+by: string, } | { "type": "chair_changed" } & NewChairView | { "type": "recording_state", 
 /**
  * `recording`, `paused` or `stopped`.
  */
@@ -519,7 +519,7 @@ moderation: string,
 /**
  * By whom.
  */
-by: string, } | { "type": "recording_state", 
+by: string, } | { "type": "chair_changed" } & NewChairView | { "type": "recording_state", 
 /**
  * `recording`, `paused` or `stopped`.
  */
@@ -1085,6 +1085,36 @@ roll_known: boolean,
 turned: boolean, };
 
 /**
+ * Whoever presides. They may be away, or have left.
+ */
+export type ChairView = { 
+/**
+ * Who.
+ */
+user_id: string, 
+/**
+ * Their name when they took the chair.
+ */
+name: string, };
+
+/**
+ * Somebody who presides from now on.
+ */
+export type NewChairView = { 
+/**
+ * The moderator who took the chair; null for the first who entered, whom nobody chose.
+ */
+by: string | null, 
+/**
+ * Who.
+ */
+user_id: string, 
+/**
+ * Their name when they took the chair.
+ */
+name: string, };
+
+/**
  * A message of a client. Every message may have an `id` (a string of 1 to 64 characters or an
  * integer) and is then answered by `ack` or `error`; the same `id` again on a connection or its
  * resumption is the same request. Messages that decide something may have `seen`, the `seq` of the
@@ -1232,7 +1262,7 @@ kind?: string | null, } | { "type": "set_moderation",
 /**
  * `open` or `moderated`.
  */
-moderation: string, } | { "type": "remove_participant", 
+moderation: string, } | { "type": "take_chair", } | { "type": "remove_participant", 
 /**
  * The person.
  */
@@ -1666,6 +1696,10 @@ participants: Array<ParticipantView>,
  * All tracks that can be subscribed to.
  */
 tracks: Array<TrackView>, 
+/**
+ * Who presides; null until a moderator has entered.
+ */
+chair: ChairView | null, 
 /**
  * The speaking list and its turns.
  */
