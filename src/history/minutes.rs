@@ -11,7 +11,7 @@ use crate::domain::time::Timestamp;
 use crate::evidence::EventKind;
 use crate::history::event::{JoinRefused, LogEvent};
 use crate::history::transcript::{Piece, Said, Transcript};
-use crate::room::event::{AttendanceView, Event, ParticipantView, QuorumState};
+use crate::room::event::{AttendanceView, Event, NewChairView, ParticipantView, QuorumState};
 
 pub use language::Language;
 pub use markdown::{About, SignedHead};
@@ -23,6 +23,13 @@ pub(super) const KINDS: &[EventKind] =
 /// What minutes say in one sentence.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fact {
+    /// Somebody presided from then on.
+    Presided {
+        /// Who.
+        name: String,
+        /// Until when; `None` while they do.
+        to: Option<Timestamp>,
+    },
     /// A moderator entered.
     ModeratorEntered {
         /// Who.
@@ -258,6 +265,12 @@ impl Writer {
                 let is_undone = reason == "undone";
                 self.proceed(at, Fact::TurnEnded { name, used_s, is_undone });
             }
+            Event::ChairChanged(NewChairView { chair, .. }) => {
+                self.end_chair(at);
+                let fact = Fact::Presided { name: chair.name.clone(), to: None };
+                self.minutes.presiding.push(Timed { at, fact });
+            }
+            Event::SessionEnded { .. } => self.end_chair(at),
             Event::VoteAnnounced { title, .. } => {
                 self.proceed(at, Fact::Vote { title: title.clone() });
             }
@@ -317,6 +330,15 @@ impl Writer {
         if reason == "removed" {
             let fact = Fact::Removed { name: self.name(user) };
             self.note(at, fact);
+        }
+    }
+
+    /// Whoever presides does so until then.
+    fn end_chair(&mut self, at: Timestamp) {
+        for presiding in &mut self.minutes.presiding {
+            if let Fact::Presided { to: to @ None, .. } = &mut presiding.fact {
+                *to = Some(at);
+            }
         }
     }
 

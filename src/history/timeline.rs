@@ -9,7 +9,9 @@ use crate::domain::time::Timestamp;
 use crate::evidence::EventKind;
 use crate::history::event::{LogEvent, TextCorrected};
 use crate::recorder::repository::RecordedGap;
-use crate::room::event::{Event, SpeakerView, TranscriptChunkView, TurnView};
+use crate::room::event::{
+    ChairView, Event, NewChairView, SpeakerView, TranscriptChunkView, TurnView,
+};
 
 /// Kinds of events that are used in a time line.
 pub(super) const KINDS: &[EventKind] =
@@ -23,6 +25,8 @@ named_values!(
         /// A turn that ended because the decision that started it was taken back; the text as of
         /// a turn.
         UndoneTurn => "undone_turn",
+        /// Somebody presided.
+        Chair => "chair",
         /// The session was recorded.
         Recording => "recording",
         /// Nothing of a track was recorded; the text is the reason.
@@ -136,6 +140,8 @@ struct Reader {
     /// The same of stopped pictures.
     hidden: BTreeMap<String, usize>,
     recording: Option<usize>,
+    /// Whoever presides.
+    chair: Option<usize>,
     names: BTreeMap<String, String>,
     /// Texts of what was said, by the number of their event.
     texts: BTreeMap<u64, usize>,
@@ -221,6 +227,7 @@ impl Reader {
                     self.recording = Some(self.timeline.items.len() - 1);
                 }
             }
+            Event::ChairChanged(NewChairView { chair, .. }) => self.preside(chair, at),
             Event::VoteAnnounced { title, .. } => {
                 let mut item = self.item(ItemKind::Vote, at);
                 item.text = Some(title.clone());
@@ -254,6 +261,14 @@ impl Reader {
         self.timeline.items[place].name = Some(turn.name.clone());
         self.names.entry(turn.user_id.clone()).or_insert_with(|| turn.name.clone());
         self.turns.insert(turn.turn_id.clone(), place);
+    }
+
+    fn preside(&mut self, chair: &ChairView, at: Timestamp) {
+        let before = self.chair.take();
+        self.end(before, at);
+        let place = self.push(ItemKind::Chair, at, &chair.user_id, None);
+        self.timeline.items[place].name = Some(chair.name.clone());
+        self.chair = Some(place);
     }
 
     fn hear(&mut self, speakers: &[SpeakerView], at: Timestamp) {
@@ -296,6 +311,7 @@ impl Reader {
             .chain(std::mem::take(&mut self.mutes).into_values())
             .chain(std::mem::take(&mut self.hidden).into_values())
             .chain(self.recording.take())
+            .chain(self.chair.take())
             .collect();
         for place in open {
             self.end(Some(place), at);
@@ -395,6 +411,24 @@ mod tests {
         assert_eq!(item.name.as_deref(), Some("Ana"));
         assert_eq!(item.text.as_deref(), Some("normal"));
         assert_eq!(item.entries, [10, 12], "what started it and what ended it");
+    }
+
+    #[test]
+    fn whoever_presides_does_until_another_takes_the_chair_or_the_session_ends() {
+        let chair = |user_id: &str, name: &str, by: Option<&str>| {
+            let chair = ChairView { user_id: user_id.to_owned(), name: name.to_owned() };
+            Event::ChairChanged(NewChairView { chair, by: by.map(str::to_owned) })
+        };
+        let events = [
+            told(1, chair("ana", "Ana", None)),
+            told(5, chair("bo", "Bo", Some("bo"))),
+            told(9, Event::SessionEnded { reason: "completed".to_owned() }),
+        ];
+        let items = line_of(&events, &[]).items;
+        let shown: Vec<_> = items.iter().map(|it| (it.from, it.to, it.name.as_deref())).collect();
+        assert_eq!(shown, [(at(1), Some(at(5)), Some("Ana")), (at(5), Some(at(9)), Some("Bo"))]);
+        assert!(items.iter().all(|it| it.kind == ItemKind::Chair));
+        assert_eq!(items[0].entries, [10, 11], "what began it and what ended it");
     }
 
     #[test]

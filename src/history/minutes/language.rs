@@ -2,6 +2,7 @@
 
 use crate::domain::named_values::named_values;
 use crate::history::minutes::Fact;
+use crate::history::minutes::markdown::shown_moment;
 use crate::room::event::QuorumState;
 
 named_values!(
@@ -278,19 +279,31 @@ impl Language {
     /// Who came and went.
     fn of_presence(self, fact: &Fact, shown: &impl Fn(&str) -> String) -> Option<Sentence> {
         let (templates, name) = match fact {
+            Fact::Presided { name, to: Some(to) } => {
+                let templates = [
+                    "{name} presidió hasta {to}.",
+                    "{name} presided until {to}.",
+                    "{name} presidiu até {to}.",
+                ];
+                let sentence = Sentence::of(templates).with("{name}", shown(name));
+                return Some(sentence.with("{to}", shown_moment(*to)));
+            }
+            Fact::Presided { name, to: None } => {
+                (["{name} preside.", "{name} presides.", "{name} preside."], name)
+            }
             Fact::ModeratorEntered { name } => (
                 [
-                    "{name} entró para presidir.",
-                    "{name} entered to preside.",
-                    "{name} entrou para presidir.",
+                    "{name} entró para moderar.",
+                    "{name} entered to moderate.",
+                    "{name} entrou para moderar.",
                 ],
                 name,
             ),
             Fact::ModeratorLeft { name } => (
                 [
-                    "{name} dejó la presidencia.",
-                    "{name} left the chair.",
-                    "{name} deixou a presidência.",
+                    "{name}, que moderaba, salió.",
+                    "{name}, who moderated, left.",
+                    "{name}, que moderava, saiu.",
                 ],
                 name,
             ),

@@ -145,7 +145,7 @@ fn section(out: &mut String, language: Language, heading: &str, facts: &[Timed])
 }
 
 /// A moment, to the second.
-fn shown_moment(at: Timestamp) -> String {
+pub(super) fn shown_moment(at: Timestamp) -> String {
     let text = at.to_string();
     let (seconds, _) = text.split_once('.').unwrap_or((text.as_str(), ""));
     format!("{}Z", seconds.replace('T', " "))
@@ -174,7 +174,9 @@ mod tests {
     use super::*;
     use crate::evidence::EventKind;
     use crate::history::event::LogEvent;
-    use crate::room::event::{Event, QuorumState, Told, TranscriptChunkView, TurnView};
+    use crate::room::event::{
+        ChairView, Event, NewChairView, QuorumState, Told, TranscriptChunkView, TurnView,
+    };
 
     fn text_at(second: u32) -> String {
         format!("2026-03-01T10:00:{second:02}.000Z")
@@ -305,6 +307,40 @@ mod tests {
         let facts = minutes.quorum.len() + minutes.proceedings.len();
         assert_eq!(counts[0].0, facts);
         assert!(counts.iter().all(|it| it == &counts[0]), "{counts:?}");
+    }
+
+    #[test]
+    fn minutes_say_who_presided_from_when_to_when() {
+        let chair = |user_id: &str, name: &str, by: Option<&str>| {
+            let chair = ChairView { user_id: user_id.to_owned(), name: name.to_owned() };
+            Event::ChairChanged(NewChairView { chair, by: by.map(str::to_owned) })
+        };
+        let mut events = vec![
+            told(1, 2, chair("ana", "Ana *A*", None)),
+            told(2, 30, chair("bo", "Bo", Some("bo"))),
+        ];
+        let lines = |events: &[LogEvent], language| {
+            let text = Minutes::of(events).markdown(&about(), language);
+            assert!(!text.contains('{'), "{text}");
+            let lines = text.lines().filter(|line| line.starts_with("- 2026-03-01 10:00"));
+            lines.map(str::to_owned).collect::<Vec<String>>()
+        };
+        assert_eq!(
+            lines(&events, Language::Spanish),
+            [
+                "- 2026-03-01 10:00:02Z — Ana \\*A\\* presidió hasta 2026-03-01 10:00:30Z.",
+                "- 2026-03-01 10:00:30Z — Bo preside."
+            ]
+        );
+        events.push(told(3, 50, Event::SessionEnded { reason: "completed".to_owned() }));
+        for (language, last) in [
+            (Language::Spanish, "Bo presidió hasta 2026-03-01 10:00:50Z."),
+            (Language::English, "Bo presided until 2026-03-01 10:00:50Z."),
+            (Language::Portuguese, "Bo presidiu até 2026-03-01 10:00:50Z."),
+        ] {
+            let expected = format!("- 2026-03-01 10:00:30Z — {last}");
+            assert_eq!(lines(&events, language).last(), Some(&expected));
+        }
     }
 
     #[test]

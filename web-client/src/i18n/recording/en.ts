@@ -49,6 +49,7 @@ export const en: Readonly<Record<RecordingKey, string>> = {
   'show.vote': 'Votes',
   'show.gap': 'Gaps',
   'kind.turn': 'Turn',
+  'kind.chair': 'Chairs',
   'kind.recording': 'Recording',
   'kind.gap': 'Gap',
   'kind.vote': 'Vote',

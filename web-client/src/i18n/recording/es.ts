@@ -47,6 +47,7 @@ export const es = {
   'show.vote': 'Votaciones',
   'show.gap': 'Huecos',
   'kind.turn': 'Turno',
+  'kind.chair': 'Preside',
   'kind.recording': 'Grabación',
   'kind.gap': 'Hueco',
   'kind.vote': 'Votación',

@@ -50,6 +50,7 @@ export const pt: Readonly<Record<RecordingKey, string>> = {
   'show.vote': 'Votações',
   'show.gap': 'Lacunas',
   'kind.turn': 'Turno',
+  'kind.chair': 'Preside',
   'kind.recording': 'Gravação',
   'kind.gap': 'Lacuna',
   'kind.vote': 'Votação',

@@ -214,7 +214,8 @@ function itemText(item: TimelineItem, files: readonly RecordingFile[]): string {
     case 'undone':
       return `${item.name ?? ''} — ${wordOf('undone', item.text, 'undone.other')}`;
     case 'turn':
-    case 'undone_turn': {
+    case 'undone_turn':
+    case 'chair': {
       const lasting = lengthMs > 0 ? ` (${r('item.lasting', { length })})` : '';
       return `${item.name ?? ''}${lasting}`;
     }
