@@ -1,15 +1,13 @@
+import type { ChairView } from '../generated/wire';
 import type { ChatLine, RoomState } from './room_state';
 
 /** Begins a message of a moderator that everybody has to see. */
 const ANNOUNCEMENT = '📢 ';
-/** Begins the message by which a moderator says that they chair from now on. */
+/** Began the message by which a moderator said that they chair, before the room kept it. */
 const CHAIR = '⚖ ';
 
-/** Who chairs, as far as the room was told. */
-export interface Chair {
-  readonly user_id: string;
-  readonly name: string;
-}
+/** Who chairs, also while they are away and after they have left. */
+export type Chair = Readonly<ChairView>;
 
 /** What a message means to everybody; only a moderator's means more than its text. */
 export type Meaning = 'message' | 'announcement' | 'chair';
@@ -17,11 +15,6 @@ export type Meaning = 'message' | 'announcement' | 'chair';
 /** The text that is sent for an announcement. */
 export function announcementOf(text: string): string {
   return ANNOUNCEMENT + text;
-}
-
-/** The text that is sent when somebody takes the chair; clients that know no better show it. */
-export function chairTextOf(text: string): string {
-  return CHAIR + text;
 }
 
 /** What a line of the chat means. */
@@ -49,14 +42,6 @@ export function announcementAfter(chat: readonly ChatLine[], readSeq: number): C
   return last === undefined || last.seq <= readSeq ? null : last;
 }
 
-/** Whoever has moderated longest chairs until somebody says otherwise. */
-export function firstModerator(state: Pick<RoomState, 'participants'>): Chair | null {
-  const [first] = [...state.participants.values()]
-    .filter((one) => one.roles.includes('moderator') && one.connections > 0)
-    .sort((a, b) => Date.parse(a.joined_at) - Date.parse(b.joined_at));
-  return first === undefined ? null : { user_id: first.user_id, name: first.name };
-}
-
 /** How the chair is there: `away` may come back, `gone` has left or moderates no more. */
 export function chairPresence(state: RoomState): 'here' | 'away' | 'gone' | 'none' {
   if (state.chair === null) return 'none';
@@ -67,5 +52,7 @@ export function chairPresence(state: RoomState): 'here' | 'away' | 'gone' | 'non
 
 /** Whether somebody who moderates is connected at all. */
 export function isModerated(state: RoomState): boolean {
-  return firstModerator(state) !== null;
+  return [...state.participants.values()].some(
+    (one) => one.roles.includes('moderator') && one.connections > 0,
+  );
 }

@@ -40,6 +40,7 @@ const DECISIONS: ReadonlySet<Command['type']> = new Set([
   'close_queue',
   'add_speaker',
   'set_moderation',
+  'take_chair',
   'mute_user',
   'unmute_user',
   'stop_pictures',

@@ -1,5 +1,4 @@
 import type { EvidenceView, Told, TrackView, Welcome } from '../generated/wire';
-import type { Chair } from './announcements';
 import type { ChannelStatus, Renewal } from './channel_status';
 import type { DpopKey } from './dpop_key';
 import type { ChannelError } from './errors';
@@ -95,13 +94,11 @@ export class RoomClient {
   private readonly listeners = new Set<(snapshot: RoomSnapshot) => void>();
   private readonly chatKey: string;
   private readonly removedKey: string;
-  private readonly chairKey: string;
   private readonly votesKey: string;
 
   constructor(private readonly options: RoomClientOptions) {
     this.chatKey = `cabildo.chat.${options.sessionId}`;
     this.removedKey = `cabildo.removed.${options.sessionId}`;
-    this.chairKey = `cabildo.chair.${options.sessionId}`;
     this.votesKey = `cabildo.votes.${options.sessionId}`;
     this.channel = new ModerationChannel({
       sessionId: options.sessionId,
@@ -159,7 +156,6 @@ export class RoomClient {
     this.channel.leave();
     this.storage()?.removeItem(this.chatKey);
     this.storage()?.removeItem(this.removedKey);
-    this.storage()?.removeItem(this.chairKey);
     this.storage()?.removeItem(this.votesKey);
   }
 
@@ -226,11 +222,9 @@ export class RoomClient {
     const state = stateOf(welcome, {
       chat: known?.chat ?? (this.stored(this.chatKey) as readonly ChatLine[]),
       removed: known?.removed ?? (this.stored(this.removedKey) as readonly RemovedPerson[]),
-      chair: known?.chair ?? (this.stored(this.chairKey) as readonly Chair[])[0],
       votes: known?.votes ?? (this.stored(this.votesKey) as readonly AnnouncedVote[]),
       ...(known !== null && { captions: known.captions, names: known.names }),
     });
-    this.store(this.chairKey, state.chair === null ? [] : [state.chair]);
     this.elsewhere = state.session.provider !== 'webrtc';
     if (this.elsewhere) this.own?.close();
     this.change({ state });
@@ -246,8 +240,7 @@ export class RoomClient {
     if (this.current.state === null) return;
     const state = after(this.current.state, event);
     if (state !== this.current.state) {
-      const { chair, chat, removed, votes } = this.current.state;
-      if (state.chair !== chair) this.store(this.chairKey, [state.chair]);
+      const { chat, removed, votes } = this.current.state;
       if (state.chat !== chat) this.store(this.chatKey, state.chat);
       if (state.removed !== removed) this.store(this.removedKey, state.removed);
       if (state.votes !== votes) this.store(this.votesKey, state.votes);

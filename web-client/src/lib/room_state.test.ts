@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { RequestView, Told } from '../generated/wire';
+import { chairPresence, meaningOf, textOf } from './announcements';
 import type { RoomState } from './room_state';
 import { CHAT_LINES_MAX, after, stateOf } from './room_state';
 import { movedOrder, myPlace, turnTime } from './room_view';
@@ -342,6 +343,39 @@ describe('people and tracks', () => {
     expect(
       after(state, { type: 'of_a_later_version', seq: 11, at: START } as unknown as Told),
     ).toBe(state);
+  });
+});
+
+describe('who chairs', () => {
+  it('is what the server says, also after they have left', () => {
+    const state = room();
+    expect(state.chair).toEqual({ user_id: 'chair', name: 'CHAIR' });
+    expect(chairPresence(state)).toBe('here');
+    const left = play(state, { type: 'participant_left', user_id: 'chair', reason: 'left' });
+    expect(left.chair?.user_id).toBe('chair');
+    expect(chairPresence(left)).toBe('gone');
+    const eva = participant('eva', { roles: ['moderator'] });
+    const taken = play(
+      left,
+      { type: 'participant_joined', ...eva },
+      { type: 'chair_changed', user_id: 'eva', name: 'EVA', by: 'eva' },
+    );
+    expect(taken.chair).toEqual({ user_id: 'eva', name: 'EVA' });
+    expect(chairPresence(taken)).toBe('here');
+    expect(chairPresence(stateOf(welcome({ chair: null })))).toBe('none');
+  });
+
+  it('does not follow from a message, nor from who moderates', () => {
+    const text = '⚖ Eva preside desde ahora';
+    const state = play(
+      stateOf(welcome({ chair: null })),
+      { type: 'chat', user_id: 'chair', name: 'CHAIR', text },
+      { type: 'participant_joined', ...participant('eva', { roles: ['moderator'] }) },
+    );
+    expect(state.chair).toBeNull();
+    expect(state.chat.map((line) => [meaningOf(line), textOf(line)])).toEqual([
+      ['chair', 'Eva preside desde ahora'],
+    ]);
   });
 });
 

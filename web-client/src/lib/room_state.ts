@@ -14,7 +14,6 @@ import type {
   You,
 } from '../generated/wire';
 import type { Chair } from './announcements';
-import { firstModerator, meaningOf } from './announcements';
 import type { Caption, SoFar, SpokenSoFar } from './captions';
 import { captionsAfter, isSpoken, knownTag, namesWith, soFarAfter } from './captions';
 
@@ -72,7 +71,7 @@ export interface RoomState {
   readonly present: boolean | null;
   /** People who were removed and may be let in again. */
   readonly removed: readonly RemovedPerson[];
-  /** Who chairs, also while they are away; null while nobody who moderates was seen. */
+  /** Who chairs, also while they are away; null until somebody who moderates has entered. */
   readonly chair: Chair | null;
   /** Votes that were announced while this client was here, the newest last. */
   readonly votes: readonly AnnouncedVote[];
@@ -99,7 +98,6 @@ export const VOTES_MAX = 50;
 export interface Remembered {
   readonly chat?: readonly ChatLine[];
   readonly removed?: readonly RemovedPerson[];
-  readonly chair?: Chair | null | undefined;
   readonly votes?: readonly AnnouncedVote[];
   readonly captions?: readonly Caption[];
   readonly names?: ReadonlyMap<string, string>;
@@ -107,7 +105,7 @@ export interface Remembered {
 
 /** The state that a `welcome` describes, with what is remembered from before it. */
 export function stateOf(welcome: Welcome, remembered: Remembered = {}): RoomState {
-  const { chat = [], removed = [], chair = null, votes = [] } = remembered;
+  const { chat = [], removed = [], votes = [] } = remembered;
   const { captions = [], names = new Map<string, string>() } = remembered;
   const asOfMs = Date.parse(welcome.server_time);
   const participants = new Map(welcome.participants.map((one) => [one.user_id, one]));
@@ -135,7 +133,7 @@ export function stateOf(welcome: Welcome, remembered: Remembered = {}): RoomStat
     quorum: welcome.quorum,
     present: null,
     removed: removed.filter((one) => !participants.has(one.user_id)),
-    chair: chair ?? firstModerator({ participants }),
+    chair: welcome.chair,
     votes,
     transcription: welcome.transcription,
     captions,
@@ -199,6 +197,8 @@ export function after(state: RoomState, event: Told): RoomState {
           media_policy: policyAfter(state.floor, event.moderation),
         }),
       );
+    case 'chair_changed':
+      return { ...state, chair: { user_id: event.user_id, name: event.name } };
     case 'recording_state':
       return withRecording(state, { state: event.state, retention_days: event.retention_days });
     case 'live_viewing_changed':
@@ -362,15 +362,14 @@ function withRecording(state: RoomState, change: Partial<RecordingView>): RoomSt
 
 function withParticipant(state: RoomState, participant: ParticipantView): RoomState {
   const participants = with_(state.participants, participant.user_id, participant);
-  const chair = state.chair ?? firstModerator({ participants });
   const media_policy = policyBy(state.floor, participant);
   const floor =
     media_policy === state.floor.media_policy ? state.floor : { ...state.floor, media_policy };
-  if (participant.user_id !== state.you.user_id) return { ...state, participants, chair, floor };
+  if (participant.user_id !== state.you.user_id) return { ...state, participants, floor };
   const { name, roles, muted, pictures_stopped, may_be_heard, may_be_seen } = participant;
   const own = { name, roles, muted, pictures_stopped, may_be_heard, may_be_seen };
   const you = { ...state.you, ...own };
-  return { ...state, participants, chair, floor, you };
+  return { ...state, participants, floor, you };
 }
 
 function withoutParticipant(state: RoomState, userId: string): RoomState {
@@ -488,7 +487,6 @@ function withChat(state: RoomState, event: EventOf<'chat'>): RoomState {
   const line = { seq, at, user_id, name, text, by_moderator };
   return {
     ...state,
-    chair: meaningOf(line) === 'chair' ? { user_id, name } : state.chair,
     chat: [...state.chat, line].slice(-CHAT_LINES_MAX),
   };
 }

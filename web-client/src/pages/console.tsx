@@ -108,7 +108,7 @@ function Console({ access, session }: { access: Access; session: string }) {
     undo: () => {
       if (undoNewest() === 'not_undoable') toast(t('undo.impossible'));
     },
-    takeChair: (now) => takeChair(client, now),
+    takeChair: () => takeChair(client),
   });
 
   useEffect(() => {
@@ -343,7 +343,7 @@ function shortcutsOf(does: {
   deny: (request: RequestView) => void;
   help: () => void;
   undo: () => void;
-  takeChair: (state: RoomState) => void;
+  takeChair: () => void;
 }): Shortcut[] {
   const { send } = does;
   const floor = does.state?.floor;
@@ -408,7 +408,7 @@ function shortcutsOf(does: {
       name: c('shortcut.chair'),
       run: () => {
         const { state } = does;
-        if (state !== null && chairPresence(state) !== 'here') does.takeChair(state);
+        if (state !== null && chairPresence(state) !== 'here') does.takeChair();
       },
     },
     { keys: 'L', name: live('shortcut.open'), run: () => press('live-open') },

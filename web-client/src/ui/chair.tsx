@@ -1,17 +1,16 @@
 import { useEffect, useState } from 'preact/hooks';
 import { c } from '../i18n/chair';
 import type { RoomClient, RoomState } from '../lib';
-import { announcementOf, chairPresence, chairTextOf } from '../lib';
+import { announcementOf, chairPresence } from '../lib';
 import { Button, Notice, announceAtOnce, showFailure, toast } from './components';
 import { useKept } from './kept';
 
 /** A lost connection that comes back within this is no reason to take the chair. */
 const AWAY_AFTER_MS = 5_000;
 
-/** Says on everybody's screen that this moderator chairs from now on. */
-export function takeChair(client: RoomClient, state: RoomState): void {
-  const text = chairTextOf(c('chair.taken', { name: state.you.name }));
-  client.command({ type: 'chat', text }).catch(showFailure);
+/** Has this moderator chair from now on; everybody is told. */
+export function takeChair(client: RoomClient): void {
+  client.command({ type: 'take_chair' }).catch(showFailure);
 }
 
 /** Who chairs, where everything else about the session stands. */
@@ -55,7 +54,7 @@ export function ChairWarning({ client, state }: { client: RoomClient; state: Roo
         testId="take-chair"
         shortcut="k"
         once
-        onPress={() => takeChair(client, state)}
+        onPress={() => takeChair(client)}
       />
     </Notice>
   );

@@ -1,3 +1,4 @@
+import { c } from '../i18n/chair';
 import { t } from '../i18n/i18n';
 import type { MediaSession, QuorumState, RoomState, Told } from '../lib';
 import { announce, announceAtOnce, toast } from './components';
@@ -69,6 +70,10 @@ export function narrate(event: Told, state: RoomState, media: MediaSession | nul
     case 'quorum_changed':
       if (event.turned) tellQuorum(event, state);
       return;
+    case 'chair_changed':
+      // Nobody decided that whoever came first chairs.
+      if (event.by !== null) tellPolitely(c('chair.taken', { name: event.name }));
+      return;
     case 'moderation_changed':
       tellModeration(event.moderation, state, media);
       return;
@@ -103,6 +108,10 @@ function tellRecording(state: string): void {
     state === 'recording'
       ? t('recording.said.started')
       : t(state === 'paused' ? 'recording.said.paused' : 'recording.said.stopped');
+  tellPolitely(text);
+}
+
+function tellPolitely(text: string): void {
   announce(text);
   toast(text);
 }
