@@ -214,7 +214,7 @@ function Console({ access, session }: { access: Access; session: string }) {
         </div>
       </header>
       <MeetingLink state={state} />
-      <div class="console-notices">
+      <div class="console-notices" data-hands-over="following" data-hands-over-to="turn">
         <WitnessAlarm witness={witness} session={state.session.id} />
         <RenewalNotice client={client} renewal={snapshot.renewal} tokens={access.tokens} />
         <ChairWarning client={client} state={state} />

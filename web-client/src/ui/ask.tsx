@@ -47,7 +47,12 @@ export function Ask(props: { client: RoomClient; state: RoomState; connected: bo
   );
   if (speaks || mine.length > 0) {
     return (
-      <div class="own-requests">
+      <div
+        class="own-requests"
+        // A turn that comes takes the place of what was to be pressed.
+        data-hands-over={speaks ? undefined : 'controls'}
+        data-hands-over-to="floor"
+      >
         {speaks && (
           <Button
             label={t('ask.end')}
@@ -83,7 +88,7 @@ export function Ask(props: { client: RoomClient; state: RoomState; connected: bo
   }
   const open = state.floor.open && ready;
   return (
-    <div class="ask">
+    <div class="ask" data-hands-over="controls" data-hands-over-to="floor">
       <Button
         label={state.floor.open ? t('ask.button') : t('ask.closed')}
         icon="hand"

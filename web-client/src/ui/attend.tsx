@@ -63,7 +63,12 @@ export function Attend(props: {
   };
   if (done !== null) {
     return (
-      <div class="stack" data-testid="attend-done" data-present={done.present}>
+      <div
+        class="stack"
+        data-testid="attend-done"
+        data-present={done.present}
+        data-hands-over="itself"
+      >
         <Notice>
           <p role="status">
             <strong>{doneText(done)}</strong>

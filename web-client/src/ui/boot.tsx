@@ -3,12 +3,14 @@ import { render } from 'preact';
 import { chooseLanguage } from '../i18n/i18n';
 import type { RoomClient } from '../lib';
 import { Announcements } from './components';
+import { keepFocus } from './focus';
 
 /** Shows a page. */
 export function boot(page: ComponentChildren): void {
   chooseLanguage();
   const root = document.getElementById('app');
   if (root === null) return;
+  keepFocus();
   render(
     <>
       {page}

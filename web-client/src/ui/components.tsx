@@ -231,7 +231,7 @@ export function Announcements() {
       <div class="visually-hidden" aria-live="assertive" data-testid="live-assertive">
         {assertive.value}
       </div>
-      <div class="toasts" role="status">
+      <div class="toasts" role="status" data-hands-over="back">
         {toasts.value.map((one) => (
           <div class="toast" key={one.id} data-testid="toast">
             <span>{one.text}</span>

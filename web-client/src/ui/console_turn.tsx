@@ -32,7 +32,12 @@ export function ConsoleTurn(props: {
   const none = turn === null;
   const open = state.floor.moderation === 'open';
   return (
-    <section class="card turn-card" aria-label={t('console.turn')} data-testid="turn-card">
+    <section
+      id="turn"
+      class="card turn-card"
+      aria-label={t('console.turn')}
+      data-testid="turn-card"
+    >
       <div class="turn-now">
         <div>
           <Holder state={state} />

@@ -75,6 +75,7 @@ export function FloorCard(props: {
   const mine = place.kind === 'speaking';
   return (
     <section
+      id="floor"
       class={`floor ${mine ? 'mine' : ''}`}
       aria-label={t('meeting.floor')}
       data-testid="floor"

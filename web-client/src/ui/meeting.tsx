@@ -94,7 +94,7 @@ export function Meeting(props: MeetingProps) {
     );
   if (state === null) {
     return (
-      <main class="page stack">
+      <main key="waiting" class="page stack">
         <ConnectionState status={status} quality={null} />
       </main>
     );
@@ -111,7 +111,7 @@ export function Meeting(props: MeetingProps) {
   });
   const unread = state.chat.filter((line) => line.seq > read).length;
   return (
-    <main class={`meeting ${panel === 'none' ? 'alone' : ''}`} data-testid="meeting">
+    <main key="meeting" class={`meeting ${panel === 'none' ? 'alone' : ''}`} data-testid="meeting">
       <header class="top">
         <h1 title={state.session.title}>{state.session.title}</h1>
         <RecordingIndicator state={state} />
@@ -119,7 +119,7 @@ export function Meeting(props: MeetingProps) {
         <WitnessIndicator witness={props.witness} session={state.session.id} />
         <ConnectionState status={status} quality={snapshot.quality} />
       </header>
-      <div class="consent-area">
+      <div class="consent-area" data-hands-over="following" data-hands-over-to="floor">
         <WitnessAlarm witness={props.witness} session={state.session.id} />
         <RenewalNotice client={client} renewal={snapshot.renewal} tokens={props.tokens} />
         <MeetingLink state={state} />
@@ -147,7 +147,7 @@ export function Meeting(props: MeetingProps) {
       />
       <Captions client={client} state={state} choice={captions} />
       {panel !== 'none' && (
-        <div class="panel">
+        <div class="panel" data-hands-over="back">
           {panel === 'chat' ? (
             <Chat client={client} state={state} onClose={() => setPanel('none')} />
           ) : panel === 'list' ? (

@@ -1,5 +1,6 @@
 import type { RefObject } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
+import { isDangerous } from './focus';
 
 /** Where the focus was: the control and the place of its row. */
 interface Place {
@@ -11,7 +12,8 @@ interface Place {
 /**
  * Lets the arrow keys go from row to row of a list, on the same control, and keeps the
  * focus where work goes on: when the row that has it is removed, the row that takes its
- * place gets it, and the element `home` when there is none.
+ * place gets it. The element `home` gets it when there is none, and wherever the next key could
+ * destroy something about somebody else.
  */
 export function useRows<List extends HTMLElement>(home?: RefObject<HTMLElement>): RefObject<List> {
   const list = useRef<List>(null);
@@ -33,8 +35,12 @@ export function useRows<List extends HTMLElement>(home?: RefObject<HTMLElement>)
         return;
       if (isChoosing(event.target)) return;
       const row = step(at.row, element.children.length);
-      if (focusAt(element, row, at.control)) event.preventDefault();
+      const next = controlAt(element, row, at.control);
+      if (next === undefined) return;
+      next.focus();
+      event.preventDefault();
     };
+    element.dataset.handsOver = 'rows';
     element.addEventListener('focusin', handleFocus);
     element.addEventListener('focusout', handleLoss);
     element.addEventListener('keydown', handleKey);
@@ -45,7 +51,10 @@ export function useRows<List extends HTMLElement>(home?: RefObject<HTMLElement>)
       place.current = null;
       if (!lost) return;
       const row = Math.min(at.row, element.children.length - 1);
-      if (!focusAt(element, row, at.control)) home?.current?.focus();
+      const next = controlAt(element, row, at.control);
+      if (next === undefined || isDangerous(next) || isDangerous(at.element))
+        home?.current?.focus();
+      else next.focus();
     });
     changes.observe(element, { childList: true });
     return () => {
@@ -75,13 +84,11 @@ function placeOf(list: HTMLElement, target: EventTarget | null): Place | null {
     : { element: target, row, control: controlsOf(found).indexOf(target) };
 }
 
-function focusAt(list: HTMLElement, row: number, control: number): boolean {
+function controlAt(list: HTMLElement, row: number, control: number): HTMLElement | undefined {
   const found = list.children[row];
-  if (found === undefined) return false;
+  if (found === undefined) return undefined;
   const controls = controlsOf(found);
-  const next = controls[Math.max(0, Math.min(control, controls.length - 1))];
-  next?.focus();
-  return next !== undefined;
+  return controls[Math.max(0, Math.min(control, controls.length - 1))];
 }
 
 function controlsOf(row: Element): HTMLElement[] {

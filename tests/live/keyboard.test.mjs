@@ -1,0 +1,107 @@
+// The pages by keyboard alone: the focus stays where work goes on.
+import assert from 'node:assert/strict';
+import { startedSession } from './api.mjs';
+import { launch } from './browser.mjs';
+import { crowd, disperse } from './crowd.mjs';
+import { approve, openConsole, openJoin, startTurn } from './pages.mjs';
+import { Server } from './server.mjs';
+import { story } from './story.mjs';
+import { until } from './until.mjs';
+
+const DESKTOP = { width: 1280, height: 800 };
+
+async function open(stage) {
+  stage.server = await Server.start('keyboard');
+  stage.browser = await launch();
+  stage.session = await startedSession(stage.server, {
+    moderation: 'moderated',
+    recording: { enabled: true, retention_days: 30 },
+  });
+  stage.people = await crowd(stage.server, stage.session, 3);
+  stage.stop = () => disperse(stage.people);
+}
+
+/** What has the focus: its test id, its id, or its tag. */
+const focused = (page) =>
+  page.evaluate(() => {
+    const { activeElement: one } = document;
+    return one.getAttribute('data-testid') ?? (one.id === '' ? one.tagName : one.id);
+  });
+
+const gets = (page, wanted) =>
+  until(`the focus on ${wanted}`, async (seen) => {
+    seen.last = await focused(page);
+    return seen.last === wanted;
+  });
+
+/** Presses a button as somebody without a pointer does. */
+async function enterOn(page, id) {
+  await page.getByTestId(id).focus();
+  await page.keyboard.press('Enter');
+}
+
+story('By keyboard alone', open, {
+  'whoever enters the meeting begins at its heading': async (stage) => {
+    const { browser, server, session, pages } = stage;
+    pages.chair = await openConsole(
+      browser,
+      server,
+      session,
+      { user: 'chair', name: 'Presidencia' },
+      { viewport: DESKTOP },
+    );
+    pages.ana = await openJoin(browser, server, session, { user: 'ana', name: 'Ana' });
+    await enterOn(pages.ana, 'join-button');
+    await pages.ana.getByTestId('meeting').waitFor();
+    await gets(pages.ana, 'H1');
+  },
+
+  'a notice that was read hands the focus to what follows it': async ({ pages }) => {
+    const { ana, chair } = pages;
+    await enterOn(ana, 'acknowledge-recording');
+    await gets(ana, 'floor');
+    await enterOn(chair, 'acknowledge-recording');
+    await gets(chair, 'turn-card');
+    await chair.getByTestId('announce-input').fill('Pausa de diez minutos');
+    await chair.keyboard.press('Enter');
+    await enterOn(ana, 'announcement-read');
+    await gets(ana, 'floor');
+  },
+
+  'asking and withdrawing are the same key': async ({ pages: { ana } }) => {
+    await enterOn(ana, 'ask-floor');
+    await gets(ana, 'withdraw');
+    await ana.keyboard.press('Enter');
+    await gets(ana, 'ask-floor');
+  },
+
+  'a turn that begins is not ended by the key that was to withdraw': async ({ pages }) => {
+    const { ana, chair } = pages;
+    await ana.keyboard.press('Enter');
+    await gets(ana, 'withdraw');
+    await approve(chair, 'ana');
+    await startTurn(chair, 'ana');
+    await gets(ana, 'floor');
+    await enterOn(ana, 'end-turn');
+    await gets(ana, 'ask-floor');
+  },
+
+  'a panel gives the focus back to the button that opened it': async ({ pages }) => {
+    const { ana } = pages;
+    await enterOn(ana, 'people-button');
+    await ana.locator('.panel button').first().focus();
+    await ana.keyboard.press('Enter');
+    await gets(ana, 'people-button');
+  },
+
+  'whoever removes somebody is not left on the button that removes the next': async (stage) => {
+    const { chair } = stage.pages;
+    const [first, second] = stage.people;
+    await enterOn(chair, `remove-${first.user}`);
+    await chair.getByTestId(`admit-${first.user}`).waitFor();
+    await gets(chair, 'people');
+    await chair.keyboard.press('Enter');
+    await chair.getByTestId(`remove-${second.user}`).waitFor();
+    assert.equal(await chair.locator('.person.leaving').count(), 0);
+  },
+});
