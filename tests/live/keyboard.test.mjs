@@ -1,14 +1,19 @@
-// The pages by keyboard alone: the focus stays where work goes on.
+// The pages by keyboard alone: the focus stays where work goes on, and what is pressed by
+// mistake is taken back.
 import assert from 'node:assert/strict';
 import { startedSession } from './api.mjs';
-import { launch } from './browser.mjs';
+import { launch, screenshot } from './browser.mjs';
 import { crowd, disperse } from './crowd.mjs';
-import { approve, openConsole, openJoin, startTurn } from './pages.mjs';
+import { fits, isAccessible } from './looks.mjs';
+import { approve, join, openConsole, openJoin, startTurn } from './pages.mjs';
 import { Server } from './server.mjs';
 import { story } from './story.mjs';
 import { until } from './until.mjs';
 
-const DESKTOP = { width: 1280, height: 800 };
+const SIZES = {
+  desktop: { width: 1280, height: 800 },
+  phone: { width: 360, height: 640 },
+};
 
 async function open(stage) {
   stage.server = await Server.start('keyboard');
@@ -40,6 +45,9 @@ async function enterOn(page, id) {
   await page.keyboard.press('Enter');
 }
 
+const showsRecording = (page, state) =>
+  page.locator(`[data-testid="recording-indicator"][data-state="${state}"]`).first().waitFor();
+
 story('By keyboard alone', open, {
   'whoever enters the meeting begins at its heading': async (stage) => {
     const { browser, server, session, pages } = stage;
@@ -48,7 +56,7 @@ story('By keyboard alone', open, {
       server,
       session,
       { user: 'chair', name: 'Presidencia' },
-      { viewport: DESKTOP },
+      { viewport: SIZES.desktop },
     );
     pages.ana = await openJoin(browser, server, session, { user: 'ana', name: 'Ana' });
     await enterOn(pages.ana, 'join-button');
@@ -103,5 +111,42 @@ story('By keyboard alone', open, {
     await chair.keyboard.press('Enter');
     await chair.getByTestId(`remove-${second.user}`).waitFor();
     assert.equal(await chair.locator('.person.leaving').count(), 0);
+  },
+
+  'pausing the recording is said in words and can be undone': async (stage) => {
+    const { browser, server, session, pages } = stage;
+    const { ana, chair } = pages;
+    for (const [size, viewport] of Object.entries(SIZES)) {
+      await chair.setViewportSize(viewport);
+      for (const id of ['pause-recording', 'stop-recording']) {
+        const words = await chair.getByTestId(id).locator('span').boundingBox();
+        assert.ok(words !== null && words.width > 0, `${id}: ${size}`);
+        assert.ok(words.x >= 0 && words.x + words.width <= viewport.width, `${id}: ${size}`);
+      }
+      await fits(chair, size);
+      await screenshot(chair, `console-recording-${size}`);
+    }
+    await enterOn(chair, 'pause-recording');
+    await showsRecording(ana, 'paused');
+    await chair.getByTestId('toast-action').waitFor();
+    pages.ben = await openJoin(browser, server, session, { user: 'ben', name: 'Ben' });
+    await join(pages.ben, { microphone: false });
+    const banner = pages.ben.locator('[data-testid="consent-banner"][data-state="paused"] h2');
+    assert.match(await banner.textContent(), /en pausa/);
+    await screenshot(chair, 'console-recording-paused-phone');
+    await isAccessible(chair, 'paused');
+    await enterOn(chair, 'start-recording');
+    await showsRecording(ana, 'recording');
+    await chair.keyboard.press('z');
+    await showsRecording(ana, 'paused');
+    await enterOn(chair, 'start-recording');
+    await showsRecording(ana, 'recording');
+    await chair.setViewportSize(SIZES.desktop);
+    await enterOn(chair, 'pause-recording');
+    await showsRecording(ana, 'paused');
+    await screenshot(chair, 'console-recording-paused-desktop');
+    await enterOn(chair, 'toast-action');
+    await showsRecording(ana, 'recording');
+    await gets(chair, 'pause-recording');
   },
 });

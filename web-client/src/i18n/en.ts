@@ -85,6 +85,7 @@ export const en: Catalogue = {
   'recording.said.paused': 'The recording is paused: nothing is recorded now',
   'recording.said.stopped': 'The recording has ended: nothing is recorded any more',
   'recording.banner.title': 'This session is recorded',
+  'recording.banner.paused': 'This session is recorded; the recording is paused now',
   'recording.banner.what': 'Sound, pictures and the decisions of the session are recorded.',
   'recording.banner.kept':
     'The recording is kept encrypted and erased {days, plural, =0 {when the session ends} one {one day after it ends} other {# days after it ends}}.',

@@ -86,6 +86,7 @@ export const es = {
   'recording.said.paused': 'La grabación está en pausa: ahora no se graba',
   'recording.said.stopped': 'La grabación ha terminado: ya no se graba',
   'recording.banner.title': 'Esta sesión se graba',
+  'recording.banner.paused': 'Esta sesión se graba; ahora la grabación está en pausa',
   'recording.banner.what': 'Se graban el sonido, la imagen y las decisiones de la sesión.',
   'recording.banner.kept':
     'La grabación se guarda cifrada y se borra {days, plural, =0 {al terminar} one {un día después de terminar} other {# días después de terminar}}.',

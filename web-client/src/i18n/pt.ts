@@ -85,6 +85,7 @@ export const pt: Catalogue = {
   'recording.said.paused': 'A gravação está em pausa: agora não se grava',
   'recording.said.stopped': 'A gravação terminou: já não se grava',
   'recording.banner.title': 'Esta sessão é gravada',
+  'recording.banner.paused': 'Esta sessão é gravada; agora a gravação está em pausa',
   'recording.banner.what': 'Gravam-se o som, a imagem e as decisões da sessão.',
   'recording.banner.kept':
     'A gravação guarda-se cifrada e apaga-se {days, plural, =0 {ao terminar} one {um dia depois de terminar} other {# dias depois de terminar}}.',

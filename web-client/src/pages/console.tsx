@@ -36,6 +36,7 @@ import {
 } from '../ui/console_queue';
 import type { Send } from '../ui/console_turn';
 import { AbsentDialog, ConsoleTurn, OpenFloorDialog } from '../ui/console_turn';
+import type { Back } from '../ui/decisions';
 import { Decisions } from '../ui/decisions';
 import { Encoders } from '../ui/encoders';
 import { Follower } from '../ui/follower';
@@ -46,13 +47,7 @@ import { MeetingLink } from '../ui/meeting_link';
 import { MicrophoneButton, MicrophoneLine } from '../ui/microphone';
 import { narrate } from '../ui/narrator';
 import { QuorumCard } from '../ui/quorum';
-import {
-  ConsentBanner,
-  LiveIndicator,
-  RecordingControl,
-  RecordingIndicator,
-  StorageWarning,
-} from '../ui/recording';
+import { ConsentBanner, LiveIndicator, RecordingControl, StorageWarning } from '../ui/recording';
 import { RenewalNotice } from '../ui/renewal';
 import type { Shortcut } from '../ui/shortcuts';
 import { ShortcutHelp, useShortcuts } from '../ui/shortcuts';
@@ -148,7 +143,7 @@ function Console({ access, session }: { access: Access; session: string }) {
       <header class="console-top">
         <h1 class="name">{state.session.title}</h1>
         <ChairName state={state} />
-        <RecordingIndicator state={state} />
+        <RecordingControl state={state} send={send} />
         <LiveIndicator state={state} />
         <WitnessIndicator witness={witness} session={state.session.id} />
         <ConnectionState status={status} quality={snapshot.quality} />
@@ -232,7 +227,6 @@ function Console({ access, session }: { access: Access; session: string }) {
             onStart={start}
             onOpenFloor={() => setOpening(true)}
           >
-            <RecordingControl state={state} send={send} />
             <LiveViewingControl api={access.api} state={state} />
           </ConsoleTurn>
           <div class="console-lists">
@@ -297,7 +291,7 @@ function Console({ access, session }: { access: Access; session: string }) {
 }
 
 function sendBy(decisions: Decisions): Send {
-  const send = (message: Command) => void decisions.send(message);
+  const send = (message: Command, back?: Back) => void decisions.send(message, back);
   return Object.assign(send, { asShown: () => decisions.asShown() });
 }
 

@@ -3,11 +3,12 @@ import { t } from '../i18n/i18n';
 import type { Command, Presence, RequestView, RoomClient, RoomState } from '../lib';
 import { isPerson, presenceOf } from '../lib';
 import { Button, Dialog } from './components';
+import type { Back } from './decisions';
 import { Countdown, Holder } from './floor_card';
 
 /** Sends a command; failures are shown. */
 export interface Send {
-  (message: Command): void;
+  (message: Command, back?: Back): void;
   /** Sends by what is shown now, however late: as from a dialog that stands open. */
   asShown(): (message: Command) => void;
 }
@@ -24,7 +25,6 @@ export function ConsoleTurn(props: {
   send: Send;
   onStart: (request: RequestView) => void;
   onOpenFloor: () => void;
-  children?: preact.ComponentChildren;
 }) {
   const { client, state, send } = props;
   const turn = state.floor.turn;
@@ -122,7 +122,6 @@ export function ConsoleTurn(props: {
             else props.onOpenFloor();
           }}
         />
-        {props.children}
       </div>
     </section>
   );

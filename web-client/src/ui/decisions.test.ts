@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import type { Command } from '../lib';
 import { Decisions } from './decisions';
+import { undoNewest } from './undo_stack';
 
 function decisions() {
   const sent: string[] = [];
@@ -60,4 +61,18 @@ it('decides by what was shown when it was begun, and not by what came since', as
   decide({ type: 'start_turn', request_id: 'a' });
   await Promise.resolve();
   expect(sent).toEqual([{ type: 'start_turn', request_id: 'a', seen: 7 }]);
+});
+
+it('takes back by its opposite what the server can not take back', async () => {
+  const { sent, decisions: one } = decisions();
+  const back = {
+    said: 'paused',
+    command: { type: 'start_recording' },
+    saidBack: 'recorded',
+  } as const;
+  await one.send({ type: 'pause_recording' }, back);
+  expect(undoNewest()).toBe('undone');
+  expect(sent).toEqual(['pause_recording', 'start_recording']);
+  expect(undoNewest()).not.toBe('undone');
+  expect(sent).toHaveLength(2);
 });

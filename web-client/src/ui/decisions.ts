@@ -40,6 +40,16 @@ const UNDO_TEXTS: Readonly<Partial<Record<Command['type'], Key>>> = {
   set_moderation: 'undo.set_moderation',
 };
 
+/** How a decision is taken back that the server keeps no state before of. */
+export interface Back {
+  /** What was decided. */
+  readonly said: string;
+  /** Decides the opposite. */
+  readonly command: Command;
+  /** How it stands then. */
+  readonly saidBack: string;
+}
+
 /**
  * Sends what a person decides: a double click or a held key decides once, and
  * what the server can take back is offered to be taken back.
@@ -56,7 +66,7 @@ export class Decisions {
   ) {}
 
   /** Sends a decision, unless it repeats one; answers whether it was carried out. */
-  async send(message: Command): Promise<boolean> {
+  async send(message: Command, back?: Back): Promise<boolean> {
     const group = groupOf(message);
     if (group !== null && this.isRepeat(group)) return false;
     if (group !== null) this.open.add(group);
@@ -64,7 +74,10 @@ export class Decisions {
       const { action_id } = await this.client.command(message);
       this.sent += 1;
       const text = UNDO_TEXTS[message.type];
-      if (text !== undefined && action_id !== undefined) this.offerUndo(text, action_id);
+      if (text !== undefined && action_id !== undefined) {
+        const command: Command = { type: 'undo', action_id };
+        this.offerUndo(action_id, { said: t(text), command, saidBack: t('undo.done') });
+      } else if (back !== undefined) this.offerUndo(`sent-${this.sent}`, back);
       else if (isDecision(message)) noteForAWhile(`sent-${this.sent}`, null);
       return true;
     } catch (error) {
@@ -92,18 +105,20 @@ export class Decisions {
     return this.last?.group === group && this.now() - this.last.ms < REPEAT_MS;
   }
 
-  private offerUndo(text: Key, actionId: string): void {
+  private offerUndo(key: string, { said, command, saidBack }: Back): void {
     const undo = () => {
-      forgetDecision(actionId);
+      forgetDecision(key);
       dismiss();
-      this.client.command({ type: 'undo', action_id: actionId }).then(
-        () => toast(t('undo.done')),
+      // To decide the same again is no slip.
+      this.last = null;
+      this.client.command(command).then(
+        () => toast(saidBack),
         (error: unknown) => showFailure(error),
       );
     };
-    const dismiss = toast(t(text), { label: t('common.undo'), run: undo }, UNDO_MS);
-    announce(t(text));
-    noteForAWhile(actionId, undo);
+    const dismiss = toast(said, { label: t('common.undo'), run: undo }, UNDO_MS);
+    announce(said);
+    noteForAWhile(key, undo);
   }
 }
 

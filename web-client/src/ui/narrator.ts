@@ -62,7 +62,7 @@ export function narrate(event: Told, state: RoomState, media: MediaSession | nul
       announceAtOnce(t('vote.said', { title: event.title }));
       return;
     case 'recording_state':
-      tellRecording(event.state);
+      tellRecording(event.state, event.by === state.you.user_id);
       return;
     case 'live_viewing_changed':
       tellLiveViewing(event.live_viewing);
@@ -102,8 +102,11 @@ export function tellQuorum(quorum: QuorumState, state: RoomState): void {
   toast(text, undefined, LOUD_MS);
 }
 
-/** Politely: the banner and the indicator stay for everybody to read. */
-function tellRecording(state: string): void {
+/**
+ * Politely: the banner and the indicator stay for everybody to read. Whoever decided it is shown
+ * it with the way back, where there is one.
+ */
+function tellRecording(state: string, own: boolean): void {
   const text =
     state === 'recording'
       ? t('recording.said.started')
@@ -113,7 +116,7 @@ function tellRecording(state: string): void {
 
 function tellPolitely(text: string): void {
   announce(text);
-  toast(text);
+  if (!own || state === 'stopped') toast(text);
 }
 
 /** At once when others begin to see: whoever speaks has to know it before they go on. */

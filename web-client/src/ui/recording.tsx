@@ -4,6 +4,7 @@ import type { ApiClient, RoomClient, RoomState } from '../lib';
 import { Button, Dialog, Notice, announce, announceAtOnce, showFailure } from './components';
 import type { Send } from './console_turn';
 import { useAsShown } from './console_turn';
+import type { Back } from './decisions';
 import { Icon } from './icons';
 
 /** Whether the session is recorded at this moment; in words and drawing, never by colour alone. */
@@ -50,6 +51,7 @@ export function ConsentBanner(props: {
   const { client, state } = props;
   const { recording } = state;
   const due = recording.state !== 'stopped' && !recording.acknowledged;
+  const paused = recording.state === 'paused';
   const [open, setOpen] = useState(() => window.matchMedia(ROOMY).matches);
   useEffect(() => {
     if (due) announce(t('recording.banner.title'));
@@ -63,8 +65,8 @@ export function ConsentBanner(props: {
       data-state={recording.state}
     >
       <h2 id="consent-title">
-        <Icon name="record" />
-        {t('recording.banner.title')}
+        <Icon name={paused ? 'recordPaused' : 'record'} />
+        {t(paused ? 'recording.banner.paused' : 'recording.banner.title')}
       </h2>
       <button
         type="button"
@@ -104,14 +106,19 @@ export function ConsentBanner(props: {
   );
 }
 
-/** What a moderator can do with the recording. */
+/** Whether the session is recorded, and what a moderator can do about it, in words. */
 export function RecordingControl({ state, send }: { state: RoomState; send: Send }) {
   const [asking, setAsking] = useState(false);
   const now = state.recording.state;
   const runs = now === 'recording';
   const stopped = now === 'stopped';
   return (
-    <section class="row" aria-label={t('recording.console')} data-testid="recording-control">
+    <section
+      class="recording-control"
+      aria-label={t('recording.console')}
+      data-testid="recording-control"
+    >
+      <RecordingIndicator state={state} />
       {stopped && (
         <span class="badge" data-testid="recording-stopped">
           {t('recording.stopped')}
@@ -120,27 +127,26 @@ export function RecordingControl({ state, send }: { state: RoomState; send: Send
       {runs ? (
         <Button
           label={t('recording.pause')}
-          icon="pause"
-          compact
+          icon="recordPaused"
           look="small"
           testId="pause-recording"
-          onPress={() => send({ type: 'pause_recording' })}
+          once
+          onPress={() => send({ type: 'pause_recording' }, backTo(now))}
         />
       ) : (
         <Button
           label={t(stopped ? 'recording.start' : 'recording.resume')}
           icon="record"
-          compact
-          look="small"
+          look={stopped ? 'small' : 'small main'}
           testId="start-recording"
-          onPress={() => send({ type: 'start_recording' })}
+          once
+          onPress={() => send({ type: 'start_recording' }, backTo(now))}
         />
       )}
       {!stopped && (
         <Button
           label={t('recording.stop')}
           icon="stop"
-          compact
           look="small danger"
           testId="stop-recording"
           onPress={() => setAsking(true)}
@@ -149,6 +155,30 @@ export function RecordingControl({ state, send }: { state: RoomState; send: Send
       {asking && <StopRecording send={send} onClose={() => setAsking(false)} />}
     </section>
   );
+}
+
+/** The way back from pausing or starting to how the recording stood before. */
+function backTo(before: string): Back {
+  switch (before) {
+    case 'recording':
+      return {
+        said: t('recording.said.paused'),
+        command: { type: 'start_recording' },
+        saidBack: t('recording.said.started'),
+      };
+    case 'paused':
+      return {
+        said: t('recording.said.started'),
+        command: { type: 'pause_recording' },
+        saidBack: t('recording.said.paused'),
+      };
+    default:
+      return {
+        said: t('recording.said.started'),
+        command: { type: 'stop_recording' },
+        saidBack: t('recording.said.stopped'),
+      };
+  }
 }
 
 /** Asks before the recording ends. */
