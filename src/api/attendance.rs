@@ -85,7 +85,7 @@ impl From<DeskError> for ApiError {
 refusals!(QrRefusals: WRITER, BODY, REPEATABLE, ATTENDING, PROOF);
 
 /// Proves presence by a contextual QR code. A code is taken once; the same again
-/// by the same person changes nothing.
+/// by the same person changes nothing, unless they were marked as left: then they are back.
 #[utoipa::path(
     post, path = "/api/v1/sessions/{id}/attendance/validate-qr", tag = "attendance",
     operation_id = "validateQr", security(("dpop" = [])),
@@ -114,7 +114,8 @@ pub(super) async fn validate_qr(
 
 refusals!(CodeRefusals: WRITER, BODY, REPEATABLE, ATTENDING, PROOF);
 
-/// Proves presence by a code that was sent by SMS or e-mail.
+/// Proves presence by a code that was sent by SMS or e-mail. The same again by the same person
+/// changes nothing, unless they were marked as left: then they are back.
 #[utoipa::path(
     post, path = "/api/v1/sessions/{id}/attendance/validate-code", tag = "attendance",
     operation_id = "validateCode", security(("dpop" = [])),
@@ -377,6 +378,8 @@ pub(super) struct ListParameters {
     lang: Option<String>,
     /// Only those who are present, or only those who are not.
     present: Option<bool>,
+    /// Only the caller.
+    own: Option<bool>,
     /// How many, 1 to 200; 50 when absent.
     limit: Option<usize>,
     /// The `next_cursor` of the page before.
@@ -412,7 +415,7 @@ pub(super) async fn list(
 ) -> Result<Response, ApiError> {
     let person = credentials.reader(&api, Action::ReadSession).await?;
     let id = own_session(&person, &id)?;
-    let ListParameters { format, lang, present, limit, cursor } = query(&parts)?;
+    let ListParameters { format, lang, present, own, limit, cursor } = query(&parts)?;
     if let Some(format @ (Format::Csv | Format::Pdf)) = format {
         permit(&person, Action::ReadReport)?;
         let language = lang.as_deref().map(language_of).transpose()?;
@@ -430,6 +433,7 @@ pub(super) async fn list(
     let mut wanted = attendance
         .people()
         .filter(|(user, _)| after.as_deref().is_none_or(|after| user.as_str() > after))
+        .filter(|(user, _)| own != Some(true) || **user == person.user_id)
         .filter(|(_, person)| !person.intervals.is_empty() || person.remote.is_some())
         .filter(|(_, person)| present.is_none_or(|present| person.is_present() == present));
     let items: Vec<(&UserId, AttendeeBody)> = wanted

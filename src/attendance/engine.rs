@@ -150,7 +150,7 @@ impl Attendance {
         if self.roll().is_some() && !self.is_eligible(user) {
             return Err(AttendanceError::NotEligible);
         }
-        let once = proof.once(user);
+        let once = proof.once(user).filter(|_| !self.may_repeat(user, proof));
         if once.as_ref().is_some_and(|it| self.presented.contains_key(it)) {
             return Err(AttendanceError::Replayed);
         }
@@ -172,7 +172,7 @@ impl Attendance {
     ) -> Result<(), AttendanceError> {
         self.check_proof(user, &proof)?;
         let now = self.moment(now);
-        if let Some(once) = proof.once(user) {
+        if let Some(once) = proof.once(user).filter(|_| !self.may_repeat(user, &proof)) {
             self.presented.insert(once, user.clone());
         }
         let person = self.people.get_or_default(user);
@@ -316,11 +316,25 @@ impl Attendance {
     /// there, by this or another proof: then presenting it again asks for nothing.
     #[must_use]
     pub fn holds(&self, user: &UserId, proof: &Proof) -> bool {
-        let before = proof.once(user).and_then(|once| self.presented.get(&once));
-        before == Some(user)
-            && self.people.get(user).is_some_and(|person| {
-                !person.dismissed && (person.hall.is_some() || person.remote.is_some())
-            })
+        self.presented_before(user, proof) && self.has_proven(user)
+    }
+
+    /// Whether this person presented this before and was marked as left since:
+    /// then they may present it again, which asks for no other validation.
+    #[must_use]
+    pub fn may_repeat(&self, user: &UserId, proof: &Proof) -> bool {
+        self.presented_before(user, proof) && !self.has_proven(user)
+    }
+
+    fn presented_before(&self, user: &UserId, proof: &Proof) -> bool {
+        proof.once(user).and_then(|once| self.presented.get(&once)) == Some(user)
+    }
+
+    /// Whether somebody has proven to be there, or was registered, and was not marked as left
+    /// since.
+    fn has_proven(&self, user: &UserId) -> bool {
+        let stands = |person: &Person| person.hall.is_some() || person.remote.is_some();
+        self.people.get(user).is_some_and(stands)
     }
 
     /// The rules.

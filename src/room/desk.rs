@@ -167,15 +167,17 @@ impl Desk {
                 return Err(DeskError::Refused(AttendanceFailure::Invalid));
             }
         };
-        match self.rooms.check_proof(SessionKey::new(tenant, session), user.clone(), proof).await? {
+        let key = SessionKey::new(tenant, session);
+        let repeats = match self.rooms.check_proof(key, user.clone(), proof).await? {
             ProofCheck::Holds(attendee) => return Ok(*attendee),
-            ProofCheck::Wanted => {}
-        }
+            ProofCheck::Repeats => true,
+            ProofCheck::Wanted => false,
+        };
         let whose = user.clone();
         let presentation =
             Presentation { method, secret, tenant, session, assembly, user: whose, variant };
         let once = proof.hash().map(|hash| (session, user.clone(), hash));
-        if !once.as_ref().is_some_and(|it| self.was_verified(it)) {
+        if !repeats && !once.as_ref().is_some_and(|it| self.was_verified(it)) {
             self.verify(&presentation).await?;
             // Before the room is told: the caller may hang up meanwhile.
             if let Some(once) = &once {

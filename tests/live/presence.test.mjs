@@ -84,6 +84,29 @@ story('Presence by code and badge', open, {
     assert.deepEqual(pages.owner.problems, []);
   },
 
+  'whoever the desk marks as left is told so, and comes back by the same code': async (stage) => {
+    const { pages, session, chair, identity: service } = stage;
+    const path = `/api/v1/sessions/${session.id}/attendance/owner-1/mark-left`;
+    assert.equal((await chair.call('POST', path, {})).status, 200);
+    const { owner } = pages;
+    await owner.getByTestId('attend-left').waitFor();
+    assert.equal(await owner.getByTestId('attend-done').count(), 0);
+    await owner.reload();
+    await owner.getByTestId('attend-left').waitFor();
+    await owner.getByTestId('attend-place').selectOption('hall');
+    await press(owner, 'attend-scan');
+    await owner.getByTestId('attend-done').waitFor();
+    assert.equal(service.asked.length, 1, 'what was valid before is not asked for again');
+    const known = await attendee(stage, 'owner-1');
+    assert.deepEqual([known.present, known.method, known.intervals.length], [true, 'qr', 2]);
+    assert.equal((await chair.call('POST', path, {})).status, 200);
+    await owner.getByTestId('attend-left').waitFor();
+    const { id } = (await attendee(stage, 'owner-1')).decision;
+    const back = path.replace('mark-left', 'take-back');
+    assert.equal((await chair.call('POST', back, { decision: id })).status, 200);
+    await owner.getByTestId('attend-done').waitFor();
+  },
+
   'the same code does not make somebody else present, who is told so in words': async (stage) => {
     const { pages } = stage;
     pages.other = await openAttendance(

@@ -301,16 +301,24 @@ fn what_was_presented_is_taken_once_and_again_from_the_same_person() {
     let refused = Err(RoomError::Attendance(AttendanceError::Replayed));
     assert_eq!(assembly.proves("bea", qr("one")), refused);
     assembly.marks_left("ana").expect("marked");
-    assert_eq!(assembly.proves("ana", qr("one")), refused, "she has left since");
+    assembly.pass(QUORUM_INTERVAL);
+    assembly.heard();
+    assert_eq!(assembly.proves("bea", qr("one")), refused, "it stays hers");
     assembly.restart();
     assert_eq!(assembly.proves("bea", qr("one")), refused, "after a restart too");
+    let check = assembly.engine.check_proof(&user("ana"), &qr("one"));
+    assert_eq!(check, Ok(ProofCheck::Repeats), "she was marked as left since");
+    assembly.pass(QUORUM_INTERVAL);
+    assembly.proves("ana", qr("one")).expect("she is back");
+    assert_eq!(assembly.heard(), ["ana validated qr", "counted 40"]);
+    assembly.restart();
     let hashes = assembly.notes.iter().filter(|note| {
         matches!(
             note,
             AttendanceNote::Validated { method: AttendanceMethod::Qr, hash: Some(_), .. }
         )
     });
-    assert_eq!(hashes.count(), 1, "written down with its hash, and once");
+    assert_eq!(hashes.count(), 2, "written down with its hash, whenever it was taken");
 }
 
 #[test]

@@ -62,7 +62,7 @@ impl Attendance {
     }
 
     /// A moderator marks somebody as left, wherever they were. Their proofs do
-    /// not count any more; they can prove their presence anew.
+    /// not count any more, until they present them again.
     ///
     /// # Errors
     /// `Over`, `NotPresent`.

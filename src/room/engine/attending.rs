@@ -87,6 +87,8 @@ fn name_of<'a>(attendance: &'a Attendance, user: &UserId) -> &'a str {
 pub enum ProofCheck {
     /// It has.
     Wanted,
+    /// It was: the same person presented it before, and was marked as left since.
+    Repeats,
     /// The same person presented it before, and it still holds.
     Holds(Box<Attendee>),
 }
@@ -176,7 +178,8 @@ impl RoomEngine {
             return Ok(ProofCheck::Holds(Box::new(self.attendee(user))));
         }
         self.attendance.check_proof(user, proof)?;
-        Ok(ProofCheck::Wanted)
+        let repeats = self.attendance.may_repeat(user, proof);
+        Ok(if repeats { ProofCheck::Repeats } else { ProofCheck::Wanted })
     }
 
     /// What attendance knows of somebody.

@@ -13,7 +13,7 @@ use cabildo::attendance::{Member, Roll};
 use cabildo::clock::Clock;
 use cabildo::domain::attendance::{AttendanceFailure, AttendanceMethod};
 use cabildo::domain::error_code::ErrorCode;
-use cabildo::domain::id::{AssemblyId, SessionKey, TenantId, UserId};
+use cabildo::domain::id::{ActionId, AssemblyId, SessionKey, TenantId, UserId};
 use cabildo::domain::role::Role;
 use cabildo::domain::secret::Secret;
 use cabildo::room::action::AttendanceAction;
@@ -126,6 +126,15 @@ async fn what_the_identity_service_takes_makes_somebody_present_once() {
     assert_eq!(door.identity.asked.load(Ordering::SeqCst), 3);
     in_time(door.present("ana", AttendanceMethod::Code, "ok:ana")).await.expect("again");
     assert_eq!(door.identity.asked.load(Ordering::SeqCst), 3, "what holds is not asked about");
+    let by = door.house.principal_as("chair", Role::Moderator).user_id;
+    let user = "ana".parse().expect("an id");
+    let left = AttendanceAction::MarkLeft { user, decision: ActionId::generate(), by };
+    let (tenant, session) = (door.house.tenant, door.house.session);
+    in_time(door.rooms.attend(SessionKey::new(tenant, session), left)).await.expect("left");
+    assert_eq!(door.code_of("bea", "ok:ana").await, ErrorCode::ProofReplayed);
+    let back = in_time(door.present("ana", AttendanceMethod::Qr, "ok:ana")).await;
+    assert!(back.expect("she is back").person.is_present());
+    assert_eq!(door.identity.asked.load(Ordering::SeqCst), 3, "it would say: used before");
     door.rooms.shutdown().await;
 }
 

@@ -283,17 +283,34 @@ proptest! {
     }
 
     #[test]
-    fn nothing_is_taken_twice(commands in commands()) {
+    fn nothing_is_taken_twice_but_from_who_was_marked_as_left(commands in commands()) {
         let now = Timestamp::from_unix_us(1_700_000_000_000_000);
         let mut attendance = Attendance::new(rules(), now);
         attendance.set_roll(roll(), [], now);
-        let (mut codes, mut qrs) = (BTreeSet::new(), BTreeSet::new());
+        let mut model = Model::default();
+        let mut presented = BTreeMap::new();
         for (command, _) in commands {
-            let taken = command.run(&mut attendance, now).is_ok();
-            match command {
-                Command::Qr { text, .. } if taken => prop_assert!(qrs.insert(text)),
-                Command::Code { who, text, .. } if taken => prop_assert!(codes.insert((who, text))),
-                _ => {}
+            let was_present = command.who().is_some_and(|who| model.is_present(&person(who)));
+            let (who, once) = match command {
+                Command::Qr { who, text, .. } => (who, Some((None, text))),
+                Command::Code { who, text, .. } => (who, Some((Some(who), text))),
+                _ => (0, None),
+            };
+            let stands = model.hall.contains(&person(who)) || model.proven.contains(&person(who));
+            let answer = command.run(&mut attendance, now);
+            if answer.is_ok() {
+                command.tell(&mut model, was_present);
+            }
+            let Some(once) = once else { continue };
+            if let Some(before) = presented.get(&once) {
+                let replays = *before != who || stands;
+                prop_assert!(!replays || answer.is_err(), "taken twice");
+                prop_assert!(replays || answer != Err(AttendanceError::Replayed), "not taken back");
+            } else {
+                prop_assert!(answer != Err(AttendanceError::Replayed), "was never presented");
+            }
+            if answer.is_ok() {
+                presented.insert(once, who);
             }
         }
     }

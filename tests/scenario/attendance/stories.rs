@@ -108,7 +108,41 @@ fn a_qr_code_is_valid_once_whoever_presents_it() {
     assert_eq!(assembly.refused(present("ana")), AttendanceError::Replayed);
     assert_eq!(assembly.refused(present("bea")), AttendanceError::Replayed);
     assembly.marked_left("ana");
-    assert_eq!(assembly.refused(present("ana")), AttendanceError::Replayed);
+    assert_eq!(assembly.refused(present("bea")), AttendanceError::Replayed, "as ever");
+}
+
+#[test]
+fn who_was_marked_as_left_comes_back_by_the_same_proof() {
+    for proof in [qr("one"), code("1")] {
+        let mut assembly = Assembly::new(AttendanceRules::default());
+        let present = |who: &'static str| {
+            move |attendance: &mut cabildo::attendance::Attendance, now| {
+                attendance.handle_validated(&user(who), proof, Place::Hall, None, now)
+            }
+        };
+        present("ana")(&mut assembly.attendance, assembly.now).expect("taken");
+        assembly.pass(10);
+        let method = proof.method();
+        assembly.marked_left("ana");
+        assembly.told();
+        assembly.pass(5);
+        assert!(assembly.attendance.may_repeat(&user("ana"), &proof));
+        assert!(!assembly.attendance.may_repeat(&user("bea"), &proof));
+        present("ana")(&mut assembly.attendance, assembly.now).expect("taken again");
+        assert_eq!(
+            assembly.told(),
+            [
+                format!("validated ana {method} hall"),
+                format!("entered ana {method} hall"),
+                "quorum 1 heads 40".to_owned(),
+            ]
+        );
+        assembly.pass(10);
+        assert_eq!(assembly.total_s("ana"), 20, "the time marked as left does not count");
+        let again = assembly.refused(present("ana"));
+        assert_eq!(again, AttendanceError::Replayed, "it holds again");
+        assert_eq!(assembly.attendance.snapshot().presented.len(), 1, "kept once");
+    }
 }
 
 #[test]

@@ -31,6 +31,9 @@ const es = {
   'done.present': 'Su asistencia consta ({how}).',
   'done.connect':
     'Su identidad queda confirmada ({how}). Contará como presente cuando entre en la sesión.',
+  left: 'La mesa de registro anotó que usted salió a las {time}: desde entonces no cuenta como presente.',
+  'left.do':
+    'Si sigue aquí, confirme su asistencia otra vez: vale el mismo código. También puede decirlo en la mesa de registro.',
   weight: 'Le corresponde un coeficiente de {weight}: {units}.',
   represents: 'Además representa: {units}.',
   notListed: 'No figura en la lista de quienes pueden asistir; hable con la mesa de registro.',
@@ -72,6 +75,9 @@ const en: Readonly<Record<AttendKey, string>> = {
   'done.present': 'Your attendance is on record ({how}).',
   'done.connect':
     'It is confirmed that it is you ({how}). You count as present once you join the session.',
+  left: 'The registration desk marked you as left at {time}: since then you do not count as present.',
+  'left.do':
+    'If you are still here, confirm your attendance again: the same code is valid. You can also tell the registration desk.',
   weight: 'You have a weight of {weight}: {units}.',
   represents: 'You also represent: {units}.',
   notListed: 'You are not on the list of those who may attend; talk to the registration desk.',
@@ -110,6 +116,9 @@ const pt: Readonly<Record<AttendKey, string>> = {
   'done.present': 'Sua presença está registrada ({how}).',
   'done.connect':
     'Está confirmado que é você ({how}). Contará como presente quando entrar na sessão.',
+  left: 'A mesa de registro anotou que você saiu às {time}: desde então não conta como presente.',
+  'left.do':
+    'Se ainda está aqui, confirme sua presença outra vez: o mesmo código vale. Também pode avisar a mesa de registro.',
   weight: 'Você tem peso {weight}: {units}.',
   represents: 'Além disso representa: {units}.',
   notListed: 'Você não está na lista de quem pode participar; fale com a mesa de registro.',

@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { a } from '../i18n/attend';
-import { t } from '../i18n/i18n';
-import type { ApiClient, Attendee } from '../lib';
+import { t, timeOfDay } from '../i18n/i18n';
+import type { ApiClient, Attendee, Page } from '../lib';
 import {
   ApiError,
   attendancePath,
@@ -13,9 +13,12 @@ import {
 } from '../lib';
 import { methodText, weightText } from './attendance';
 import { Button, Check, Field, Notice, announce, announceAtOnce, failureText } from './components';
+import { useStable } from './hooks';
 
 /** Typing goes on this long after the last digit of longer codes than ours. */
 const PAUSE_MS = 700;
+/** Between two looks at what has become of the person's attendance, while the page is seen. */
+const LOOK_MS = 10_000;
 
 type Proof = { readonly token: string } | { readonly code: string; readonly channel: string };
 
@@ -35,6 +38,21 @@ export function Attend(props: {
   const [busy, setBusy] = useState(false);
   const [failure, setFailure] = useState<unknown>(null);
   const [done, setDone] = useState<Attendee | null>(null);
+  /** When the desk marked them as left, while that stands. */
+  const [leftAt, setLeftAt] = useState<string | null>(null);
+  useOwnAttendance({ api, session, busy }, (attendee) => {
+    const left = markedLeftAt(attendee);
+    if (left !== null) {
+      if (leftAt !== left) announceAtOnce(a('left', { time: timeOfDay(left) }));
+      setDone(null);
+    } else if (done !== null) {
+      setDone({ ...attendee, method: attendee.method ?? done.method });
+    } else if (leftAt !== null && attendee.present) {
+      setDone(attendee);
+      announceAtOnce(doneText(attendee));
+    }
+    setLeftAt(left);
+  });
   const prove = async (proof: Proof) => {
     if (busy) return;
     setBusy(true);
@@ -53,6 +71,7 @@ export function Attend(props: {
         body,
       });
       setDone(attendee);
+      setLeftAt(null);
       announceAtOnce(doneText(attendee));
       props.onDone?.(attendee);
     } catch (error) {
@@ -94,6 +113,13 @@ export function Attend(props: {
   }
   return (
     <div class="stack" data-testid="attend" data-busy={busy}>
+      {leftAt !== null && (
+        <Notice look="danger" testId="attend-left">
+          <p>
+            <strong>{a('left', { time: timeOfDay(leftAt) })}</strong> {a('left.do')}
+          </p>
+        </Notice>
+      )}
       <p>{a('intro')}</p>
       <div class="row" role="group" aria-label={a('title')}>
         {(['qr', 'code'] as const).map((one) => (
@@ -145,6 +171,45 @@ export function Attend(props: {
       {busy && <p role="status">{a('sending')}</p>}
     </div>
   );
+}
+
+/**
+ * Tells what attendance knows of the person: at once, at intervals, and when the page is seen
+ * again. While a proof is on its way nothing is told that may be older than it.
+ */
+function useOwnAttendance(
+  of: { api: ApiClient; session: string; busy: boolean },
+  onKnown: (attendee: Attendee) => void,
+): void {
+  const { api, session, busy } = of;
+  const known = useStable(onKnown);
+  useEffect(() => {
+    if (busy) return undefined;
+    let ended = false;
+    const look = async () => {
+      if (document.hidden) return;
+      const path = attendancePath(session, '?own=true');
+      // What can't be read now is read at the next look.
+      const page = await api.request<Page<Attendee>>('GET', path).catch(() => null);
+      const own = page?.items[0];
+      if (!ended && own !== undefined) known(own);
+    };
+    const see = () => void look();
+    see();
+    const timer = setInterval(see, LOOK_MS);
+    document.addEventListener('visibilitychange', see);
+    return () => {
+      ended = true;
+      clearInterval(timer);
+      document.removeEventListener('visibilitychange', see);
+    };
+  }, [api, session, busy]);
+}
+
+/** When somebody was marked as left, unless they are back. */
+function markedLeftAt(attendee: Attendee): string | null {
+  const last = attendee.intervals.at(-1);
+  return !attendee.present && last?.cause === 'marked_left' ? last.until : null;
 }
 
 function doneText(attendee: Attendee): string {
