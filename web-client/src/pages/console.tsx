@@ -145,6 +145,7 @@ function Console({ access, session }: { access: Access; session: string }) {
         <ChairName state={state} />
         <RecordingControl state={state} send={send} />
         <LiveIndicator state={state} />
+        <LiveViewingControl api={access.api} state={state} />
         <WitnessIndicator witness={witness} session={state.session.id} />
         <ConnectionState status={status} quality={snapshot.quality} />
         <div class="row">
@@ -226,9 +227,7 @@ function Console({ access, session }: { access: Access; session: string }) {
             send={send}
             onStart={start}
             onOpenFloor={() => setOpening(true)}
-          >
-            <LiveViewingControl api={access.api} state={state} />
-          </ConsoleTurn>
+          />
           <div class="console-lists">
             <RequestSearch state={state} wanted={wanted} onChange={setWanted} />
             <ConsolePictures

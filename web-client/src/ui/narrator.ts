@@ -111,12 +111,13 @@ function tellRecording(state: string, own: boolean): void {
     state === 'recording'
       ? t('recording.said.started')
       : t(state === 'paused' ? 'recording.said.paused' : 'recording.said.stopped');
-  tellPolitely(text);
+  announce(text);
+  if (!own || state === 'stopped') toast(text);
 }
 
 function tellPolitely(text: string): void {
   announce(text);
-  if (!own || state === 'stopped') toast(text);
+  toast(text);
 }
 
 /** At once when others begin to see: whoever speaks has to know it before they go on. */
