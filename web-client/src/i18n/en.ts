@@ -499,6 +499,10 @@ export const en: Catalogue = {
   'console.filter.hall': 'Hall',
   'console.nobodyFound': 'Nobody matches.',
   'console.shortcutsOn': 'Use one-key shortcuts',
+  'press.changed':
+    'What was under the pointer or finger had just changed: nothing was done. Look, and press again if you wish.',
+  'ask.justStarted':
+    'You have only just been given the floor: nothing was done. To end your turn, press again.',
   'console.justStarted':
     'The floor has only just been given: nothing else was done. To go on to the next person, press again.',
   'console.shortcut.search': 'Search for a person',

@@ -502,6 +502,10 @@ export const es = {
   'console.filter.hall': 'Sala',
   'console.nobodyFound': 'Nadie coincide.',
   'console.shortcutsOn': 'Usar atajos de una tecla',
+  'press.changed':
+    'Lo que había bajo el puntero o el dedo acababa de cambiar: no se ha hecho nada. Mire y, si quiere, pulse otra vez.',
+  'ask.justStarted':
+    'Acaba de recibir la palabra: no se ha hecho nada. Para terminar su turno, pulse otra vez.',
   'console.justStarted':
     'Se acaba de dar la palabra: no se ha hecho nada más. Si quiere pasar a la siguiente persona, pulse otra vez.',
   'console.shortcut.search': 'Buscar a una persona',

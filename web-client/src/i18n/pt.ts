@@ -503,6 +503,10 @@ export const pt: Catalogue = {
   'console.filter.hall': 'Sala',
   'console.nobodyFound': 'Ninguém corresponde.',
   'console.shortcutsOn': 'Usar atalhos de uma tecla',
+  'press.changed':
+    'O que estava sob o ponteiro ou o dedo acabava de mudar: nada foi feito. Olhe e, se quiser, pressione outra vez.',
+  'ask.justStarted':
+    'Você acaba de receber a palavra: nada foi feito. Para terminar seu turno, pressione outra vez.',
   'console.justStarted':
     'A palavra acabou de ser dada: nada mais foi feito. Para passar à pessoa seguinte, prima de novo.',
   'console.shortcut.search': 'Procurar uma pessoa',

@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { useEffect, useMemo, useState } from 'preact/hooks';
 import { c } from '../i18n/chair';
 import { e } from '../i18n/encoders';
 import { t } from '../i18n/i18n';
@@ -40,12 +40,13 @@ import type { Back } from '../ui/decisions';
 import { Decisions } from '../ui/decisions';
 import { Encoders } from '../ui/encoders';
 import { Follower } from '../ui/follower';
-import { useCalmRoom } from '../ui/hooks';
+import { TURN_SLIP_MS, useCalmRoom, useTurnBegan } from '../ui/hooks';
 import { keep, kept, useKept } from '../ui/kept';
 import { LiveViewingControl } from '../ui/live_viewing';
 import { MeetingLink } from '../ui/meeting_link';
 import { MicrophoneButton, MicrophoneLine } from '../ui/microphone';
 import { narrate } from '../ui/narrator';
+import { Notices } from '../ui/notices';
 import { QuorumCard } from '../ui/quorum';
 import { ConsentBanner, LiveIndicator, RecordingControl, StorageWarning } from '../ui/recording';
 import { RenewalNotice } from '../ui/renewal';
@@ -56,9 +57,6 @@ import { Votes } from '../ui/votes';
 import { WitnessAlarm, WitnessIndicator, makeWitness } from '../ui/witness';
 
 const link = readLink();
-
-/** How long after a turn began another press of "next" counts as a slip. */
-const NEXT_AGAIN_MS = 1_500;
 
 /** The moderator's page: the list, the turn, the people. */
 function Console({ access, session }: { access: Access; session: string }) {
@@ -85,7 +83,7 @@ function Console({ access, session }: { access: Access; session: string }) {
     // Another moderator, or the first of two presses, has just given it. Where nobody has
     // the floor, no turn can be cut short by a slip.
     const runs = state !== null && state.floor.turn !== null;
-    if (runs && performance.now() - turnBegan.current < NEXT_AGAIN_MS) {
+    if (runs && performance.now() - turnBegan.current < TURN_SLIP_MS) {
       toast(t('console.justStarted'));
       return;
     }
@@ -210,7 +208,7 @@ function Console({ access, session }: { access: Access; session: string }) {
         </div>
       </header>
       <MeetingLink state={state} />
-      <div class="console-notices" data-hands-over="following" data-hands-over-to="turn">
+      <Notices look="console-notices" below=".console" handsOverTo="turn">
         <WitnessAlarm witness={witness} session={state.session.id} />
         <RenewalNotice client={client} renewal={snapshot.renewal} tokens={access.tokens} />
         <ChairWarning client={client} state={state} />
@@ -218,7 +216,7 @@ function Console({ access, session }: { access: Access; session: string }) {
         <Votes client={client} state={state} />
         <ConsentBanner client={client} state={state} />
         {state.recording.enabled && <StorageWarning api={access.api} />}
-      </div>
+      </Notices>
       <div class="console">
         <div class="console-floor">
           <ConsoleTurn
@@ -292,19 +290,6 @@ function Console({ access, session }: { access: Access; session: string }) {
 function sendBy(decisions: Decisions): Send {
   const send = (message: Command, back?: Back) => void decisions.send(message, back);
   return Object.assign(send, { asShown: () => decisions.asShown() });
-}
-
-/** When the turn that runs was first seen here, by a clock that nobody sets. */
-function useTurnBegan(state: RoomState | null) {
-  const began = useRef(Number.NEGATIVE_INFINITY);
-  const known = useRef<Set<string> | null>(null);
-  if (state === null) return began;
-  const turn = state.floor.turn?.turn_id;
-  // A turn that ran before the page came, or that an undo brought back, does not begin now.
-  if (turn !== undefined && known.current?.has(turn) === false) began.current = performance.now();
-  known.current ??= new Set();
-  if (turn !== undefined) known.current.add(turn);
-  return began;
 }
 
 /** A reload takes the microphone up again as it was, and never opens one that was off. */

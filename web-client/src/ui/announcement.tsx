@@ -33,6 +33,7 @@ export function AnnouncementBanner({ state }: { state: RoomState }) {
         label={t('announcement.read')}
         look="small"
         testId="announcement-read"
+        meaning={`${line.seq}`}
         onPress={() => setRead(line.seq)}
       />
     </section>

@@ -5,11 +5,13 @@ import { m } from '../i18n/meeting';
 import type { ClientMessage, RequestView, RoomClient, RoomState } from '../lib';
 import { myPlace } from '../lib';
 import { noteWithdrawal } from './answers';
-import { Button, Dialog, Field, Options, announce } from './components';
+import { Button, Dialog, Field, Options, announce, toast } from './components';
 import { Decisions } from './decisions';
 import { kindText } from './floor_card';
 import { askToNotify } from './floor_came';
+import { TURN_SLIP_MS, useTurnBegan } from './hooks';
 import { keep, useKept } from './kept';
+import { SETTLE_MS, useSettling } from './settling';
 
 /** Kinds of requests, the plain one first. */
 export const KINDS = ['normal', 'point_of_order', 'intervention', 'interposed_question'] as const;
@@ -37,6 +39,16 @@ export function Ask(props: { client: RoomClient; state: RoomState; connected: bo
   const ready = connected && !busy;
   const speaks = place.kind === 'speaking' || place.kind === 'paused';
   const mine = ownRequests(state);
+  const began = useTurnBegan(state);
+  const end = () => {
+    if (performance.now() - began.current < TURN_SLIP_MS) toast(t('ask.justStarted'));
+    else send({ type: 'end_speech' });
+  };
+  // One button takes the place of another whenever the floor changes.
+  const box = useSettling<HTMLDivElement>(
+    [speaks ? state.floor.turn?.turn_id : '', ...mine.map((one) => one.request_id)].join(' '),
+    speaks ? TURN_SLIP_MS : SETTLE_MS,
+  );
   const order = (
     <PointOfOrder
       state={state}
@@ -49,6 +61,7 @@ export function Ask(props: { client: RoomClient; state: RoomState; connected: bo
     return (
       <div
         class="own-requests"
+        ref={box}
         // A turn that comes takes the place of what was to be pressed.
         data-hands-over={speaks ? undefined : 'controls'}
         data-hands-over-to="floor"
@@ -61,7 +74,7 @@ export function Ask(props: { client: RoomClient; state: RoomState; connected: bo
             testId="end-turn"
             once
             disabled={!ready}
-            onPress={() => send({ type: 'end_speech' })}
+            onPress={end}
           />
         )}
         {mine.map((request, index) => (
@@ -88,7 +101,7 @@ export function Ask(props: { client: RoomClient; state: RoomState; connected: bo
   }
   const open = state.floor.open && ready;
   return (
-    <div class="ask" data-hands-over="controls" data-hands-over-to="floor">
+    <div class="ask" ref={box} data-hands-over="controls" data-hands-over-to="floor">
       <Button
         label={state.floor.open ? t('ask.button') : t('ask.closed')}
         icon="hand"

@@ -7,6 +7,7 @@ import type { Language } from '../i18n/i18n';
 import { ApiError, ChannelError, SignInRequired } from '../lib';
 import type { IconName } from './icons';
 import { Icon } from './icons';
+import { isPressOnSettling, settleRows, useSettling } from './settling';
 
 interface ButtonProps {
   readonly label: string;
@@ -23,8 +24,13 @@ interface ButtonProps {
   readonly name?: string;
   readonly shortcut?: string;
   readonly type?: 'button' | 'submit';
-  /** For what decides: the second click of a double click does nothing. */
+  /**
+   * For what decides: the second click of a double click does nothing, and none that comes just
+   * after what the button does has changed.
+   */
   readonly once?: boolean;
+  /** What a press is about, where neither words nor `testId` say it: another one is another button. */
+  readonly meaning?: string | undefined;
   readonly onPress?: () => void;
   readonly children?: ComponentChildren;
 }
@@ -33,8 +39,12 @@ interface ButtonProps {
 export function Button(props: ButtonProps) {
   const { label, icon, compact = false, look = '', disabled = false } = props;
   const name = props.name ?? (compact ? label : undefined);
+  const decides = props.once === true || props.meaning !== undefined;
+  const meaning = [props.testId, name ?? label, props.about, props.meaning].join('\n');
+  const element = useSettling<HTMLButtonElement>(decides ? meaning : null);
   return (
     <button
+      ref={element}
       type={props.type ?? 'button'}
       class={`button ${look}`}
       data-testid={props.testId}
@@ -221,8 +231,24 @@ export function announceAtOnce(text: string): void {
   assertive.value = text;
 }
 
+/** Says so when a press hit nothing because what was there had just changed. */
+function watchPresses(): () => void {
+  let dismiss: () => void = () => undefined;
+  const handleClick = (event: MouseEvent) => {
+    if (!isPressOnSettling(event)) return;
+    dismiss();
+    dismiss = toast(t('press.changed'));
+    announce(t('press.changed'));
+  };
+  document.addEventListener('click', handleClick, true);
+  return () => document.removeEventListener('click', handleClick, true);
+}
+
 /** Toasts and what screen readers are told; once a page. */
 export function Announcements() {
+  const list = useRef<HTMLDivElement>(null);
+  useEffect(watchPresses, []);
+  useEffect(() => (list.current === null ? undefined : settleRows(list.current)), []);
   return (
     <>
       <div class="visually-hidden" aria-live="polite" data-testid="live-polite">
@@ -231,7 +257,7 @@ export function Announcements() {
       <div class="visually-hidden" aria-live="assertive" data-testid="live-assertive">
         {assertive.value}
       </div>
-      <div class="toasts" role="status" data-hands-over="back">
+      <div class="toasts" role="status" ref={list} data-hands-over="back">
         {toasts.value.map((one) => (
           <div class="toast" key={one.id} data-testid="toast">
             <span>{one.text}</span>

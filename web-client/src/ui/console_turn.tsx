@@ -59,6 +59,7 @@ export function ConsoleTurn(props: {
           testId="start-next"
           shortcut="n"
           once
+          meaning={next?.request_id}
           disabled={next === undefined}
           onPress={() => {
             if (next !== undefined) props.onStart(next);
@@ -71,6 +72,7 @@ export function ConsoleTurn(props: {
           look="small"
           shortcut="p"
           once
+          meaning={turn?.turn_id}
           disabled={none}
           onPress={() => send({ type: turn?.running === false ? 'resume_turn' : 'pause_turn' })}
         />
@@ -82,6 +84,7 @@ export function ConsoleTurn(props: {
             look="small"
             testId={`extend-${seconds}`}
             shortcut={seconds === 30 ? 'e' : 'Shift+E'}
+            meaning={turn?.turn_id ?? ''}
             disabled={none}
             onPress={() => send({ type: 'extend_turn', seconds })}
           />
@@ -93,6 +96,7 @@ export function ConsoleTurn(props: {
           testId="stop-turn"
           shortcut="s"
           once
+          meaning={turn?.turn_id}
           disabled={none}
           onPress={() => send({ type: 'stop_turn' })}
         />

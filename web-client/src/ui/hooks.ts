@@ -1,6 +1,6 @@
 import type { RefObject } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { RoomClient, RoomSnapshot } from '../lib';
+import type { RoomClient, RoomSnapshot, RoomState } from '../lib';
 
 /** The snapshot of a room, and again whenever it changes. */
 export function useRoom(client: RoomClient): RoomSnapshot {
@@ -86,6 +86,22 @@ export function useFollowing<List extends HTMLElement>(
     box.scrollTop = shown.offsetTop - box.offsetTop - box.clientHeight / 3;
   }, changes);
   return list;
+}
+
+/** How long after a turn began a press that ends it counts as a slip. */
+export const TURN_SLIP_MS = 1_500;
+
+/** When the turn that runs was first seen here, by a clock that nobody sets. */
+export function useTurnBegan(state: RoomState | null): { readonly current: number } {
+  const began = useRef(Number.NEGATIVE_INFINITY);
+  const known = useRef<Set<string> | null>(null);
+  if (state === null) return began;
+  const turn = state.floor.turn?.turn_id;
+  // A turn that ran before the page came, or that an undo brought back, does not begin now.
+  if (turn !== undefined && known.current?.has(turn) === false) began.current = performance.now();
+  known.current ??= new Set();
+  if (turn !== undefined) known.current.add(turn);
+  return began;
 }
 
 /** The last value that was not null. */

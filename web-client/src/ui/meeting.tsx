@@ -31,6 +31,7 @@ import type { Media } from './microphone';
 import { MicrophoneButton, MicrophoneLine } from './microphone';
 import { PeopleList } from './people_list';
 import { useKept } from './kept';
+import { Notices } from './notices';
 import { OwnAttendance } from './own_attendance';
 import { QuorumLine } from './quorum';
 import { ConsentBanner, LiveIndicator, RecordingIndicator } from './recording';
@@ -119,7 +120,7 @@ export function Meeting(props: MeetingProps) {
         <WitnessIndicator witness={props.witness} session={state.session.id} />
         <ConnectionState status={status} quality={snapshot.quality} />
       </header>
-      <div class="consent-area" data-hands-over="following" data-hands-over-to="floor">
+      <Notices look="consent-area" handsOverTo="floor">
         <WitnessAlarm witness={props.witness} session={state.session.id} />
         <RenewalNotice client={client} renewal={snapshot.renewal} tokens={props.tokens} />
         <MeetingLink state={state} />
@@ -133,7 +134,7 @@ export function Meeting(props: MeetingProps) {
           </p>
         )}
         <ConsentBanner client={client} state={state} onLeave={props.onLeave} />
-      </div>
+      </Notices>
       <FloorCard client={client} state={state}>
         <QuorumLine quorum={state.quorum} />
       </FloorCard>

@@ -1,6 +1,7 @@
 import type { RefObject } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { isDangerous } from './focus';
+import { settleRows } from './settling';
 
 /** Where the focus was: the control and the place of its row. */
 interface Place {
@@ -13,7 +14,8 @@ interface Place {
  * Lets the arrow keys go from row to row of a list, on the same control, and keeps the
  * focus where work goes on: when the row that has it is removed, the row that takes its
  * place gets it. The element `home` gets it when there is none, and wherever the next key could
- * destroy something about somebody else.
+ * destroy something about somebody else. A row that slid under the pointer takes no press for a
+ * moment.
  */
 export function useRows<List extends HTMLElement>(home?: RefObject<HTMLElement>): RefObject<List> {
   const list = useRef<List>(null);
@@ -57,11 +59,13 @@ export function useRows<List extends HTMLElement>(home?: RefObject<HTMLElement>)
       else next.focus();
     });
     changes.observe(element, { childList: true });
+    const stopSettling = settleRows(element);
     return () => {
       element.removeEventListener('focusin', handleFocus);
       element.removeEventListener('focusout', handleLoss);
       element.removeEventListener('keydown', handleKey);
       changes.disconnect();
+      stopSettling();
     };
   }, []);
   return list;

@@ -44,6 +44,7 @@ export function Votes({ client, state }: { client: RoomClient; state: RoomState 
         label={t('announcement.read')}
         look="small"
         testId="votes-read"
+        meaning={`${newest.seq}`}
         onPress={() => setRead(newest.seq)}
       />
     </section>
