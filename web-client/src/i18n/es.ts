@@ -45,6 +45,7 @@ export const es = {
   'join.join': 'Entrar',
   'join.notStarted':
     'La sesión aún no ha empezado. Esta página entrará cuando usted lo pida y haya empezado.',
+  'join.cancelled': 'La sesión se canceló. No se puede entrar.',
   'join.over': 'La sesión ha terminado. Ya no se puede entrar.',
   'join.camera': 'Cámara',
   'join.microphone': 'Micrófono',
@@ -181,6 +182,8 @@ export const es = {
     'Esta conexión fue continuada desde otra ventana. Puede seguir allí, o volver a entrar aquí.',
   'closed.over.title': 'La sesión ha terminado',
   'closed.over.text': 'Gracias por participar. Puede cerrar esta página.',
+  'closed.cancelled.title': 'La sesión se canceló',
+  'closed.cancelled.text': 'La canceló quien la convocó. Puede cerrar esta página.',
   'closed.sign_in_required.title': 'Hay que identificarse de nuevo',
   'closed.sign_in_required.text': 'Su acceso ha caducado y no se pudo renovar. Vuelva a entrar.',
   'closed.rejoin': 'Volver a entrar',

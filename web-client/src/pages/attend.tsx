@@ -1,4 +1,3 @@
-import { useEffect, useState } from 'preact/hooks';
 import { a } from '../i18n/attend';
 import type { Session } from '../lib';
 import type { Access } from '../ui/access';
@@ -9,12 +8,8 @@ import { Follower } from '../ui/follower';
 import { SessionFacts } from '../ui/session_facts';
 
 /** For people in a hall: proves presence without entering the room. */
-function AttendPage({ access, session }: { access: Access; session: string }) {
-  const [found, setFound] = useState<Session | null>(null);
-  useEffect(() => {
-    // Without it everything works, and only the facts are missing.
-    access.api.session(session).then(setFound, () => undefined);
-  }, []);
+function AttendPage(props: { access: Access; session: string; found: Session | null }) {
+  const { access, session, found } = props;
   return (
     <main class="page stack">
       <PageHeader title={a('title')} />
@@ -40,6 +35,9 @@ boot(
     role="participant"
     name="role.participant"
     waits
-    room={(access, session) => <AttendPage access={access} session={session} />}
+    ends
+    room={(access, session, found) => (
+      <AttendPage access={access} session={session} found={found} />
+    )}
   />,
 );

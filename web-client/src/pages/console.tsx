@@ -15,14 +15,13 @@ import {
 import type { Access } from '../ui/access';
 import { readLink } from '../ui/access';
 import { boot, expose } from '../ui/boot';
-import { AfterEnd } from '../ui/after_end';
 import { AnnouncementBanner } from '../ui/announcement';
 import { useBook } from '../ui/attendance';
 import { ConsoleTranscript } from '../ui/captions';
 import { AnnounceForm, ChairName, ChairWarning, takeChair } from '../ui/chair';
 import { Chat } from '../ui/chat';
 import { Button, Check, LanguageSwitch, Notice, showFailure, toast } from '../ui/components';
-import { Closed, ConnectionState } from '../ui/connection';
+import { ConnectionState } from '../ui/connection';
 import { ConsolePeople, HallSpeaker } from '../ui/console_people';
 import { ConsolePictures } from '../ui/console_pictures';
 import type { Wanted } from '../ui/console_queue';
@@ -50,6 +49,7 @@ import { Notices } from '../ui/notices';
 import { QuorumCard } from '../ui/quorum';
 import { ConsentBanner, LiveIndicator, RecordingControl, StorageWarning } from '../ui/recording';
 import { RenewalNotice } from '../ui/renewal';
+import { RoomClosed } from '../ui/room_closed';
 import type { Shortcut } from '../ui/shortcuts';
 import { ShortcutHelp, useShortcuts } from '../ui/shortcuts';
 import { undoNewest } from '../ui/undo_stack';
@@ -116,9 +116,7 @@ function Console({ access, session }: { access: Access; session: string }) {
 
   if (status.phase === 'closed')
     return (
-      <Closed reason={status.reason} code={status.code} again={location.href}>
-        <AfterEnd session={session} reason={status.reason} watches />
-      </Closed>
+      <RoomClosed {...{ status, state, session }} api={access.api} again={location.href} watches />
     );
   if (state === null) {
     return (

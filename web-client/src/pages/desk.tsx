@@ -17,7 +17,7 @@ import {
   announceAtOnce,
   failureText,
 } from '../ui/components';
-import { Closed, ConnectionState } from '../ui/connection';
+import { ConnectionState } from '../ui/connection';
 import { Badge } from '../ui/desk/badge';
 import { Delegations } from '../ui/desk/delegations';
 import { Steps } from '../ui/desk/steps';
@@ -27,6 +27,7 @@ import { useKept } from '../ui/kept';
 import { tellQuorum } from '../ui/narrator';
 import { QuorumCard, QuorumLine } from '../ui/quorum';
 import { RenewalNotice } from '../ui/renewal';
+import { RoomClosed } from '../ui/room_closed';
 
 const link = readLink();
 /** People shown at once; whoever is not among them is found by one letter more. */
@@ -140,7 +141,14 @@ function DeskPage({ access, session }: { access: Access; session: string }) {
   }, [at]);
 
   if (status.phase === 'closed')
-    return <Closed reason={status.reason} code={status.code} again={location.href} />;
+    return (
+      <RoomClosed
+        {...{ status, state, session }}
+        api={access.api}
+        again={location.href}
+        watches={null}
+      />
+    );
   if (state === null) {
     return (
       <main class="page">

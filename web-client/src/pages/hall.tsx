@@ -6,7 +6,7 @@ import type { Access } from '../ui/access';
 import { readLink } from '../ui/access';
 import { boot, expose } from '../ui/boot';
 import { HallCaptions } from '../ui/captions';
-import { Closed, ConnectionState } from '../ui/connection';
+import { ConnectionState } from '../ui/connection';
 import { Fit } from '../ui/fit';
 import { kindText } from '../ui/floor_card';
 import { Follower } from '../ui/follower';
@@ -16,6 +16,7 @@ import { Icon } from '../ui/icons';
 import { narrate } from '../ui/narrator';
 import { HallQuorum } from '../ui/quorum';
 import { RecordingIndicator } from '../ui/recording';
+import { RoomClosed } from '../ui/room_closed';
 import { HallVote } from '../ui/votes';
 
 const link = readLink();
@@ -42,7 +43,14 @@ function Hall({ access, session }: { access: Access; session: string }) {
   useEffect(() => client.join(), []);
   useEffect(keepAwake, []);
   if (status.phase === 'closed')
-    return <Closed reason={status.reason} code={status.code} again={location.href} />;
+    return (
+      <RoomClosed
+        {...{ status, state, session }}
+        api={access.api}
+        again={location.href}
+        watches={null}
+      />
+    );
   const turn = state?.floor.turn ?? null;
   const next = state?.floor.queue.slice(0, NEXT_SHOWN) ?? [];
   return (

@@ -27,6 +27,7 @@ import { Button, Notice, PageHeader, failureText, showFailure, toast } from '../
 import { DevForm } from '../ui/dev_form';
 import type { Choices, OpenDevices } from '../ui/device_check';
 import { DEFAULT_CHOICES, DeviceCheck } from '../ui/device_check';
+import { isOver } from '../ui/ending';
 import { Meeting } from '../ui/meeting';
 import { narrate } from '../ui/narrator';
 import { SessionFacts } from '../ui/session_facts';
@@ -94,6 +95,7 @@ function Participant() {
     return (
       <Meeting
         {...room}
+        session={link.session}
         tokens={access.tokens}
         api={access.api}
         soundBlocked={blocked}
@@ -175,8 +177,11 @@ function Join(props: {
         </p>
       )}
       {session?.status === 'scheduled' && <p role="status">{t('join.notStarted')}</p>}
-      {(session?.status === 'completed' || session?.status === 'cancelled') && (
-        <p role="status">{t('join.over')}</p>
+      {session?.status === 'completed' && <p role="status">{t('join.over')}</p>}
+      {session?.status === 'cancelled' && (
+        <p role="status" data-testid="join-cancelled">
+          {t('join.cancelled')}
+        </p>
       )}
       <div class="join-bar">
         {moderates && (
@@ -184,7 +189,7 @@ function Join(props: {
             label={t('join.console')}
             look="main wide"
             testId="console-button"
-            disabled={session === null || session.status === 'completed'}
+            disabled={session === null || isOver(session)}
             onPress={() => {
               rememberPerson(person);
               releaseDevices(props.open);

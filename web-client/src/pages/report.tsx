@@ -3,11 +3,12 @@ import { connectionText } from '../i18n/connections';
 import { errorText, t } from '../i18n/i18n';
 import { h, reportWord } from '../i18n/report';
 import { exactTime, exactTimeOfDay } from '../i18n/texts';
+import type { Session } from '../lib';
 import { plain, toldOf } from '../lib';
 import type { Access } from '../ui/access';
 import { methodText } from '../ui/attendance';
 import { boot } from '../ui/boot';
-import { Button, Field, PageHeader } from '../ui/components';
+import { Button, Field, Notice, PageHeader } from '../ui/components';
 import { Documents } from '../ui/documents';
 import { kindText } from '../ui/floor_card';
 import { Follower } from '../ui/follower';
@@ -39,7 +40,8 @@ interface Report {
 const NAMES_MAX = 100;
 
 /** Each person's story, for moderators and auditors. */
-function ReportPage({ access, session }: { access: Access; session: string }) {
+function ReportPage(props: { access: Access; session: string; found: Session | null }) {
+  const { access, session } = props;
   const [report, setReport] = useState<Report | null>(null);
   const [failure, setFailure] = useState<unknown>(null);
   const [chosen, setChosen] = useState(new URLSearchParams(location.search).get('user_id'));
@@ -54,6 +56,11 @@ function ReportPage({ access, session }: { access: Access; session: string }) {
   return (
     <main class="page wide stack" data-testid="report">
       <PageHeader title={h('title')} />
+      {props.found?.status === 'cancelled' && (
+        <Notice look="warn" testId="report-cancelled">
+          <p>{t('closed.cancelled.title')}</p>
+        </Notice>
+      )}
       <p class="no-print">{h('intro')}</p>
       <Documents access={access} session={session} />
       <ReadFailure error={failure} tokens={access.tokens} testId="report-failure" />
@@ -199,6 +206,8 @@ boot(
     role="moderator"
     name="role.moderator"
     waits={false}
-    room={(access, session) => <ReportPage access={access} session={session} />}
+    room={(access, session, found) => (
+      <ReportPage access={access} session={session} found={found} />
+    )}
   />,
 );

@@ -1,16 +1,16 @@
 import { t } from '../i18n/i18n';
-import type { ClosedReason } from '../lib';
+import type { Ending } from './ending';
 import { SaveProof, hasProof } from './witness';
 
 /** What somebody can do when they are no longer in the room. */
 export function AfterEnd(props: {
   session: string;
-  reason: ClosedReason;
+  reason: Ending;
   /** Whether their roles let them watch the recording. */
   watches: boolean;
 }) {
   const { session, reason, watches } = props;
-  if (reason !== 'over' && reason !== 'left') return null;
+  if (reason !== 'over' && reason !== 'left' && reason !== 'cancelled') return null;
   const query = new URLSearchParams(location.search);
   query.delete('session');
   query.set('session_id', session);

@@ -2,8 +2,9 @@ import type { ComponentChildren } from 'preact';
 import { isKey, t } from '../i18n/i18n';
 import type { Key } from '../i18n/i18n';
 import { number } from '../i18n/texts';
-import type { ChannelStatus, ClosedReason, Judgement, QualityCause } from '../lib';
+import type { ChannelStatus, Judgement, QualityCause } from '../lib';
 import { canCarryMedia, forgetVisits } from '../lib';
+import type { Ending } from './ending';
 import { useNow } from './hooks';
 import { Icon } from './icons';
 
@@ -102,7 +103,7 @@ function causeText(cause: QualityCause): string {
 
 /** Why the room is closed to this page, and the way back if there is one. */
 export function Closed(props: {
-  reason: ClosedReason;
+  reason: Ending;
   code: string | null;
   again: string;
   /** What can be done once it is over. */
@@ -110,7 +111,8 @@ export function Closed(props: {
 }) {
   const { reason, code, again } = props;
   // The reason that the page knows says more than the server's code.
-  const why = code === null || reason === 'removed' ? null : `error.${code}`;
+  const known = reason === 'removed' || reason === 'cancelled';
+  const why = code === null || known ? null : `error.${code}`;
   const back = reason === 'left' || reason === 'replaced' || reason === 'sign_in_required';
   return (
     <main

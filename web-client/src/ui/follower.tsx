@@ -16,7 +16,10 @@ import {
 } from './access';
 import { ChooseSession } from './choose_session';
 import { Button, PageHeader } from './components';
+import { Closed } from './connection';
 import { DevForm } from './dev_form';
+import type { Ending } from './ending';
+import { isOver, neverHeld } from './ending';
 import { SessionFacts } from './session_facts';
 import { Failure } from './sign_in';
 
@@ -36,7 +39,10 @@ export function Follower(props: {
   name: Key;
   /** Whether the page is only good while the session runs. */
   waits: boolean;
-  room: (access: Access, session: string) => ComponentChildren;
+  /** Whether nothing can be done on the page once the session is over. */
+  ends?: boolean;
+  /** `found` is the session, where it could be read. */
+  room: (access: Access, session: string, found: Session | null) => ComponentChildren;
   /** What else is shown to whoever waits for the start. */
   waiting?: (access: Access, session: Session) => ComponentChildren;
 }) {
@@ -49,6 +55,7 @@ export function Follower(props: {
   const [access, setAccess] = useState<Access | null>(null);
   const [awaited, setAwaited] = useState<Session | null>(null);
   const [asks, setAsks] = useState(false);
+  const [ending, setEnding] = useState<Ending | null>(null);
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   const session = link.session ?? link.sessionId;
   const enter = async () => {
@@ -64,10 +71,14 @@ export function Follower(props: {
       const found = accessOf(door, session, person);
       setAccess(found);
       await signedIn(found);
-      const awaits = props.waits ? await found.api.session(session) : null;
+      const asked = found.api.session(session);
+      const awaits = await (props.waits ? asked : asked.catch(() => null));
       setFailure(null);
       setAwaited(awaits);
-      if (awaits?.status === 'scheduled') timer.current = setTimeout(() => void enter(), POLL_MS);
+      const end = awaits === null ? null : endOf(awaits, props.ends === true);
+      if (end !== null) setEnding(end);
+      else if (props.waits && awaits?.status === 'scheduled')
+        timer.current = setTimeout(() => void enter(), POLL_MS);
       else setEntered({ access: found, session });
     } catch (error) {
       if (error instanceof SignInRequired) return;
@@ -83,7 +94,8 @@ export function Follower(props: {
     void enter();
     return () => clearTimeout(timer.current);
   }, []);
-  if (entered !== null) return <>{props.room(entered.access, entered.session)}</>;
+  if (entered !== null) return <>{props.room(entered.access, entered.session, awaited)}</>;
+  if (ending !== null) return <Closed reason={ending} code={null} again={location.href} />;
   return (
     <main class="page stack" data-testid="waiting-room">
       <PageHeader title={awaited?.title ?? t(props.title)} />
@@ -117,4 +129,11 @@ export function Follower(props: {
       )}
     </main>
   );
+}
+
+/** Why there is nothing to do on a page with a session, or null where there is. */
+function endOf(session: Session, ends: boolean): Ending | null {
+  if (neverHeld(session)) return 'cancelled';
+  if (!ends || !isOver(session)) return null;
+  return session.status === 'cancelled' ? 'cancelled' : 'over';
 }

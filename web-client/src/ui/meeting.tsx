@@ -12,14 +12,13 @@ import type {
   Witness,
 } from '../lib';
 import { canShareScreen, holdsFloor, isModerated, mayWatch, openCamera, openScreen } from '../lib';
-import { AfterEnd } from './after_end';
 import { AnnouncementBanner } from './announcement';
 import { Answers } from './answers';
 import { Ask } from './ask';
 import { CaptionDialog, Captions, useCaptionChoice } from './captions';
 import { Chat } from './chat';
 import { Button, LanguageSwitch, toast } from './components';
-import { Closed, ConnectionState } from './connection';
+import { ConnectionState } from './connection';
 import type { ChosenDevices } from './devices_dialog';
 import { DevicesDialog } from './devices_dialog';
 import { useFloorCame } from './floor_came';
@@ -36,6 +35,7 @@ import { OwnAttendance } from './own_attendance';
 import { QuorumLine } from './quorum';
 import { ConsentBanner, LiveIndicator, RecordingIndicator } from './recording';
 import { RenewalNotice } from './renewal';
+import { RoomClosed } from './room_closed';
 import { SpeakingList } from './speaking_list';
 import type { Layout } from './stage';
 import { Stage } from './stage';
@@ -44,6 +44,7 @@ import { WitnessAlarm, WitnessIndicator } from './witness';
 
 interface MeetingProps {
   readonly client: RoomClient;
+  readonly session: string;
   readonly output: AudioOutput;
   readonly witness: Witness;
   readonly tokens: TokenSource;
@@ -83,15 +84,13 @@ export function Meeting(props: MeetingProps) {
   useAskBeforeClosing(status.phase !== 'closed' && state !== null && holdsFloor(state));
   if (status.phase === 'closed')
     return (
-      <Closed reason={status.reason} code={status.code} again={props.again}>
-        {state !== null && (
-          <AfterEnd
-            session={state.session.id}
-            reason={status.reason}
-            watches={mayWatch(state.you.roles)}
-          />
-        )}
-      </Closed>
+      <RoomClosed
+        {...{ status, state }}
+        api={props.api}
+        session={props.session}
+        again={props.again}
+        watches={state === null ? null : mayWatch(state.you.roles)}
+      />
     );
   if (state === null) {
     return (
