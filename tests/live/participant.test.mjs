@@ -430,6 +430,10 @@ story('A participant', open, {
     assert.equal(await ana.getByTestId('report').count(), 0);
     await isAccessible(ana, 'verify: not a bundle');
     await screenshot(ana, 'verify-not-a-bundle');
+    const strange = Buffer.from(JSON.stringify({ v: 1, session: 'x', heads: [] }));
+    await choose({ name: 'heads.json', mimeType: 'application/json', buffer: strange });
+    await ana.getByTestId('verify-failure').filter({ hasText: 'identificador' }).waitFor();
+    assert.equal(await ana.getByTestId('running').count(), 0);
     await choose(path);
     // The record is closed a moment after its session; until then it is incomplete.
     await until('a record that is whole', async (seen) => {

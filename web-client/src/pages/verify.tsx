@@ -34,20 +34,35 @@ function Verify() {
   const trusted = own ?? published ?? null;
   const visited = visits();
 
+  /** Counts what was asked for: what an earlier one finds is of no interest any more. */
+  const asked = useRef(0);
+  const end = (phase: 'idle' | 'cancelled', why = '') => {
+    asked.current += 1;
+    verifier.cancel();
+    setRun({ phase });
+    setFailure(why);
+  };
+  const begin = () => {
+    end('idle');
+    setProven(null);
+    setRun({ phase: 'running', progress: null, bytesPerSecond: null });
+    const mine = asked.current;
+    return () => mine === asked.current;
+  };
+
   const verifySession = async (text: string, saved: readonly Bytes[] = held) => {
     const id = sessionIn(text);
     if (id === null) {
-      setFailure(v('session.invalid'));
+      end('idle', v('session.invalid'));
       return;
     }
-    setFailure('');
-    setProven(null);
-    setRun({ phase: 'running', progress: null, bytesPerSecond: null });
+    const isWanted = begin();
     try {
       const keys = own ?? (await source.keys());
       if (own === null) setPublished(keys);
       const all = [...saved, ...keptOf(id)];
       const proof = await proofContinuing(source, id, all);
+      if (!isWanted()) return;
       const report = await verifier.run({ proof, trusted: keys, held: all });
       const head = report === null ? null : statedHead(proof);
       if (head === null) return;
@@ -56,17 +71,16 @@ function Verify() {
       else if (report?.verdict === 'invalid') store.keepConflict(id, head.cose);
       setProven({ session: id, head: head.cose });
     } catch (error) {
-      setRun({ phase: 'idle' });
+      if (!isWanted()) return;
       const missing = error instanceof ApiError && error.status === 404;
-      setFailure(v(missing ? 'session.missing' : 'session.network'));
+      end('idle', v(missing ? 'session.missing' : 'session.network'));
     }
   };
   const verifyFiles = async (files: readonly ChosenFile[]) => {
     if (files.length === 0) return;
-    setProven(null);
-    setRun({ phase: 'running', progress: null, bytesPerSecond: null });
+    const isWanted = begin();
     const chosen = await kindOf(files).catch((): Chosen => ({ kind: 'broken' }));
-    setFailure('');
+    if (!isWanted()) return;
     switch (chosen.kind) {
       case 'bundle':
         await verifier.run({ files: chosen.files, trusted, held });
@@ -82,8 +96,7 @@ function Verify() {
         return;
       case 'broken':
       case 'other':
-        setRun({ phase: 'idle' });
-        setFailure(v(chosen.kind === 'broken' ? 'bundle.broken' : 'bundle.none'));
+        end('idle', v(chosen.kind === 'broken' ? 'bundle.broken' : 'bundle.none'));
     }
   };
 
@@ -161,7 +174,7 @@ function Verify() {
           <p>{failure}</p>
         </Notice>
       )}
-      <Running run={run} onCancel={() => verifier.cancel()} />
+      <Running run={run} onCancel={() => end('cancelled')} />
       {run.phase === 'done' && (
         <Result
           report={run.report}
