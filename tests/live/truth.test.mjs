@@ -11,6 +11,7 @@ import {
   isConnected,
   join,
   openConsole,
+  openHall,
   openJoin,
   press,
   reconnect,
@@ -107,9 +108,17 @@ story('What people trust', open, {
     await shows(ana, 'open', false);
   },
 
-  'a server that stands still is told of': async ({ server, pages }, t) => {
+  'a server that stands still is told of': async (stage, t) => {
+    const { browser, server, session, pages } = stage;
     const { ana } = pages;
+    pages.hall = await openHall(browser, server, session, { user: 'hall', name: 'Sala' });
+    await holds(pages.hall, 'ana');
     await toldWithin(ana, t, 'frozen', () => server.child.kill('SIGSTOP'), 'disconnected');
+    // No page calls the connection good meanwhile: the hall and the chair go by what they see.
+    for (const page of [ana, pages.chair, pages.hall]) {
+      await page.locator('[data-testid="connection-state"][data-answering="false"]').waitFor();
+    }
+    await screenshot(pages.hall, 'hall-frozen');
     await screenshot(ana, 'unheard-frozen');
     server.child.kill('SIGCONT');
     await shows(ana, 'open', false);

@@ -149,6 +149,7 @@ export const en: Catalogue = {
   'connection.no_media':
     'Connected, but this browser carries neither sound nor picture: WebRTC is switched off. The list and the chat work; to be heard, allow WebRTC or join with another browser.',
   'connection.connecting': 'Connecting…',
+  'connection.unanswered': 'The server does not answer',
   'connection.open': 'Connected',
   'connection.good': 'Good connection',
   'connection.fair': 'Fair connection',

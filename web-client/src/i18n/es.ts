@@ -150,6 +150,7 @@ export const es = {
   'connection.no_media':
     'Hay conexión, pero este navegador no transmite sonido ni imagen: WebRTC está desactivado. La lista y el chat funcionan; para que se le oiga, actívelo o entre con otro navegador.',
   'connection.connecting': 'Conectando…',
+  'connection.unanswered': 'El servidor no responde',
   'connection.open': 'Conectado',
   'connection.good': 'Conexión buena',
   'connection.fair': 'Conexión regular',

@@ -150,6 +150,7 @@ export const pt: Catalogue = {
   'connection.no_media':
     'Há conexão, mas este navegador não transmite som nem imagem: o WebRTC está desativado. A lista e o chat funcionam; para ser ouvido, ative-o ou entre com outro navegador.',
   'connection.connecting': 'Conectando…',
+  'connection.unanswered': 'O servidor não responde',
   'connection.open': 'Conectado',
   'connection.good': 'Conexão boa',
   'connection.fair': 'Conexão regular',

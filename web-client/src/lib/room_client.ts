@@ -50,6 +50,11 @@ export interface RoomClientOptions {
   readonly tokens: TokenSource;
   /** Without media, nothing is sent or received but messages. */
   readonly media?: boolean;
+  /**
+   * Whether others go by what this page shows, as a moderator's or a hall's: while somebody has
+   * the floor, the server is asked often whether it is there.
+   */
+  readonly reliedOn?: boolean;
   readonly origin?: string;
   readonly storage?: ChannelOptions['storage'];
   readonly createSocket?: ChannelOptions['createSocket'];
@@ -254,11 +259,13 @@ export class RoomClient {
     this.options.onEvent?.(event, state);
   }
 
-  /** Somebody who speaks relies on the server: it is asked often whether it is there. */
+  /** Somebody relies on the server to be heard or to be shown a turn: it is asked often. */
   private watch(): void {
     const own = this.media?.microphone;
-    const heard = this.current.state?.you.may_be_heard === true;
-    this.channel.setWatchful(own?.present === true && own.on && heard);
+    const { state } = this.current;
+    const speaks = own?.present === true && own.on && state?.you.may_be_heard === true;
+    const shows = this.options.reliedOn === true && state?.floor.turn?.running === true;
+    this.channel.setWatchful(speaks || shows);
   }
 
   private handleMedia(track: TrackView | null, id: string, media: MediaStreamTrack | null): void {

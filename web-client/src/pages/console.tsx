@@ -143,7 +143,11 @@ function Console({ access, session }: { access: Access; session: string }) {
         <LiveIndicator state={state} />
         <LiveViewingControl api={access.api} state={state} />
         <WitnessIndicator witness={witness} session={state.session.id} />
-        <ConnectionState status={status} quality={snapshot.quality} />
+        <ConnectionState
+          status={status}
+          quality={snapshot.quality}
+          answering={snapshot.answering}
+        />
         <div class="row">
           {blocked && (
             <Button
@@ -411,6 +415,7 @@ function makeRoom(access: Access, session: string, onBlocked: (blocked: boolean)
     sessionId: session,
     key: access.key,
     tokens: access.tokens,
+    reliedOn: true,
     onEvent: (event, now) => {
       book.handleEvent(event);
       narrate(event, now, client.media);

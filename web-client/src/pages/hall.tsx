@@ -34,12 +34,13 @@ function Hall({ access, session }: { access: Access; session: string }) {
       key,
       tokens,
       media: false,
+      reliedOn: true,
       onEvent: narrate,
     });
     if (link.debug) expose(made);
     return made;
   }, []);
-  const { state, status } = useCalmRoom(client);
+  const { state, status, answering } = useCalmRoom(client);
   useEffect(() => client.join(), []);
   useEffect(keepAwake, []);
   if (status.phase === 'closed')
@@ -61,7 +62,9 @@ function Hall({ access, session }: { access: Access; session: string }) {
         </h1>
         {state !== null && <RecordingIndicator state={state} />}
         {state !== null && <HallQuorum quorum={state.quorum} />}
-        {status.phase !== 'open' && <ConnectionState status={status} quality={null} />}
+        {(status.phase !== 'open' || !answering) && (
+          <ConnectionState status={status} quality={null} answering={answering} />
+        )}
       </header>
       {state !== null && <Announced client={client} state={state} />}
       {state !== null && <HallVote client={client} state={state} />}

@@ -12,8 +12,13 @@ import { Icon } from './icons';
 const BLOCKED_AFTER_MS = 10_000;
 
 /** Whether and how well we are connected, in words, with seconds while we are not. */
-export function ConnectionState(props: { status: ChannelStatus; quality: Judgement | null }) {
-  const { status } = props;
+export function ConnectionState(props: {
+  status: ChannelStatus;
+  quality: Judgement | null;
+  /** Whether the server answers, as far as it was asked. */
+  answering?: boolean;
+}) {
+  const { status, answering = true } = props;
   const quality = props.quality?.quality ?? null;
   const cause = props.quality?.cause ?? null;
   const lost = status.phase === 'reconnecting';
@@ -39,6 +44,20 @@ export function ConnectionState(props: { status: ChannelStatus; quality: Judgeme
       >
         <Icon name="lost" />
         {t('connection.blocked')}
+      </span>
+    );
+  }
+  if (status.phase === 'open' && !answering) {
+    return (
+      <span
+        class="connection lost"
+        role="status"
+        data-testid="connection-state"
+        data-phase="open"
+        data-answering="false"
+      >
+        <Icon name="lost" />
+        {t('connection.unanswered')}
       </span>
     );
   }

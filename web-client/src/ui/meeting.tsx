@@ -117,7 +117,11 @@ export function Meeting(props: MeetingProps) {
         <RecordingIndicator state={state} />
         <LiveIndicator state={state} />
         <WitnessIndicator witness={props.witness} session={state.session.id} />
-        <ConnectionState status={status} quality={snapshot.quality} />
+        <ConnectionState
+          status={status}
+          quality={snapshot.quality}
+          answering={snapshot.answering}
+        />
       </header>
       <Notices look="consent-area" handsOverTo="floor">
         <WitnessAlarm witness={props.witness} session={state.session.id} />
