@@ -148,6 +148,20 @@ story('Slips of the finger', open, {
     await chair.getByTestId(`start-${waiting}`).waitFor();
   },
 
+  'what waits for second thoughts when the page is left is not done, and told': async (stage) => {
+    const { chair } = stage.pages;
+    await press(chair, 'remove-ben');
+    await isTold(chair, 'Deshacer');
+    await chair.reload();
+    await isTold(chair, 'No se ha hecho');
+    await screenshot(chair, 'left-undone');
+    assert.ok((await stateOf(chair)).people.includes('ben'));
+    assert.deepEqual(await sentMessages(chair, 'remove_participant'), []);
+    await chair.reload();
+    await chair.getByTestId('person-ben').waitFor();
+    assert.equal(await chair.getByTestId('toast').filter({ hasText: 'No se ha hecho' }).count(), 0);
+  },
+
   'the keyboard is not kept from a row that moved': async ({ pages: { chair }, cam, ben }) => {
     await accepted(ben, { type: 'request_speech', kind: 'point_of_order' });
     await requestOf(chair, 'ben');

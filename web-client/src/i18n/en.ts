@@ -470,6 +470,7 @@ export const en: Catalogue = {
   'undo.cancel_speech': 'Request taken off the list',
   'undo.remove_participant': 'Person removed from the session',
   'undo.set_moderation': 'The mode of the floor has changed',
+  'undo.left': 'Not done, because this page was left before: “{what}”. Repeat it if need be.',
   'undo.impossible': 'The last decision can’t be undone',
   'undo.done': 'Undone: it is as it was before, and the record says so',
   'moderation.said.open':

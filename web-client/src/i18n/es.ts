@@ -473,6 +473,8 @@ export const es = {
   'undo.cancel_speech': 'Petición retirada de la lista',
   'undo.remove_participant': 'Persona expulsada de la sesión',
   'undo.set_moderation': 'El modo de la palabra ha cambiado',
+  'undo.left':
+    'No se ha hecho, porque esta página se dejó antes: «{what}». Si hace falta, repítalo.',
   'undo.impossible': 'La última decisión no se puede deshacer',
   'undo.done': 'Deshecho: queda como estaba, y consta que se deshizo',
   'moderation.said.open':

@@ -474,6 +474,8 @@ export const pt: Catalogue = {
   'undo.cancel_speech': 'Pedido retirado da lista',
   'undo.remove_participant': 'Pessoa removida da sessão',
   'undo.set_moderation': 'O modo da palavra mudou',
+  'undo.left':
+    'Não foi feito, porque esta página foi deixada antes: “{what}”. Se for preciso, repita.',
   'undo.impossible': 'A última decisão não pode ser desfeita',
   'undo.done': 'Desfeito: fica como estava, e consta que se desfez',
   'moderation.said.open':

@@ -37,6 +37,7 @@ import type { Send } from '../ui/console_turn';
 import { AbsentDialog, ConsoleTurn, OpenFloorDialog } from '../ui/console_turn';
 import type { Back } from '../ui/decisions';
 import { Decisions } from '../ui/decisions';
+import { tellWhatWasLeft } from '../ui/delayed';
 import { Encoders } from '../ui/encoders';
 import { Follower } from '../ui/follower';
 import { TURN_SLIP_MS, useCalmRoom, useTurnBegan } from '../ui/hooks';
@@ -109,6 +110,7 @@ function Console({ access, session }: { access: Access; session: string }) {
     void reopenMicrophone(client, session);
     client.join();
   }, []);
+  useEffect(tellWhatWasLeft, []);
   useShortcuts(status.phase === 'open' ? shortcuts : [], keys);
   useEffect(() => {
     if (state !== null) document.title = `${t('console.title')}: ${state.session.title}`;
