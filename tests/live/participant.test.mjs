@@ -411,6 +411,44 @@ story('A participant', open, {
     await isAccessible(ana, 'closed');
   },
 
+  'nothing lies on anything with the banner unfolded in a low window': async (stage) => {
+    const { browser, server, session, pages } = stage;
+    const bea = await openJoin(
+      browser,
+      server,
+      session,
+      { user: 'bea', name: 'Bea' },
+      { viewport: SIZES.desktop },
+    );
+    pages.bea = bea;
+    await join(bea);
+    await bea.getByTestId('consent-text').waitFor();
+    const low = { ...SIZES, phoneOnSide: { width: 844, height: 390 } };
+    for (const size of ['enlarged', 'phoneOnSide', 'landscape']) {
+      await bea.setViewportSize(low[size]);
+      await screenshot(bea, `banner-${size}`);
+      const parts = ['.top', '.consent-area', '.floor', '.stage', '.bar'];
+      const selector = parts.map((part) => `.meeting > ${part}`).join(', ');
+      assert.deepEqual(await misplaced(bea, selector, '.meeting'), [], size);
+      const hit = (id) =>
+        bea.evaluate((wanted) => {
+          const element = document.querySelector(`[data-testid="${wanted}"]`);
+          const { left, top, width, height } = element.getBoundingClientRect();
+          return element.contains(document.elementFromPoint(left + width / 2, top + height / 2));
+        }, id);
+      for (const id of ['mic-state', 'ask-floor', 'mic-button']) {
+        assert.ok(await hit(id), `${size}: ${id} is covered`);
+      }
+      await bea.getByTestId('acknowledge-recording').scrollIntoViewIfNeeded();
+      assert.ok(await hit('acknowledge-recording'), `${size}: the banner's button is covered`);
+    }
+    await press(bea, 'acknowledge-recording');
+    await bea.getByTestId('consent-banner').waitFor({ state: 'detached' });
+    await screenshot(bea, 'no-banner-landscape');
+    await bea.close();
+    delete pages.bea;
+  },
+
   'after the end one saves a proof, and it is checked from nothing': async (stage) => {
     const { server, session, pages } = stage;
     const { chair, ana } = pages;

@@ -93,7 +93,12 @@ story('Slips of the finger', open, {
     // The turn is taken back and given anew, so that it has just begun.
     await accepted(vice, { type: 'stop_turn' });
     await holdsNobody(ana);
-    await press(ana, 'ask-floor');
+    // Within a second of the first request the page takes another for the same press.
+    await until('another request', async () => {
+      if ((await stateOf(ana)).requested.includes('ana')) return true;
+      if ((await ana.getByTestId('ask-floor').count()) > 0) await press(ana, 'ask-floor');
+      return false;
+    });
     const request_id = await requestOf(ana, 'ana');
     await accepted(vice, { type: 'approve_speech', request_id });
     await accepted(vice, { type: 'start_turn', request_id });
