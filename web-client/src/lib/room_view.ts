@@ -42,6 +42,9 @@ export function myPlace(state: RoomState): MyPlace {
   return request === undefined ? { kind: 'none' } : { kind: 'requested', request };
 }
 
+/** The id of the recorder, which stands among the people of a room and of its record. */
+export const RECORDER_USER_ID = 'cabildo:recorder';
+
 /** The recorder stands among the people while it records, and is none. */
 export function isRecorder(one: ParticipantView): boolean {
   return one.roles.includes('recorder');

@@ -12,6 +12,7 @@ import { Button, Field, Notice, PageHeader } from '../ui/components';
 import { Documents } from '../ui/documents';
 import { kindText } from '../ui/floor_card';
 import { Follower } from '../ui/follower';
+import { recordedName } from '../ui/recorded_name';
 import { ReadFailure } from '../ui/sign_in';
 
 interface Entry {
@@ -104,7 +105,8 @@ function ReportPage(props: { access: Access; session: string; found: Session | n
 }
 
 function nameOf(person: Person): string {
-  return person.name === '' ? person.user_id : person.name;
+  const name = recordedName(person);
+  return name === '' ? person.user_id : name;
 }
 
 function Story(props: { person: Person; people: readonly Person[]; madeAt: string }) {

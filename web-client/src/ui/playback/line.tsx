@@ -7,6 +7,7 @@ import type { RecordingFile, Timeline, TimelineItem } from '../../lib';
 import { itemsShown, lastBegun, partAround, spanOf, toldTruly } from '../../lib';
 import { Field } from '../components';
 import { useFollowing } from '../hooks';
+import { recordedName } from '../recorded_name';
 import type { Copies } from './copies';
 import { CopyItem } from './copies';
 import { fileText } from './files';
@@ -185,7 +186,7 @@ function drawnItems(
         title={`${kindText(item.kind)} ${say(item)}`}
         style={{ left: `${start * 100}%`, width: `${length * 100}%` }}
       >
-        {lane === 'turn' && length >= NAMED && item.name}
+        {lane === 'turn' && length >= NAMED && recordedName(item)}
       </span>
     );
   });
@@ -210,17 +211,17 @@ function itemText(item: TimelineItem, files: readonly RecordingFile[]): string {
       return r('item.gapOf', { what, length, why: wordOf('gap', item.text, 'gap.unknown') });
     }
     case 'left':
-      return `${item.name ?? ''} — ${wordOf('left', item.text, 'left.left')}`;
+      return `${recordedName(item)} — ${wordOf('left', item.text, 'left.left')}`;
     case 'undone':
-      return `${item.name ?? ''} — ${wordOf('undone', item.text, 'undone.other')}`;
+      return `${recordedName(item)} — ${wordOf('undone', item.text, 'undone.other')}`;
     case 'turn':
     case 'undone_turn':
     case 'chair': {
       const lasting = lengthMs > 0 ? ` (${r('item.lasting', { length })})` : '';
-      return `${item.name ?? ''}${lasting}`;
+      return `${recordedName(item)}${lasting}`;
     }
     default: {
-      const parts = [item.name, item.text].filter((one) => one !== null && one !== '');
+      const parts = [recordedName(item), item.text].filter((one) => one !== null && one !== '');
       return parts.join(item.kind === 'transcript' ? ': ' : ' — ');
     }
   }
