@@ -89,7 +89,7 @@ const en: Readonly<Record<AttendKey, string>> = {
 const pt: Readonly<Record<AttendKey, string>> = {
   title: 'Confirmar minha presença',
   intro:
-    'Confirme que é você quem participa, com o código QR ou com o código que lhe enviaram. Só se guarda uma impressão digital do código, nunca o código.',
+    'Confirme que é você quem participa, com o código QR ou com o código que você recebeu. Só é guardada uma impressão digital do código, nunca o código.',
   'way.qr': 'Código QR',
   'way.code': 'Código por SMS ou e-mail',
   place: 'Onde está',
@@ -99,7 +99,7 @@ const pt: Readonly<Record<AttendKey, string>> = {
   geo: 'Informar também minha região (uns 10 km), porque quero que conste',
   geoWhy:
     'É voluntário. O navegador vai pedir permissão e a posição exata não sai do seu aparelho.',
-  geoMissing: 'O navegador não informou a região; confirma-se sem ela.',
+  geoMissing: 'O navegador não informou a região; a presença é confirmada sem ela.',
   scan: 'Abrir a câmera',
   scanning: 'Aponte a câmera para o código QR e espere um momento.',
   stopScan: 'Fechar a câmera',

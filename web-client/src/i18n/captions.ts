@@ -82,7 +82,7 @@ const pt: Readonly<Record<CaptionKey, string>> = {
   corrected: 'corrigido',
   correct: 'Corrigir',
   correctOf: 'Corrigir o que {name} disse',
-  save: 'Guardar a correção',
+  save: 'Salvar a correção',
   cancel: 'Não corrigir',
   saved: 'Corrigido. O texto original é conservado.',
 };

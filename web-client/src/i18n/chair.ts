@@ -145,7 +145,7 @@ const pt: Readonly<Record<ChairKey, string>> = {
   'pictures.others': 'Sem permissão de imagem, embora agora não a enviem:',
   'stop.title': 'Cortar a imagem de {name}?',
   'stop.one':
-    'Nenhuma câmera ou tela de {name} é mostrada até que seja permitida de novo, mesmo com a palavra. A pessoa continua a ser ouvida como antes, e é avisada.',
+    'Nenhuma câmera ou tela de {name} é mostrada até que seja permitida de novo, mesmo com a palavra. A pessoa continua sendo ouvida como antes, e é avisada.',
   'stop.oneDo': 'Cortar a imagem',
   'stop.turn': 'Você também pode retirar a palavra: assim a pessoa também deixa de ser ouvida.',
   'stop.policy':
@@ -169,7 +169,7 @@ const pt: Readonly<Record<ChairKey, string>> = {
   'count.absent': 'Ausentes',
   'count.away': 'Sem conexão',
   'count.poor': 'Conexão ruim',
-  'filter.absent': 'Ausentes com direito a assistir',
+  'filter.absent': 'Ausentes com direito a participar',
   'filter.poor': 'Conexão ruim',
   'filter.moderator': 'Moderação',
   'people.more': 'Ver mais: faltam {count}',

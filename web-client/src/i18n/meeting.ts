@@ -117,7 +117,8 @@ const pt: Readonly<Record<MeetingKey, string>> = {
   'devices.testing': 'Um tom está soando…',
   'devices.testHint': 'Se não ouvir o tom, escolha outro alto-falante ou aumente o volume.',
   'devices.none': 'Agora você não usa nenhum microfone.',
-  'devices.hideOwn': 'Não me mostrar a minha própria imagem (as outras pessoas continuam a vê-la)',
+  'devices.hideOwn':
+    'Não me mostrar a minha própria imagem (as outras pessoas continuam vendo a imagem)',
   'devices.notify': 'Avisar-me quando eu receber a palavra e estiver em outra janela',
   'devices.notifyDenied':
     'O navegador não permite avisos desta página. Você pode permiti-los no ícone ao lado do endereço.',
@@ -145,7 +146,7 @@ const pt: Readonly<Record<MeetingKey, string>> = {
   'leave.stay': 'Ficar',
   'leave.go': 'Sair',
   'floor.came': '● Você tem a palavra',
-  'floor.cameText': 'Você recebeu a palavra em «{title}».',
+  'floor.cameText': 'Você recebeu a palavra em “{title}”.',
   'stage.pin': 'Fixar {name}',
   'stage.unpin': 'Deixar de fixar {name}',
   'stage.full': 'Tela cheia',

@@ -77,21 +77,21 @@ export const pt: Catalogue = {
   'live.on': 'Visível de fora',
   'live.on.long': 'Quem tiver um link pode ver e ouvir esta sessão sem entrar nela',
   'live.said.on': 'A partir de agora, quem tiver um link pode ver e ouvir esta sessão de fora',
-  'live.said.off': 'Esta sessão já não pode ser vista de fora',
-  'recording.running': 'A gravar',
+  'live.said.off': 'Esta sessão não pode mais ser vista de fora',
+  'recording.running': 'Gravando',
   'recording.paused': 'Gravação em pausa',
   'recording.running.long': 'Esta sessão está sendo gravada',
   'recording.paused.long': 'A gravação está em pausa',
   'recording.said.started': 'Esta sessão está sendo gravada',
-  'recording.said.paused': 'A gravação está em pausa: agora não se grava',
-  'recording.said.stopped': 'A gravação terminou: já não se grava',
+  'recording.said.paused': 'A gravação está em pausa: agora nada é gravado',
+  'recording.said.stopped': 'A gravação terminou: nada mais é gravado',
   'recording.banner.title': 'Esta sessão é gravada',
   'recording.banner.paused': 'Esta sessão é gravada; agora a gravação está em pausa',
-  'recording.banner.what': 'Gravam-se o som, a imagem e as decisões da sessão.',
+  'recording.banner.what': 'São gravados o som, a imagem e as decisões da sessão.',
   'recording.banner.kept':
-    'A gravação guarda-se cifrada e apaga-se {days, plural, =0 {ao terminar} one {um dia depois de terminar} other {# dias depois de terminar}}.',
+    'A gravação é guardada cifrada e é apagada {days, plural, =0 {ao terminar} one {um dia depois de terminar} other {# dias depois de terminar}}.',
   'recording.banner.who':
-    'Só a podem ver a moderação e a auditoria da sua organização, e cada consulta fica anotada.',
+    'Só podem vê-la a moderação e a auditoria da sua organização, e cada consulta fica anotada.',
   'recording.banner.proof': 'Qualquer pessoa pode verificar que não foi alterada.',
   'recording.banner.verify': 'Como se verifica',
   'recording.banner.more': 'O que significa',
@@ -100,22 +100,22 @@ export const pt: Catalogue = {
   'recording.banner.leave': 'Sair',
   'recording.console': 'Gravação',
   'recording.start': 'Gravar',
-  'recording.resume': 'Continuar a gravar',
+  'recording.resume': 'Continuar a gravação',
   'recording.pause': 'Pausar a gravação',
   'recording.stop': 'Terminar a gravação',
-  'recording.stopped': 'Não se grava',
+  'recording.stopped': 'Sem gravação',
   'recording.stop.title': 'Terminar a gravação?',
   'recording.stop.text':
-    'O que se disser a partir de agora não ficará gravado. O que se gravou até aqui conserva-se. Todos o verão.',
+    'O que for dito a partir de agora não ficará gravado. O que foi gravado até aqui é conservado. Todos verão isso.',
   'recording.storage.title': 'A gravação não pode ser guardada',
   'recording.storage.text':
-    'O servidor não consegue guardar gravações no seu arquivo. Enquanto tiver espaço conserva o que se gravar e guarda-o depois; se não, haverá falhas. Avise quem o administra antes de começar.',
+    'O servidor não consegue guardar gravações no seu arquivo. Enquanto tiver espaço, conserva o que for gravado e o guarda depois; senão, haverá falhas. Avise quem o administra antes de começar.',
 
   'witness.count': 'Registro testemunhado: {count, plural, one {uma entrada} other {# entradas}}',
   'witness.failed': 'O registro da sessão não confere',
   'witness.title': 'Este navegador é testemunha',
   'witness.explain':
-    'O seu navegador verifica a assinatura do registro da sessão e guarda uma prova. Se alguém reescrevesse o registro mais tarde, mesmo quem gere o servidor, esta prova revelá-lo-ia.',
+    'O seu navegador verifica a assinatura do registro da sessão e guarda uma prova. Se alguém reescrevesse o registro mais tarde, mesmo quem administra o servidor, esta prova o revelaria.',
   'witness.at': 'Última verificação: {when}',
   'witness.never': 'Ainda não se pôde verificar que o registro continua o anterior.',
   'witness.save': 'Guardar a prova',
@@ -174,7 +174,7 @@ export const pt: Catalogue = {
   'closed.left.text': 'Pode voltar a entrar enquanto a sessão continuar.',
   'closed.forbidden.title': 'Você não pode estar nesta sessão',
   'closed.forbidden.text':
-    'A moderação retirou você, ou o seu acesso não inclui esta sessão. Fale com quem o convocou.',
+    'A moderação retirou você, ou o seu acesso não inclui esta sessão. Fale com quem convocou você.',
   'closed.not_found.title': 'Não existe essa sessão',
   'closed.not_found.text':
     'O link não pertence a nenhuma sessão aberta. Verifique se está completo.',
@@ -247,7 +247,7 @@ export const pt: Catalogue = {
   'mic.elsewhere': 'Desligado aqui: você é ouvido por outra aba ou aparelho',
   'mic.open': 'Você é ouvido',
   'mic.muted_by_moderator': 'Fechado pela moderação',
-  'mic.closed_by_floor': 'Ligado, mas sem a palavra: não é ouvido',
+  'mic.closed_by_floor': 'Ligado, mas sem a palavra: você não é ouvido',
   'mic.turnOn': 'Ligar microfone',
   'mic.turnOff': 'Desligar microfone',
   'mic.add': 'Usar microfone',
@@ -437,11 +437,11 @@ export const pt: Catalogue = {
   'signIn.waits': 'Conclua o início de sessão na outra janela…',
   'signIn.close': 'Pronto. Pode fechar esta janela e continuar na outra.',
   'renewal.said':
-    'O seu acesso termina em breve e não pôde ser renovado. A sessão continua entretanto.',
+    'O seu acesso termina em breve e não pôde ser renovado. Enquanto isso, a sessão continua.',
   'renewal.signIn':
-    'O seu acesso termina em {left}. Inicie sessão de novo: abre-se uma janela à parte e continua aqui, sem perder nada.',
+    'O seu acesso termina em {left}. Inicie sessão de novo: uma janela à parte é aberta e você continua aqui, sem perder nada.',
   'renewal.away':
-    'O serviço de identidade não responde. O seu acesso vale mais {left}; continua-se tentando renová-lo. Também pode iniciar sessão.',
+    'O serviço de identidade não responde. O seu acesso vale por mais {left}; as tentativas de renová-lo continuam. Você também pode iniciar sessão.',
   'follower.waits': 'A sessão ainda não começou. Esta página entra sozinha assim que começar.',
   'mic.unplugged': 'O microfone foi desligado do aparelho',
   'mic.disconnected': 'Sem conexão à sessão',
@@ -449,27 +449,27 @@ export const pt: Catalogue = {
   'mic.not_arriving': 'O seu som não chega',
   'mic.silent': 'O microfone não dá som',
   'mic.unheard.listening_only':
-    'Ninguém o ouve: tem a palavra, mas sem microfone. Aperte o botão do microfone.',
+    'Ninguém ouve você: você tem a palavra, mas sem microfone. Aperte o botão do microfone.',
   'mic.unheard.unplugged':
-    'Ninguém o ouve: o microfone foi desligado do aparelho. Ligue-o e aperte o botão do microfone.',
+    'Ninguém ouve você: o microfone foi desligado do aparelho. Ligue-o e aperte o botão do microfone.',
   'mic.unheard.disconnected':
-    'Ninguém o ouve: o servidor não responde. Espere que a conexão volte.',
+    'Ninguém ouve você: o servidor não responde. Espere que a conexão volte.',
   'mic.unheard.muted_by_moderator':
-    'Ninguém o ouve: a moderação fechou o seu microfone. Espere que o permita.',
-  'mic.unheard.off': 'Ninguém o ouve: tem a palavra com o microfone desligado. Ligue-o.',
+    'Ninguém ouve você: a moderação fechou o seu microfone. Espere que ela o permita.',
+  'mic.unheard.off': 'Ninguém ouve você: você tem a palavra com o microfone desligado. Ligue-o.',
   'mic.unheard.system_muted':
-    'Ninguém o ouve: o sistema ou outro programa silenciou o microfone. Ative-o aí.',
+    'Ninguém ouve você: o sistema ou outro programa silenciou o microfone. Ative-o ali.',
   'mic.unheard.not_arriving':
-    'Ninguém o ouve: o seu som não chega ao servidor. Volta a ligar-se sozinho; se demorar, recarregue a página.',
+    'Ninguém ouve você: o seu som não chega ao servidor. A conexão volta sozinha; se demorar, recarregue a página.',
   'mic.unheard.silent':
-    'Ninguém o ouve: não sai nenhum som do microfone. Verifique se está ligado, ou escolha outro.',
+    'Ninguém ouve você: não sai nenhum som do microfone. Verifique se está ligado, ou escolha outro.',
   'mic.said.unplugged': 'O microfone foi desligado do aparelho',
   'camera.said.unplugged': 'A câmera foi desligada do aparelho: ninguém vê a sua imagem',
   'screen.said.reload':
-    'Ao recarregar a página deixou de compartilhar a tela. Compartilhe-a de novo se for preciso.',
+    'Ao recarregar a página você deixou de compartilhar a tela. Compartilhe-a de novo se for preciso.',
   'undo.start_turn': 'A palavra foi dada',
-  'undo.stop_turn': 'O turno terminou',
-  'undo.approve_speech': 'Pedido aceite',
+  'undo.stop_turn': 'A vez terminou',
+  'undo.approve_speech': 'Pedido aceito',
   'undo.deny_speech': 'Pedido recusado',
   'undo.cancel_speech': 'Pedido retirado da lista',
   'undo.remove_participant': 'Pessoa removida da sessão',
@@ -477,7 +477,7 @@ export const pt: Catalogue = {
   'undo.left':
     'Não foi feito, porque esta página foi deixada antes: “{what}”. Se for preciso, repita.',
   'undo.impossible': 'A última decisão não pode ser desfeita',
-  'undo.done': 'Desfeito: fica como estava, e consta que se desfez',
+  'undo.done': 'Desfeito: fica como estava, e consta que foi desfeito',
   'moderation.said.open':
     'A palavra é livre: todos podem falar. O seu microfone está desligado; ligue-o quando quiser falar.',
   'moderation.said.openChair':
@@ -489,16 +489,16 @@ export const pt: Catalogue = {
     'Todos poderão falar sem pedir a palavra. Todos são avisados; os microfones ficam desligados até que cada um ligue o seu. Há {count, plural, one {uma pessoa} other {# pessoas}} na sessão.',
   'console.absentTitle': '{name} não está na sessão',
   'console.absentText':
-    'Neste momento não tem conexão. Se lhe der a palavra, o tempo corre e ninguém fala. Pode esperar, ou dá-la mesmo assim.',
-  'console.absentStart': 'Dá-la mesmo assim',
+    'Neste momento está sem conexão. Se receber a palavra, o tempo corre e ninguém fala. Você pode esperar, ou dar a palavra mesmo assim.',
+  'console.absentStart': 'Dar a palavra mesmo assim',
   'presence.away': 'sem conexão agora',
   'presence.absent': 'não está na sessão',
-  'join.moderator': 'Modera esta sessão: entra na consola de moderação.',
-  'join.console': 'Abrir a consola de moderação',
+  'join.moderator': 'Você modera esta sessão: entra no console de moderação.',
+  'join.console': 'Abrir o console de moderação',
   'join.asParticipant': 'Entrar como participante, com câmera',
-  'closed.removed.title': 'A moderação retirou-o da sessão',
+  'closed.removed.title': 'A moderação retirou você da sessão',
   'closed.removed.text':
-    'Já não pode ver nem ouvir a sessão. A sua participação e o momento ficam registrados. Se acha que é um engano, fale com quem preside: pode readmiti-lo, e então entra com o mesmo link.',
+    'Você já não pode ver nem ouvir a sessão. A sua participação e o momento ficam registrados. Se acha que é um engano, fale com quem preside: essa pessoa pode readmitir você, e então você entra com o mesmo link.',
   'console.nextIs': 'A seguir: {name}',
   'console.search': 'Procurar por nome',
   'console.filter': 'Mostrar',
@@ -510,11 +510,11 @@ export const pt: Catalogue = {
   'console.nobodyFound': 'Ninguém corresponde.',
   'console.shortcutsOn': 'Usar atalhos de uma tecla',
   'press.changed':
-    'O que estava sob o ponteiro ou o dedo acabava de mudar: nada foi feito. Olhe e, se quiser, pressione outra vez.',
+    'O que estava sob o ponteiro ou o dedo acabava de mudar: nada foi feito. Olhe e, se quiser, aperte de novo.',
   'ask.justStarted':
-    'Você acaba de receber a palavra: nada foi feito. Para terminar seu turno, pressione outra vez.',
+    'Você acaba de receber a palavra: nada foi feito. Para terminar a sua vez, aperte de novo.',
   'console.justStarted':
-    'A palavra acabou de ser dada: nada mais foi feito. Para passar à pessoa seguinte, prima de novo.',
+    'A palavra acabou de ser dada: nada mais foi feito. Para passar à pessoa seguinte, aperte de novo.',
   'console.shortcut.search': 'Procurar uma pessoa',
   'docs.title': 'Interface REST',
   'docs.intro': 'Versão {version}. A descrição está em inglês; a mesma, para programas:',
@@ -529,7 +529,7 @@ export const pt: Catalogue = {
   'vote.openUntil': 'Votação aberta até as {time}',
   'vote.over': 'Votação terminada às {time}',
   'vote.said': 'Começou uma votação: {title}',
-  'vote.where': 'Não se vota nesta página, mas onde a sua comunidade lhe indicou.',
+  'vote.where': 'Não se vota nesta página, mas onde a sua comunidade indicou.',
   'meeting.noModerator':
     'Neste momento ninguém modera a sessão. A sua vez e o seu lugar na lista são mantidos.',
   'hall.warning.paused': 'Vez em pausa',

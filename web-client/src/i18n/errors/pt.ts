@@ -9,7 +9,7 @@ export const errors: ErrorTexts = {
     'A conexão caiu antes da resposta. Veja se a ação foi feita e, se não, repita.',
   'error.TIMED_OUT':
     'O servidor não respondeu a tempo. Veja se a ação foi feita e, se não, repita.',
-  'error.FORBIDDEN': 'O seu acesso não permite isto. Se deveria, fale com quem o convocou.',
+  'error.FORBIDDEN': 'O seu acesso não permite isto. Se deveria, fale com quem convocou você.',
   'error.SESSION_NOT_FOUND': 'Não existe essa sessão para você. Verifique se o link está completo.',
   'error.SESSION_STATE_CONFLICT':
     'A sessão não está em um estado que o permita. Atualize a página.',
@@ -30,7 +30,7 @@ export const errors: ErrorTexts = {
   'error.RATE_LIMITED': 'Pedidos demais seguidos. Espere um momento e tente de novo.',
   'error.DEPENDENCY_UNAVAILABLE':
     'Um serviço do qual isto depende não responde. Tente de novo em um momento.',
-  'error.QUEUE_CLOSED': 'A lista está fechada: agora não se aceitam pedidos. Espere que abra.',
+  'error.QUEUE_CLOSED': 'A lista está fechada: agora não são aceitos pedidos. Espere que abra.',
   'error.QUEUE_FULL': 'A lista está cheia. Tente quando alguém tiver falado.',
   'error.ALREADY_WAITING': 'Você já espera com um pedido deste tipo.',
   'error.REQUEST_NOT_FOUND': 'Esse pedido já não espera: foi atendido ou retirado.',
@@ -45,36 +45,37 @@ export const errors: ErrorTexts = {
     'A sessão não aceita mais imagens ou sons seus. Deixe de enviar algo e tente de novo.',
   'error.UNPROCESSABLE_REQUEST': 'Algum dado não é válido. Revise-o e tente de novo.',
   'error.RECORDING_STATE_CONFLICT': 'A gravação já mudou de estado. Veja como está agora.',
-  'error.SIGN_IN_REQUIRED': 'É preciso iniciar sessão para continuar. Aperte o botão para o fazer.',
+  'error.SIGN_IN_REQUIRED':
+    'É preciso iniciar sessão para continuar. Aperte o botão para fazer isso.',
   'error.SIGN_IN_LOOP':
-    'Tentou-se iniciar sessão várias vezes seguidas sem êxito. Verifique se o navegador permite guardar dados desta página e aperte o botão.',
+    'Houve várias tentativas seguidas de iniciar sessão, sem êxito. Verifique se o navegador permite guardar dados desta página e aperte o botão.',
   'error.SIGN_IN_WINDOW':
     'A janela para iniciar sessão não voltou ou o navegador não a abriu. Permita as janelas desta página e aperte o botão de novo.',
   'error.SIGN_IN_CANCELLED':
     'Você deixou de iniciar sessão. Aperte o botão quando quiser tentar de novo.',
   'error.SIGN_IN_REFUSED':
-    'O serviço de identidade não deu acesso. Inicie sessão de novo; se se repetir, avise quem o convidou.',
+    'O serviço de identidade não deu acesso. Inicie sessão de novo; se isso se repetir, avise quem convidou você.',
   'error.SIGN_IN_UNAVAILABLE':
     'O serviço de identidade não responde. Espere um momento e tente de novo.',
   'error.SIGN_IN_MISSING':
-    'Este servidor não indica onde iniciar sessão. Use o link do seu convite ou avise quem o convidou.',
+    'Este servidor não indica onde iniciar sessão. Use o link do seu convite ou avise quem convidou você.',
   'error.INSECURE_PAGE':
-    'A página não chegou por uma conexão segura, e o navegador não deixa entrar assim. Abra o link que começa por https.',
+    'A página não chegou por uma conexão segura, e o navegador não deixa entrar assim. Abra o link que começa com https.',
   'error.PAGE_FAILED':
-    'A página falhou. Recarregue-a; nada se perde. Se se repetir, avise quem o ajuda.',
+    'A página falhou. Recarregue-a; nada se perde. Se isso se repetir, avise quem ajuda você.',
   'error.MALFORMED_REQUEST':
     'O servidor não entendeu o que a página enviou. Recarregue-a e tente de novo.',
-  'error.PAYLOAD_TOO_LARGE': 'O que foi enviado é demasiado grande e não foi aceite. Envie menos.',
+  'error.PAYLOAD_TOO_LARGE': 'O que foi enviado é grande demais e não foi aceito. Envie menos.',
   'error.UNSUPPORTED_MEDIA_TYPE':
     'O servidor não aceita este tipo de dados. Recarregue a página e tente de novo.',
   'error.METHOD_NOT_ALLOWED': 'A página e o servidor não são da mesma versão. Recarregue a página.',
   'error.ROUTE_NOT_FOUND':
     'Isso não existe neste servidor. Verifique se o link está completo e recarregue a página.',
-  'error.CREDENTIALS_MISSING': 'Não iniciou sessão. Entre de novo pelo seu link.',
+  'error.CREDENTIALS_MISSING': 'Você não iniciou sessão. Entre de novo pelo seu link.',
   'error.TOKEN_BOUND':
     'O seu acesso pertence a outro navegador. Entre de novo neste pelo seu link.',
   'error.DPOP_PROOF_REPLAYED':
-    'A página enviou o mesmo duas vezes e a segunda não foi aceite. Veja se já está feito e, se não, repita.',
+    'A página enviou o mesmo duas vezes e a segunda não foi aceita. Veja se já está feito e, se não, repita.',
   'error.DPOP_NONCE_REQUIRED':
     'O servidor pediu uma prova mais recente do seu navegador. Tente de novo.',
   'error.RESUME_TOKEN_INVALID':
@@ -82,7 +83,7 @@ export const errors: ErrorTexts = {
   'error.CLIENT_CERTIFICATE_REQUIRED':
     'Só os serviços da organização podem fazer isto, não as pessoas. Peça a quem a administra.',
   'error.VERSION_CONFLICT':
-    'Outra pessoa mudou isto entretanto, por isso nada foi guardado. Recarregue a página e repita a sua alteração.',
+    'Outra pessoa mudou isto nesse meio-tempo, por isso nada foi guardado. Recarregue a página e repita a sua alteração.',
   'error.PRECONDITION_REQUIRED':
     'A página não disse que versão altera, por isso nada foi guardado. Recarregue-a e repita a sua alteração.',
   'error.IDEMPOTENCY_KEY_REUSED':
@@ -90,7 +91,7 @@ export const errors: ErrorTexts = {
   'error.IDEMPOTENCY_KEY_IN_USE':
     'O mesmo já está sendo feito. Espere um momento e veja se está feito.',
   'error.INTERNAL':
-    'O servidor falhou ao fazer isto. Veja se está feito e, se não, repita; se voltar a falhar, avise quem o ajuda, com a hora.',
+    'O servidor falhou ao fazer isto. Veja se está feito e, se não, repita; se falhar de novo, avise quem ajuda você, com a hora.',
   'error.PROVIDER_NOT_CONFIGURED':
     'Esta instalação não pode fazer reuniões nesse serviço de vídeo. Escolha outro ou avise quem a administra.',
   'error.PROVIDER_UNAVAILABLE':
@@ -104,11 +105,11 @@ export const errors: ErrorTexts = {
   'error.WEBHOOK_EXPIRED':
     'O aviso do serviço de vídeo chegou tarde demais. Avise quem administra a instalação.',
   'error.PROVIDER_UNSUPPORTED':
-    'Esta sessão decorre em outro serviço de vídeo. Use o link do seu convite.',
+    'Esta sessão acontece em outro serviço de vídeo. Use o link do seu convite.',
   'error.REQUEST_STATE_CONFLICT':
-    'Esse pedido já foi aceite, ou ainda não. Veja a lista e decida de novo.',
+    'Esse pedido já foi aceito, ou ainda não. Veja a lista e decida de novo.',
   'error.SDP_INVALID':
-    'O seu navegador e o servidor não se entenderam sobre o som ou a imagem. Recarregue a página; se se repetir, experimente outro navegador.',
+    'O seu navegador e o servidor não se entenderam sobre o som ou a imagem. Recarregue a página; se isso se repetir, use outro navegador.',
   'error.SIGNALLING_STATE_CONFLICT':
     'O som ou a imagem mudaram dos dois lados ao mesmo tempo. Recarregue a página se não se resolver sozinho.',
   'error.LANGUAGE_UNSUPPORTED':
@@ -141,9 +142,9 @@ export const errors: ErrorTexts = {
     'A organização tem todas as câmeras que pode. Retire uma para acrescentar outra.',
   'error.CAMERA_NOT_FOUND': 'Essa câmera não existe ou foi retirada. Escolha outra da lista.',
   'error.CAMERA_SOURCE_INVALID':
-    'O endereço da câmera não é válido. Verifique se começa por rtsp e está completo.',
+    'O endereço da câmera não é válido. Verifique se começa com rtsp e está completo.',
   'error.CAMERA_SOURCE_REFUSED':
-    'O endereço da câmera está em uma rede a que não é permitido chegar. Peça a quem gere o servidor que a permita.',
+    'O endereço da câmera está em uma rede a que não é permitido chegar. Peça a quem administra o servidor que a permita.',
   'error.CAPTURE_SESSION_CONFLICT':
     'Essa captura já existe com outros dados ou já terminou. Comece outra.',
   'error.CAPTURE_SESSION_NOT_FOUND': 'Essa captura não existe. Verifique o identificador.',
@@ -152,9 +153,9 @@ export const errors: ErrorTexts = {
   'error.DELEGATION_LIMIT_REACHED':
     'Representaria mais unidades do que pode. Escolha menos, ou outra pessoa.',
   'error.ELIGIBLE_LIST_FIXED':
-    'A lista de quem pode assistir já está fixada e não muda. Fale com quem convocou a sessão.',
+    'A lista de quem pode participar já está fixada e não muda. Fale com quem convocou a sessão.',
   'error.ELIGIBLE_LIST_UNKNOWN':
-    'Ainda não se conhece a lista de quem pode assistir. Espere um momento e tente de novo.',
+    'Ainda não se conhece a lista de quem pode participar. Espere um momento e tente de novo.',
   'error.MICROPHONE_REFUSED':
     'Ninguém ouve você: o servidor não consegue receber o som na forma em que este navegador o envia. Use uma versão atual do Chrome, Edge, Firefox ou Safari.',
   'error.CAMERA_REFUSED':
@@ -168,12 +169,12 @@ export const errors: ErrorTexts = {
   'error.BUNDLE_LIMIT_REACHED':
     'Outras pessoas da sua organização estão baixando cópias e só duas são preparadas ao mesmo tempo. Tente de novo dentro de momentos.',
   'error.EVENT_STREAM_LIMIT_REACHED':
-    'Há demasiados programas a ler os acontecimentos ao mesmo tempo. Feche algum e tente de novo.',
+    'Há programas demais lendo os acontecimentos ao mesmo tempo. Feche algum e tente de novo.',
   'error.EVENTS_EXPIRED':
-    'Os acontecimentos pedidos são demasiado antigos e já não se guardam. Comece a partir de agora.',
+    'Os acontecimentos pedidos são antigos demais e já não são guardados. Comece a partir de agora.',
   'error.NOT_ELIGIBLE':
-    'Esta pessoa não está na lista de quem pode assistir. Verifique o nome ou fale com quem convocou.',
-  'error.NOT_PRESENT': 'Esta pessoa não consta como presente. Registe-a primeiro.',
+    'Esta pessoa não está na lista de quem pode participar. Verifique o nome ou fale com quem convocou.',
+  'error.NOT_PRESENT': 'Esta pessoa não consta como presente. Registre-a primeiro.',
   'error.PLAYBACK_TOKEN_MISSING':
     'Falta o acesso no endereço do vídeo. Abra-o a partir da página que o mostra.',
   'error.PLAYBACK_TOKEN_PAYLOAD_INVALID':
@@ -181,12 +182,12 @@ export const errors: ErrorTexts = {
   'error.PLAYBACK_SESSION_CLOSED':
     'A sua autorização para ver esta câmera terminou. Peça uma nova.',
   'error.PLAYBACK_STREAM_NOT_FOUND': 'Esta câmera não é conhecida.',
-  'error.PLAYBACK_STREAM_NOT_READY': 'A câmera ainda não tem nada para mostrar. Tenta-se de novo.',
+  'error.PLAYBACK_STREAM_NOT_READY': 'A câmera ainda não tem nada para mostrar. Tentando de novo.',
   'error.PLAYBACK_STREAM_STOPPED': 'A câmera já não é mostrada.',
   'error.PLAYBACK_RELOAD_INVALID':
     'O pedido de imagens da câmera não é válido. Recarregue a página.',
   'error.PLAYBACK_WAIT_LIMIT_REACHED':
-    'Há pedidos demais à espera de imagens da câmera. Feche outras janelas que a mostrem e recarregue a página.',
+    'Há pedidos demais aguardando imagens da câmera. Feche outras janelas que a mostrem e recarregue a página.',
   'error.PLAYBACK_MANIFEST_NOT_FOUND': 'Não há tal lista de imagens da câmera.',
   'error.PLAYBACK_SEGMENT_NOT_FOUND': 'Estas imagens da câmera já não são guardadas.',
   'error.PLAYBACK_TOKEN_SCOPE_MISMATCH':
@@ -196,11 +197,11 @@ export const errors: ErrorTexts = {
   'error.PROOF_REPLAYED': 'Esse código já foi usado. Peça outro.',
   'error.PROOF_WRONG_CONTEXT':
     'Esse código é de outra sessão ou de outra pessoa. Use o que recebeu para esta.',
-  'error.QUORUM_CALL_CONFLICT': 'Esta sessão não tem segunda convocatória, ou ela já começou.',
+  'error.QUORUM_CALL_CONFLICT': 'Esta sessão não tem segunda convocação, ou ela já começou.',
   'error.SESSION_TRANSITION_INVALID':
-    'A reprodução não está num estado que o permita. Abra-a de novo.',
+    'A reprodução não está em um estado que o permita. Abra-a de novo.',
   'error.STREAM_LIMIT_REACHED':
-    'A organização tem abertas todas as emissões que pode. Feche uma e tente de novo.',
+    'A organização tem abertas todas as transmissões que pode. Feche uma e tente de novo.',
   'error.CAMERA_CODEC_UNSUPPORTED':
     'A câmera envia um codec que a sala não consegue mostrar. Configure-a para H.264.',
   'error.CAMERA_BFRAMES_UNSUPPORTED':
@@ -212,11 +213,11 @@ export const errors: ErrorTexts = {
   'error.LIVE_VIEWING_OFF':
     'A sessão não pode ser assistida de fora. Ative a transmissão ao vivo nas configurações dela.',
   'error.STREAM_NOT_ENTITLED':
-    'A organização não tem direito a emissões. Fale com quem a administra.',
-  'error.STREAM_SESSION_NOT_FOUND': 'Essa emissão não existe ou já terminou. Abra-a de novo.',
+    'A organização não tem direito a transmissões. Fale com quem a administra.',
+  'error.STREAM_SESSION_NOT_FOUND': 'Essa transmissão não existe ou já terminou. Abra-a de novo.',
   'error.TENANT_SUSPENDED':
     'A organização está suspensa e não pode fazer isto. Fale com quem a administra.',
   'error.UNIT_NOT_FOUND': 'Essa unidade não está na lista. Verifique como se chama.',
   'error.other':
-    'O servidor não conseguiu fazer isto. Tente de novo; se se repetir, diga a quem o ajuda o que fazia e a que horas.',
+    'O servidor não conseguiu fazer isto. Tente de novo; se isso se repetir, diga a quem ajuda você o que estava fazendo e a que horas.',
 };

@@ -16,7 +16,7 @@ export const pt: Readonly<Record<VerifyKey, string>> = {
   'bundle.title': 'Um pacote baixado',
   'bundle.hint':
     'Arraste para aqui a pasta, um arquivo ZIP ou TAR, uma prova (.json) ou a prova que guardou, ou escolha-os.',
-  'bundle.drop': 'Largue para verificar',
+  'bundle.drop': 'Solte para verificar',
   'bundle.folder': 'Escolher pasta',
   'bundle.files': 'Escolher arquivos',
   'bundle.none':
@@ -25,16 +25,16 @@ export const pt: Readonly<Record<VerifyKey, string>> = {
     'O arquivo compactado está danificado ou incompleto e não pode ser aberto. Baixe-o outra vez.',
   'more.title': 'Chaves e provas guardadas',
   'more.keys': 'Lista de chaves em que confia (keys.json)',
-  'more.keysWhy': 'Sem ela usa-se a que este servidor publica.',
+  'more.keysWhy': 'Sem ela é usada a que este servidor publica.',
   'more.held': 'Provas que guardou durante a sessão',
   'more.heldWhy': 'Demonstram que o registro não foi reescrito depois.',
   'more.ownKeys': 'Chaves: as que este servidor publica',
   'more.noKeys':
     'Este servidor não deu a sua lista de chaves: escolha uma, ou o resultado ficará incompleto.',
   'run.reading': 'Lendo os arquivos…',
-  'run.entries': 'A verificar o registro: {done} de {total} entradas',
-  'run.heads': 'A verificar as assinaturas: {percent} %',
-  'run.objects': 'A verificar a gravação: {done} de {total}, {speed} por segundo',
+  'run.entries': 'Verificando o registro: {done} de {total} entradas',
+  'run.heads': 'Verificando as assinaturas: {percent} %',
+  'run.objects': 'Verificando a gravação: {done} de {total}, {speed} por segundo',
   'run.cancel': 'Parar',
   'run.cancelled': 'Foi parado antes do fim: não há resultado.',
   'run.failed': 'A verificação não pôde terminar neste navegador.',
@@ -43,21 +43,21 @@ export const pt: Readonly<Record<VerifyKey, string>> = {
     'Tudo o que se verificou está inteiro e sem alterações desde que foi captado.',
   'verdict.invalid': 'Há algo falso',
   'verdict.invalid.text':
-    'O que se apresenta não é o que foi registrado, ou está danificado. Abaixo diz o quê e onde.',
+    'O que é apresentado não é o que foi registrado, ou está danificado. Abaixo diz o quê e onde.',
   'verdict.incomplete': 'Incompleto',
   'verdict.incomplete.text':
     'Nada do que se verificou é falso, mas falta algo para poder afirmar tudo. Abaixo diz o quê.',
   'about.proof': 'Prova pública da sessão {session}',
   'about.full': 'Pacote completo da sessão {session}',
-  'about.clip': 'Excerto da sessão {session}',
+  'about.clip': 'Trecho da sessão {session}',
   'about.head': 'Assinado com {count, plural, one {uma entrada} other {# entradas}} em {when}',
   'about.started': 'O registro começou em {when}',
-  'about.closed': 'O registro está fechado: só podem juntar-se apagamentos e consultas.',
+  'about.closed': 'O registro está fechado: só podem ser acrescentados apagamentos e consultas.',
   'about.took': 'Verificado em {seconds} s',
   'about.speed': '{size} de gravação, {speed} por segundo',
   checked: 'O que se verificou',
   notChecked: 'O que não se verificou',
-  problems: 'O que está mal',
+  problems: 'O que está errado',
   moreProblems: '{count, plural, one {e mais um} other {e mais #}}',
   tracks: 'Faixas',
   disclosed: 'O que foi revelado',
@@ -82,22 +82,22 @@ export const pt: Readonly<Record<VerifyKey, string>> = {
   'place.somewhere': 'no conjunto',
   'file.proof': 'a prova',
   'file.receipts': 'os recibos',
-  'file.close': 'o fecho',
+  'file.close': 'o encerramento',
   'file.consistency': 'o recibo de continuidade',
   'file.operator': 'o registro do operador',
   'file.held': 'as provas guardadas',
   'file.jws': 'a assinatura repetida',
-  detail: 'Pormenor para especialistas',
+  detail: 'Detalhe para especialistas',
   'check.head': 'A assinatura do servidor sobre o registro inteiro é autêntica.',
   'check.heads':
     '{count, plural, one {Uma assinatura periódica é autêntica e corresponde} other {# assinaturas periódicas são autênticas e correspondem}} às entradas.',
   'check.jws': 'A cópia da assinatura em formato JWS diz o mesmo.',
   'check.entries':
-    '{count, plural, one {Uma entrada} other {# entradas}} do registro, por ordem e sem alterações.',
+    '{count, plural, one {Uma entrada} other {# entradas}} do registro, em ordem e sem alterações.',
   'check.tracks': '{count, plural, one {Uma faixa} other {# faixas}} de som e imagem.',
   'check.segments':
     '{count, plural, one {Um segmento encadeado} other {# segmentos encadeados}} segundo o registro.',
-  'check.close': 'O fecho, que fixa onde termina cada faixa, é autêntico.',
+  'check.close': 'O encerramento, que fixa onde termina cada faixa, é autêntico.',
   'check.objects':
     '{count, plural, one {Um segmento selado} other {# segmentos selados}} da gravação, iguais aos registrados.',
   'check.receipts':
@@ -108,15 +108,15 @@ export const pt: Readonly<Record<VerifyKey, string>> = {
   'check.operator': 'O registro geral do operador contém a assinatura desta sessão.',
   'check.checkpoint': 'A assinatura do registro geral é autêntica.',
   'check.events':
-    '{count, plural, one {Um facto revelado é o que foi registrado} other {# factos revelados são os que foram registrados}}.',
+    '{count, plural, one {Um fato revelado é o que foi registrado} other {# fatos revelados são os que foram registrados}}.',
   'check.subjects':
     '{count, plural, one {A pessoa revelada de uma faixa é a que foi registrada} other {As pessoas reveladas de # faixas são as que foram registradas}}.',
   'check.opened':
     '{count, plural, one {Um segmento foi aberto} other {# segmentos foram abertos}} com a chave revelada e o conteúdo é legível.',
-  'unchecked.truth': 'Se o que se disse é verdade: uma prova só mostra que não foi alterado.',
+  'unchecked.truth': 'Se o que foi dito é verdade: uma prova só mostra que não foi alterado.',
   'unchecked.beforeServer':
-    'O que aconteceu antes de o servidor o receber. O servidor vê o som e a imagem antes de os selar.',
-  'unchecked.recording': 'O conteúdo da gravação: aqui só se deu a prova, não os segmentos.',
+    'O que aconteceu antes de o servidor o receber. O servidor vê o som e a imagem antes de selá-los.',
+  'unchecked.recording': 'O conteúdo da gravação: aqui só foi dada a prova, não os segmentos.',
   'unchecked.content':
     'O que se ouve e vê em {count, plural, one {um segmento} other {# segmentos}}: estão cifrados e a chave não foi revelada.',
   'unchecked.notClosed': 'O fim: a sessão continua aberta e o registro pode crescer.',
@@ -124,27 +124,28 @@ export const pt: Readonly<Record<VerifyKey, string>> = {
   'unchecked.keysUntrusted':
     'Se as chaves são de quem dizem ser: não há nenhuma lista de confiança, só a que vem no próprio pacote.',
   'unchecked.objectsNotGiven':
-    'A gravação: não se deu nenhum dos {count, plural, one {segmentos} other {# segmentos}}.',
+    'A gravação: não foi dado nenhum dos {count, plural, one {segmentos} other {# segmentos}}.',
   'unchecked.clipObject':
-    'A gravação de {count, plural, one {um segmento} other {# segmentos}} do excerto, que não se deram.',
+    'A gravação de {count, plural, one {um segmento} other {# segmentos}} do trecho, que não foram dados.',
   'unchecked.heldUnlinked':
     'Se o registro atual continua {count, plural, one {a prova guardada} other {# provas guardadas}}: falta o recibo que as une.',
   'unchecked.receiptOlder':
     'Se {count, plural, one {um recibo mais antigo pertence} other {# recibos mais antigos pertencem}} ao registro atual.',
-  'unchecked.entriesNotGiven': 'O registro inteiro: faltam as suas entradas ou não se podem ler.',
+  'unchecked.entriesNotGiven':
+    'O registro inteiro: faltam as suas entradas ou não podem ser lidas.',
   'unchecked.absentExplained':
     '{count, plural, one {Um segmento que falta} other {# segmentos que faltam}} e que o próprio registro dá por apagados ou perdidos.',
   'unchecked.noOperator': 'O registro geral do operador: esta prova ainda não o inclui.',
   'unchecked.operatorKey': 'A assinatura do registro geral: a lista de chaves não traz a sua.',
   'unchecked.ed25519': 'A assinatura do registro geral: este navegador não sabe verificar Ed25519.',
   'unchecked.checkpointOther': 'A assinatura do registro geral: é de outro momento que o recibo.',
-  'unchecked.timestamps': 'Os selos temporais de terceiros.',
+  'unchecked.timestamps': 'Os carimbos do tempo de terceiros.',
   'unchecked.consistencyUnheld':
     'Um recibo de continuidade cujo ponto de partida ninguém aqui conhece.',
   'unchecked.noHeld':
-    'Se o registro foi outro no passado: não há nenhuma prova guardada com que o comparar.',
+    'Se o registro foi outro no passado: não há nenhuma prova guardada com que compará-lo.',
   'unchecked.timeNotTold':
-    'Se há momentos de uma pista sem explicação: este registro é de um formato anterior, que não o diz.',
+    'Se há momentos de uma faixa sem explicação: este registro é de um formato anterior, que não o diz.',
   'code.MALFORMED': 'Falta algo ou não tem a forma devida.',
   'code.NOT_CANONICAL': 'Está escrito de uma forma que o formato não admite.',
   'code.TOO_LARGE': 'É maior do que pode ser.',
@@ -163,11 +164,11 @@ export const pt: Readonly<Record<VerifyKey, string>> = {
   'code.OBJECT_MISSING': 'Falta um segmento da gravação.',
   'code.OBJECT_CHANGED': 'Um segmento da gravação foi alterado.',
   'code.OBJECT_UNKNOWN': 'Há um arquivo de gravação que o registro não conhece.',
-  'code.SEGMENT_MISSING': 'O registro salta um segmento.',
+  'code.SEGMENT_MISSING': 'O registro pula um segmento.',
   'code.WRONG_KEY': 'A chave revelada não é a desse segmento.',
   'code.DECRYPTION_FAILED': 'O segmento não abre com a sua chave.',
   'code.DISCLOSURE_INVALID': 'O que foi revelado não é o que foi registrado.',
-  'code.NOT_CLOSED': 'A sessão consta como fechada, mas falta o seu fecho.',
+  'code.NOT_CLOSED': 'A sessão consta como fechada, mas falta o seu encerramento.',
   'code.ERASURE_INVALID': 'Consta um apagamento de algo que não existe.',
   'code.OPERATOR_LOG_INVALID': 'O registro geral do operador não apoia esta sessão.',
   'code.TIME_UNACCOUNTED':
