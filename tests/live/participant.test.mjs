@@ -412,7 +412,9 @@ story('A participant', open, {
   },
 
   'nothing lies on anything with the banner unfolded in a low window': async (stage) => {
-    const { browser, server, session, pages } = stage;
+    const { browser, server, pages } = stage;
+    const recording = { enabled: true, retention_days: 1 };
+    const session = await startedSession(server, { moderation: 'moderated', recording });
     const bea = await openJoin(
       browser,
       server,
