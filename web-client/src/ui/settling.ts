@@ -64,6 +64,7 @@ export function slidRows<Row>(
   after: ReadonlyMap<Row, RowPlace>,
 ): readonly Row[] {
   const slid: Row[] = [];
+  const old = [...before];
   for (const [row, now] of after) {
     const was = before.get(row);
     const stayed =
@@ -75,7 +76,7 @@ export function slidRows<Row>(
       Math.abs(place.left - now.left) <= SLID_PX &&
       place.top < now.top + now.height - SLID_PX &&
       now.top < place.top + place.height - SLID_PX;
-    if (!stayed && [...before].some(covers)) slid.push(row);
+    if (!stayed && old.some(covers)) slid.push(row);
   }
   return slid;
 }
