@@ -248,7 +248,7 @@ function watchPresses(): () => void {
 export function Announcements() {
   const list = useRef<HTMLDivElement>(null);
   useEffect(watchPresses, []);
-  useEffect(() => (list.current === null ? undefined : settleRows(list.current)), []);
+  useEffect(() => (list.current === null ? undefined : settleRows(list.current, true)), []);
   return (
     <>
       <div class="visually-hidden" aria-live="polite" data-testid="live-polite">

@@ -51,7 +51,7 @@ export function useSettling<Box extends HTMLElement>(
   return box;
 }
 
-/** Where a row is in its list, from the corner of the list. */
+/** Where a row is, from a corner that stays. */
 export interface RowPlace {
   readonly left: number;
   readonly top: number;
@@ -81,11 +81,14 @@ export function slidRows<Row>(
   return slid;
 }
 
-/** Settles each row of a list that comes to where another one was. */
-export function settleRows(list: HTMLElement): () => void {
-  let places = placesOf(list);
+/**
+ * Settles each row of a list that comes to where another one was. Most lists begin at a place and
+ * are scrolled; one that is `hung` stands in the window and grows upwards.
+ */
+export function settleRows(list: HTMLElement, hung = false): () => void {
+  let places = placesOf(list, hung);
   const look = () => {
-    const now = placesOf(list);
+    const now = placesOf(list, hung);
     for (const row of slidRows(places, now)) settle(row);
     places = now;
   };
@@ -100,8 +103,8 @@ export function settleRows(list: HTMLElement): () => void {
   };
 }
 
-function placesOf(list: HTMLElement): ReadonlyMap<HTMLElement, RowPlace> {
-  const corner = list.getBoundingClientRect();
+function placesOf(list: HTMLElement, hung: boolean): ReadonlyMap<HTMLElement, RowPlace> {
+  const corner = hung ? { left: 0, top: 0 } : list.getBoundingClientRect();
   const rows = [...list.children].filter((one) => one instanceof HTMLElement);
   return new Map(
     rows.map((row) => {
