@@ -156,8 +156,9 @@ story('Slips of the finger', open, {
   'what waits for second thoughts when the page is left is not done, and told': async (stage) => {
     const { chair } = stage.pages;
     await press(chair, 'remove-ben');
-    await isTold(chair, 'Deshacer');
+    await isTold(chair, 'Se retira a ben');
     await chair.reload();
+    await chair.getByTestId('person-ben').waitFor();
     await isTold(chair, 'No se ha hecho');
     await screenshot(chair, 'left-undone');
     assert.ok((await stateOf(chair)).people.includes('ben'));
