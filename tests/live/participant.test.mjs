@@ -439,10 +439,11 @@ story('A participant', open, {
           return element.contains(document.elementFromPoint(left + width / 2, top + height / 2));
         }, id);
       for (const id of ['mic-state', 'ask-floor', 'mic-button']) {
-        assert.ok(await hit(id), `${size}: ${id} is covered`);
+        await until(`${size}: ${id} can be hit`, () => hit(id));
       }
       await bea.getByTestId('acknowledge-recording').scrollIntoViewIfNeeded();
-      assert.ok(await hit('acknowledge-recording'), `${size}: the banner's button is covered`);
+      // What the new size has moved takes a press a moment later.
+      await until(`${size}: the banner's button can be hit`, () => hit('acknowledge-recording'));
     }
     await press(bea, 'acknowledge-recording');
     await bea.getByTestId('consent-banner').waitFor({ state: 'detached' });
