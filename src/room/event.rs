@@ -3,12 +3,14 @@
 //! again, so the three can't differ. `docs/MODERATION.md` explains each. Histories
 //! read events back from logs, so a field that is added has a `serde` default.
 
+mod attendance;
 mod chair;
 
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 use utoipa::ToSchema;
 
+pub use attendance::{AttendanceView, QuorumState};
 pub use chair::{ChairView, NewChairView};
 
 /// An event of a room. On the wire it carries `seq` and `at` beside these fields.
@@ -517,63 +519,6 @@ pub struct RecordingView {
     pub retention_days: u32,
     /// Whether this member has said that they know of it.
     pub acknowledged: bool,
-}
-
-/// What became of somebody's presence.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
-pub struct AttendanceView {
-    /// `validated`: they proved that they are present or were registered;
-    /// `entered`; `left`; `corrected`: another eligible list gives them another name or weight.
-    pub change: String,
-    /// Who.
-    pub user_id: String,
-    /// Their name: as the eligible list has it, or else their access token.
-    pub name: String,
-    /// Whether they are present now. Who proved it and is not connected to the
-    /// room is present once they are.
-    pub present: bool,
-    /// How it is known: `qr`, `biometric`, `code`, `manual` or `channel`.
-    pub method: String,
-    /// `hall` or `remote`.
-    pub place: String,
-    /// Why they left: `marked_left`, `taken_back`, `disconnected` or
-    /// `proof_required`.
-    pub cause: Option<String>,
-    /// The moderator who registered them or marked them as left.
-    pub by: Option<String>,
-    /// Weight of their own units, a decimal number.
-    pub weight: String,
-}
-
-/// The quorum as it stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
-pub struct QuorumState {
-    /// The call that counts: `first` or `second`.
-    pub call: String,
-    /// Members who are present or of whose units one is represented.
-    pub heads_present: u32,
-    /// Members on the eligible list.
-    pub heads_total: u32,
-    /// Weight of the units that are represented, a decimal number.
-    pub weight_present: String,
-    /// Weight of all units.
-    pub weight_total: String,
-    /// Share of the members that the call needs, such as `1/2`; null when their
-    /// number does not matter.
-    pub heads_needed: Option<String>,
-    /// Share of the weight that the call needs.
-    pub weight_needed: Option<String>,
-    /// `at_least` or `more_than` these shares.
-    pub comparison: String,
-    /// Whether it is a quorum.
-    pub reached: bool,
-    /// Since when it is, or is not any more, RFC 3339; null when that never
-    /// changed.
-    pub since: Option<String>,
-    /// Whether the eligible list is known. Without it nobody counts.
-    pub roll_known: bool,
-    /// Whether it was reached or lost by this very change.
-    pub turned: bool,
 }
 
 /// An event with its place in the session.
