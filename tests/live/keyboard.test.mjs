@@ -33,10 +33,11 @@ const focused = (page) =>
     return one.getAttribute('data-testid') ?? (one.id === '' ? one.tagName : one.id);
   });
 
+/** Waits until something has the focus, and can be pressed where it is a button. */
 const gets = (page, wanted) =>
   until(`the focus on ${wanted}`, async (seen) => {
     seen.last = await focused(page);
-    return seen.last === wanted;
+    return seen.last === wanted && (await page.locator(':focus[aria-disabled]').count()) === 0;
   });
 
 /** Presses a button as somebody without a pointer does. */
@@ -128,7 +129,12 @@ story('By keyboard alone', open, {
     }
     await enterOn(chair, 'pause-recording');
     await showsRecording(ana, 'paused');
-    await chair.getByTestId('toast-action').waitFor();
+    const wayBack = chair
+      .getByTestId('toast')
+      .filter({ hasText: 'La grabación está en pausa' })
+      .last()
+      .getByTestId('toast-action');
+    await wayBack.waitFor();
     pages.ben = await openJoin(browser, server, session, { user: 'ben', name: 'Ben' });
     await join(pages.ben, { microphone: false });
     const banner = pages.ben.locator('[data-testid="consent-banner"][data-state="paused"] h2');
@@ -145,7 +151,8 @@ story('By keyboard alone', open, {
     await enterOn(chair, 'pause-recording');
     await showsRecording(ana, 'paused');
     await screenshot(chair, 'console-recording-paused-desktop');
-    await enterOn(chair, 'toast-action');
+    await wayBack.focus();
+    await chair.keyboard.press('Enter');
     await showsRecording(ana, 'recording');
     await gets(chair, 'pause-recording');
   },

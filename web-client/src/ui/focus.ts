@@ -63,17 +63,14 @@ function successorOf(
   /** What now stands where the control was, or whatever it was in. */
   let here: Node | null =
     changes.find(({ removedNodes }) => [...removedNodes].includes(removed))?.nextSibling ?? null;
+  // The part itself may be gone, as a panel that was closed.
+  const goesBack = held.parents.some((one) => one.getAttribute(HANDS_OVER) === 'back');
+  if (goesBack && before?.isConnected === true) return before;
   for (const part of left) {
     const way = part.getAttribute(HANDS_OVER);
     if (way === 'rows' && part === left[0]) return null;
     const found =
-      way === 'controls'
-        ? safeControlIn(part)
-        : way === 'following'
-          ? withControlFrom(here)
-          : way === 'back' && before?.isConnected === true
-            ? before
-            : null;
+      way === 'controls' ? safeControlIn(part) : way === 'following' ? withControlFrom(here) : null;
     const to = part.getAttribute(`${HANDS_OVER}-to`);
     const next = found ?? (to === null ? null : document.getElementById(to));
     if (next !== null) return next;
