@@ -91,6 +91,8 @@ story('By keyboard alone', open, {
     await approve(chair, 'ana');
     await startTurn(chair, 'ana');
     await gets(ana, 'floor');
+    // The button takes no press just after it came.
+    await ana.locator('[data-testid="end-turn"]:not([data-settling] *)').waitFor();
     await enterOn(ana, 'end-turn');
     await gets(ana, 'ask-floor');
   },
