@@ -2,8 +2,6 @@ import type { Texts } from './texts';
 import { speaker } from './texts';
 
 const es = {
-  open: 'Ver desde fuera',
-  'shortcut.open': 'Dejar ver la sesión desde fuera, o no',
   'off.title': '¿Dejar que se vea desde fuera?',
   'off.what':
     'Cualquiera que tenga un enlace verá y oirá, sin entrar en la sesión, a quien tenga la palabra y, si nadie la tiene, a quien hable.',
@@ -25,8 +23,6 @@ const es = {
 export type LiveKey = keyof typeof es;
 
 const en: Readonly<Record<LiveKey, string>> = {
-  open: 'Watch from outside',
-  'shortcut.open': 'Let the session be watched from outside, or not',
   'off.title': 'Let it be watched from outside?',
   'off.what':
     'Anyone with a link will see and hear, without being in the session, whoever has the floor, and whoever speaks while nobody has it.',
@@ -45,8 +41,6 @@ const en: Readonly<Record<LiveKey, string>> = {
 };
 
 const pt: Readonly<Record<LiveKey, string>> = {
-  open: 'Ver de fora',
-  'shortcut.open': 'Deixar que a sessão seja vista de fora, ou não',
   'off.title': 'Deixar que seja vista de fora?',
   'off.what':
     'Qualquer pessoa que tenha um link verá e ouvirá, sem entrar na sessão, quem tiver a palavra e, se ninguém a tiver, quem falar.',

@@ -1,8 +1,6 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import { c } from '../i18n/chair';
-import { e } from '../i18n/encoders';
 import { t } from '../i18n/i18n';
-import { live } from '../i18n/live';
 import type { Command, RequestView, RoomState } from '../lib';
 import {
   AttendanceBook,
@@ -38,7 +36,7 @@ import { AbsentDialog, ConsoleTurn, OpenFloorDialog } from '../ui/console_turn';
 import type { Back } from '../ui/decisions';
 import { Decisions } from '../ui/decisions';
 import { tellWhatWasLeft } from '../ui/delayed';
-import { Encoders } from '../ui/encoders';
+import type { Encoders } from '../ui/encoders';
 import { Follower } from '../ui/follower';
 import { TURN_SLIP_MS, useCalmRoom, useTurnBegan } from '../ui/hooks';
 import { keep, kept, useKept } from '../ui/kept';
@@ -74,7 +72,8 @@ function Console({ access, session }: { access: Access; session: string }) {
   const [absent, setAbsent] = useState<RequestView | null>(null);
   const [opening, setOpening] = useState(false);
   const [help, setHelp] = useState(false);
-  const [encoders, setEncoders] = useState(false);
+  /** Loaded when it is wanted: most moderators never do. */
+  const [encoders, setEncoders] = useState<{ readonly Of: typeof Encoders } | null>(null);
   const [wanted, setWanted] = useState<Wanted>({ words: '', kind: '' });
   const [keys, setKeys] = useKept('shortcuts', true);
   const [listening, setListening] = useKept('listening', true);
@@ -194,11 +193,13 @@ function Console({ access, session }: { access: Access; session: string }) {
             {t('attendance.title')}
           </a>
           <Button
-            label={e('title')}
+            label={c('encoders.open')}
             icon="camera"
             compact
             testId="encoders-button"
-            onPress={() => setEncoders(true)}
+            onPress={() => {
+              import('../ui/encoders').then(({ Encoders: Of }) => setEncoders({ Of }), showFailure);
+            }}
           />
           <Button
             label={t('console.shortcuts')}
@@ -276,8 +277,8 @@ function Console({ access, session }: { access: Access; session: string }) {
         <AbsentDialog request={absent} send={send} onClose={() => setAbsent(null)} />
       )}
       {opening && <OpenFloorDialog state={state} send={send} onClose={() => setOpening(false)} />}
-      {encoders && (
-        <Encoders api={access.api} session={session} onClose={() => setEncoders(false)} />
+      {encoders !== null && (
+        <encoders.Of api={access.api} session={session} onClose={() => setEncoders(null)} />
       )}
       {help && (
         <ShortcutHelp
@@ -393,7 +394,7 @@ function shortcutsOf(does: {
         if (state !== null && chairPresence(state) !== 'here') does.takeChair();
       },
     },
-    { keys: 'L', name: live('shortcut.open'), run: () => press('live-open') },
+    { keys: 'L', name: c('shortcut.live'), run: () => press('live-open') },
     { keys: 'Z', text: 'console.shortcut.undo', run: does.undo },
     { keys: '↑ ↓', name: c('shortcut.rows') },
     { keys: 'Alt + ↑ ↓', text: 'console.shortcut.move' },
