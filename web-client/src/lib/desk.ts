@@ -83,7 +83,8 @@ export class Desk {
   isSuperseded(step: DeskStep): boolean {
     const entry = this.book.view.entries.get(step.user_id);
     if (step.state !== 'done' || entry === undefined) return false;
-    const inside = entry.present && entry.place === 'hall';
+    // Where somebody is is read after whether they are.
+    const inside = entry.present && (entry.place === 'hall' || entry.place === null);
     return step.what === 'register' ? !inside : entry.present;
   }
 
