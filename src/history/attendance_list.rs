@@ -25,6 +25,7 @@ pub(super) struct ListReader {
     rows: usize,
     counted: Option<QuorumAt>,
     turns: Vec<QuorumAt>,
+    representations: Vec<Representation>,
     ended_at: Option<String>,
 }
 
@@ -58,7 +59,10 @@ impl ListReader {
     /// The event of a text of the log, when the list is made of its kind.
     pub(super) fn read(text: &str) -> Option<serde_json::Result<Told>> {
         let kind: Kind<'_> = serde_json::from_str(text).ok()?;
-        let is_used = matches!(kind.of, "attendance_changed" | "quorum_changed" | "session_ended");
+        let is_used = matches!(
+            kind.of,
+            "attendance_changed" | "delegation_changed" | "quorum_changed" | "session_ended"
+        );
         is_used.then(|| serde_json::from_str(text))
     }
 
@@ -67,6 +71,9 @@ impl ListReader {
         let Told { at, event, .. } = told;
         match event {
             Event::AttendanceChanged(view) => self.attend(view, at),
+            Event::DelegationChanged { unit, delegate, represented, .. } => {
+                self.delegate(unit, delegate, represented, at);
+            }
             Event::QuorumChanged(state) => self.count(&state, at),
             Event::SessionEnded { .. } => {
                 for span in self.people.values_mut().flat_map(|it| &mut it.spans) {
@@ -77,7 +84,8 @@ impl ListReader {
             }
             _ => {}
         }
-        let fits = self.rows.max(self.people.len()) <= ROWS_MAX && self.turns.len() <= TURNS_MAX;
+        let most = self.rows.max(self.people.len()).max(self.representations.len());
+        let fits = most <= ROWS_MAX && self.turns.len() <= TURNS_MAX;
         if fits { Ok(()) } else { Err(HistoryError::TooLong) }
     }
 
@@ -94,6 +102,27 @@ impl ListReader {
                 self.rows += 1;
             }
             _ => person.proved = Some((method, place)),
+        }
+    }
+
+    /// A unit is represented from here on, or no longer. The log does not say when one was that the
+    /// eligible list had.
+    fn delegate(&mut self, unit: String, user_id: String, represented: bool, at: String) {
+        let is_it = |one: &&mut Representation| {
+            one.unit == unit && one.user_id == user_id && one.until.is_none()
+        };
+        let open = self.representations.iter_mut().rev().find(is_it);
+        match (represented, open) {
+            (true, Some(_)) => {}
+            (true, None) => {
+                let (from, until) = (Some(at), None);
+                self.representations.push(Representation { unit, user_id, from, until });
+            }
+            (false, Some(open)) => open.until = Some(at),
+            (false, None) => {
+                let (from, until) = (None, Some(at));
+                self.representations.push(Representation { unit, user_id, from, until });
+            }
         }
     }
 
@@ -131,8 +160,8 @@ impl ListReader {
         }
         // Stable: the rows of one person stay in the order of time.
         rows.sort_by_cached_key(|row| (row.name.to_lowercase(), row.user_id.clone()));
-        let Self { counted: quorum, turns: quorum_turns, ended_at, .. } = self;
-        Attendances { rows, quorum, quorum_turns, ended_at }
+        let Self { counted: quorum, turns: quorum_turns, representations, ended_at, .. } = self;
+        Attendances { rows, representations, quorum, quorum_turns, ended_at }
     }
 }
 
@@ -140,6 +169,7 @@ impl ListReader {
 #[derive(Debug)]
 pub struct Attendances {
     rows: Vec<AttendanceRow>,
+    representations: Vec<Representation>,
     quorum: Option<QuorumAt>,
     quorum_turns: Vec<QuorumAt>,
     ended_at: Option<String>,
@@ -158,6 +188,18 @@ struct AttendanceRow {
     method: String,
     place: String,
     cause: Option<String>,
+}
+
+/// That somebody represented the unit of somebody else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Representation {
+    unit: String,
+    /// Who represented it.
+    user_id: String,
+    /// `None` when the eligible list had it.
+    from: Option<String>,
+    /// `None` while it holds, and when it held until the end.
+    until: Option<String>,
 }
 
 /// The quorum at a moment, as members were told.
@@ -224,6 +266,7 @@ pub struct AttendanceList {
     quorum: Option<QuorumAt>,
     quorum_turns: Vec<QuorumAt>,
     rows: Vec<AttendanceRow>,
+    representations: Vec<Representation>,
 }
 
 impl AttendanceList {
@@ -237,7 +280,7 @@ impl AttendanceList {
         made_at: String,
         units_of: impl Fn(&str) -> (Vec<String>, Vec<String>),
     ) -> Self {
-        let Attendances { mut rows, quorum, quorum_turns, ended_at } = attendances;
+        let Attendances { mut rows, representations, quorum, quorum_turns, ended_at } = attendances;
         for row in &mut rows {
             (row.units, row.represents) = units_of(&row.user_id);
         }
@@ -256,7 +299,7 @@ impl AttendanceList {
             intervals: rows.iter().filter(|row| row.from.is_some()).count(),
         };
         Self {
-            v: 1,
+            v: 2,
             kind: "attendance-list",
             session: about.session.clone(),
             assembly: about.assembly.clone(),
@@ -276,6 +319,7 @@ impl AttendanceList {
             quorum,
             quorum_turns,
             rows,
+            representations,
         }
     }
 
@@ -392,6 +436,39 @@ mod tests {
         assert_eq!(list["quorum"]["at"], "2026-03-01T10:04:31Z");
         assert_eq!(list["rows"][0]["units"], json!(["unit of ana"]));
         assert_eq!(list["ended_at"], "2026-03-01T10:05:00Z");
+    }
+
+    #[test]
+    fn a_list_says_who_represented_which_unit_and_when() {
+        let delegation = |at: &str, unit: &str, represented: bool| {
+            json!({"seq": 3, "at": at, "type": "delegation_changed", "unit": unit, "delegate": "bo",
+                "represented": represented, "by": "chair"})
+        };
+        let told = [
+            delegation("2026-03-01T10:00:00Z", "107", true),
+            delegation("2026-03-01T10:00:01Z", "108", true),
+            delegation("2026-03-01T10:01:00Z", "107", false),
+            delegation("2026-03-01T10:02:00Z", "109", false),
+            delegation("2026-03-01T10:03:00Z", "107", true),
+        ];
+        let list = list(&told);
+        let json: Value = serde_json::from_slice(&list.json()).expect("JSON");
+        let row = |unit, from: Option<&str>, until: Option<&str>| {
+            let at = |minute: Option<&str>| minute.map(|it| format!("2026-03-01T10:{it}Z"));
+            json!({"unit": unit, "user_id": "bo", "from": at(from), "until": at(until)})
+        };
+        assert_eq!(
+            json["representations"],
+            json!([
+                row("107", Some("00:00"), Some("01:00")),
+                row("108", Some("00:01"), None),
+                row("109", None, Some("02:00")),
+                row("107", Some("03:00"), None),
+            ])
+        );
+        let at = Timestamp::from_unix_us(0);
+        let written = write(&list.document(Language::Spanish, at, list.json()));
+        assert!(written.is_ok(), "{:?}", written.err());
     }
 
     #[test]

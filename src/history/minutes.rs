@@ -56,6 +56,20 @@ pub enum Fact {
         /// Who.
         name: String,
     },
+    /// Somebody represents a unit of somebody else.
+    Represents {
+        /// Who.
+        name: String,
+        /// The unit.
+        unit: String,
+    },
+    /// They no longer do.
+    RepresentsNoMore {
+        /// Who.
+        name: String,
+        /// The unit.
+        unit: String,
+    },
     /// How many were present first, or last.
     Counted(Box<QuorumState>),
     /// The quorum was reached or lost.
@@ -254,6 +268,9 @@ impl Writer {
             Event::ParticipantJoined(person) => self.enter(person, at),
             Event::ParticipantLeft { user_id, reason } => self.leave(user_id, reason, at),
             Event::AttendanceChanged(view) => self.attend(view, at),
+            Event::DelegationChanged { unit, delegate, represented, .. } => {
+                self.represent(unit, delegate, *represented, at);
+            }
             Event::QuorumChanged(state) => self.count(state, at),
             Event::TurnStarted(turn) => {
                 self.names.insert(turn.user_id.clone(), turn.name.clone());
@@ -361,6 +378,17 @@ impl Writer {
         }
     }
 
+    /// Whoever is registered with units is named after them, and by `name_delegates` here.
+    fn represent(&mut self, unit: &str, delegate: &str, represented: bool, at: Timestamp) {
+        let (name, unit) = (delegate.to_owned(), unit.to_owned());
+        let fact = if represented {
+            Fact::Represents { name, unit }
+        } else {
+            Fact::RepresentsNoMore { name, unit }
+        };
+        self.minutes.attendance.push(Timed { at, fact });
+    }
+
     fn count(&mut self, state: &QuorumState, at: Timestamp) {
         let state = Box::new(state.clone());
         if state.turned {
@@ -386,8 +414,22 @@ impl Writer {
         self.names.get(user).filter(|name| !name.is_empty()).map_or(user, String::as_str).to_owned()
     }
 
+    /// Names those who represented units, by whatever the log has called them at last.
+    fn name_delegates(&mut self) {
+        let names = &self.names;
+        for timed in &mut self.minutes.attendance {
+            if let Fact::Represents { name, .. } | Fact::RepresentsNoMore { name, .. } =
+                &mut timed.fact
+                && let Some(known) = names.get(name).filter(|known| !known.is_empty())
+            {
+                name.clone_from(known);
+            }
+        }
+    }
+
     /// Adds what was said where it was said, and the numbers that were counted last.
     fn end(mut self, transcript: Transcript) -> Minutes {
+        self.name_delegates();
         for piece in transcript.by_time() {
             let name = self.name(&piece.participant);
             let Piece { from: at, to, .. } = piece;

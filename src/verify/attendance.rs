@@ -39,6 +39,18 @@ struct List {
     quorum: Option<QuorumAt>,
     quorum_turns: Vec<QuorumAt>,
     rows: Vec<Row>,
+    /// Since version 2.
+    representations: Option<Vec<Representation>>,
+}
+
+/// That somebody represented the unit of somebody else.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Representation {
+    unit: String,
+    user_id: String,
+    from: Option<String>,
+    until: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -105,6 +117,7 @@ struct Span {
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Event {
     AttendanceChanged(Change),
+    DelegationChanged(Delegation),
     QuorumChanged(Counted),
     SessionEnded {
         at: String,
@@ -137,6 +150,14 @@ struct Counted {
     weight_present: String,
     weight_total: String,
     turned: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct Delegation {
+    at: String,
+    unit: String,
+    delegate: String,
+    represented: bool,
 }
 
 /// That a list was issued.
@@ -180,6 +201,7 @@ pub(super) struct Comparison {
     people: BTreeMap<String, Person>,
     counted: Option<QuorumAt>,
     turns: Vec<QuorumAt>,
+    representations: Vec<Representation>,
     ended_at: Option<String>,
     /// Decisions of the room before the list's head, and how many of them are not disclosed.
     decisions: u64,
@@ -194,7 +216,8 @@ impl Comparison {
         let malformed = |why: String| Finding::new(Code::Malformed, format!("{FILE}: {why}"));
         let list: List =
             serde_json::from_slice(&data).map_err(|error| malformed(error.to_string()))?;
-        if (list.v, list.kind.as_str()) != (1, "attendance-list") {
+        let version = if list.representations.is_some() { 2 } else { 1 };
+        if (list.v, list.kind.as_str()) != (version, "attendance-list") {
             return Err(malformed("it is no list of attendance, or of another version".to_owned()));
         }
         Ok(Self {
@@ -204,6 +227,7 @@ impl Comparison {
             people: BTreeMap::new(),
             counted: None,
             turns: Vec::new(),
+            representations: Vec::new(),
             ended_at: None,
             decisions: 0,
             hidden: 0,
@@ -252,6 +276,7 @@ impl Comparison {
     fn handle_decision(&mut self, event: Event) {
         match event {
             Event::AttendanceChanged(change) => self.handle_change(change),
+            Event::DelegationChanged(delegation) => self.handle_delegation(delegation),
             Event::QuorumChanged(counted) => {
                 let Counted { turned, at, call, reached, heads_present, heads_total, .. } = counted;
                 let Counted { weight_present, weight_total, .. } = counted;
@@ -304,6 +329,22 @@ impl Comparison {
             _ => person.proved = Some((method, place)),
         }
         (person.name, person.weight) = (name, weight);
+    }
+
+    fn handle_delegation(&mut self, delegation: Delegation) {
+        let Delegation { at, unit, delegate: user_id, represented } = delegation;
+        let is_it = |one: &&mut Representation| {
+            one.unit == unit && one.user_id == user_id && one.until.is_none()
+        };
+        let open = self.representations.iter_mut().rev().find(is_it);
+        let (from, until) = match (represented, open) {
+            (true, Some(_)) => return,
+            (false, Some(open)) => return open.until = Some(at),
+            (true, None) => (Some(at), None),
+            // The eligible list had it.
+            (false, None) => (None, Some(at)),
+        };
+        self.representations.push(Representation { unit, user_id, from, until });
     }
 
     /// Whether a difference is a problem: no text that is not disclosed could be its reason, or the
@@ -392,10 +433,11 @@ impl Examination {
         self.check_issue(&comparison);
         self.check_hidden(&comparison);
         self.check_rows(&comparison);
+        self.check_representations(&comparison);
         self.check_figures(&comparison);
         self.report.leaves(
-            "title, assembly, modality, start, units and representation in the attendance list: the \
-             log does not have them one by one",
+            "title, assembly, modality, start and units in the attendance list, and who represented \
+             units by the eligible list: the log does not have them one by one",
         );
     }
 
@@ -481,6 +523,19 @@ impl Examination {
             } else {
                 self.differs(comparison, &format!("{name} is another in the log"));
             }
+        }
+    }
+
+    fn check_representations(&mut self, comparison: &Comparison) {
+        let Some(listed) = &comparison.list.representations else {
+            let text = "who represented which unit and when: this attendance list is of a version \
+                        that does not say it";
+            return self.report.leaves(text);
+        };
+        if *listed == comparison.representations {
+            self.report.count("representations of the attendance list", 1 + listed.len() as u64);
+        } else {
+            self.differs(comparison, "who represented which unit, and when, is another in the log");
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::documents::{Attachment, Block, Document, Footer, Form, Span, Table};
 use crate::domain::time::Timestamp;
 use crate::history::Language;
-use crate::history::attendance_list::{AttendanceList, AttendanceRow, QuorumAt};
+use crate::history::attendance_list::{AttendanceList, AttendanceRow, QuorumAt, Representation};
 
 /// The labels of a list in one language.
 struct Labels {
@@ -36,6 +36,11 @@ struct Labels {
     columns: [&'static str; 10],
     causes: [&'static str; 5],
     never: &'static str,
+    represented: &'static str,
+    /// Unit, who represented it, their id, from, until.
+    represented_columns: [&'static str; 5],
+    by_list: &'static str,
+    to_the_end: &'static str,
     data: &'static str,
     root: &'static str,
     entries: &'static str,
@@ -89,6 +94,10 @@ const SPANISH: Labels = Labels {
         "terminó la sesión",
     ],
     never: "no llegó a estar presente",
+    represented: "Unidades representadas por otra persona",
+    represented_columns: ["Unidad", "La representó", "Identificador", "Desde", "Hasta"],
+    by_list: "según la lista",
+    to_the_end: "hasta el final o ahora",
     data: "Este documento contiene los mismos datos en el archivo adjunto attendance.json. «cabildo verify --attendance» los compara con el registro de la sesión. Un carácter que la letra impresa no tiene aparece como su número Unicode, por ejemplo [U+5F20]; el archivo adjunto lo tiene tal cual.",
     root: "Raíz del registro",
     entries: "entradas",
@@ -142,6 +151,10 @@ const ENGLISH: Labels = Labels {
         "the session ended",
     ],
     never: "never became present",
+    represented: "Units that somebody else represented",
+    represented_columns: ["Unit", "Represented by", "Identifier", "From", "Until"],
+    by_list: "by the list",
+    to_the_end: "to the end, or now",
     data: "This document contains the same data in the attached file attendance.json. “cabildo verify --attendance” compares them with the log of the session. A character that the printed font does not have appears as its Unicode number, such as [U+5F20]; the attached file has it as it is.",
     root: "Root of the log",
     entries: "entries",
@@ -195,6 +208,10 @@ const PORTUGUESE: Labels = Labels {
         "a sessão terminou",
     ],
     never: "não chegou a estar presente",
+    represented: "Unidades representadas por outra pessoa",
+    represented_columns: ["Unidade", "Representada por", "Identificador", "Desde", "Até"],
+    by_list: "segundo a lista",
+    to_the_end: "até o fim, ou agora",
     data: "Este documento contém os mesmos dados no arquivo anexo attendance.json. «cabildo verify --attendance» os compara com o registro da sessão. Um caractere que a letra impressa não tem aparece como seu número Unicode, por exemplo [U+5F20]; o arquivo anexo o tem tal qual.",
     root: "Raiz do registro",
     entries: "entradas",
@@ -279,8 +296,36 @@ impl AttendanceList {
         let columns = labels.columns.iter().zip(WIDTHS);
         let columns = columns.map(|(name, width)| ((*name).to_owned(), width)).collect();
         blocks.push(Block::Table(Table { columns, rows }));
+        blocks.extend(self.represented(labels));
         blocks.push(Block::Note(vec![Span::plain(labels.data)]));
         blocks
+    }
+
+    /// The units that somebody else than their member represented, when there are any.
+    fn represented(&self, labels: &Labels) -> Vec<Block> {
+        if self.representations.is_empty() {
+            return Vec::new();
+        }
+        let name = |user: &str| {
+            let named = self.rows.iter().find(|row| row.user_id == user && !row.name.is_empty());
+            named.map_or("—", |row| row.name.as_str()).to_owned()
+        };
+        let row = |one: &Representation| {
+            vec![
+                one.unit.clone(),
+                name(&one.user_id),
+                one.user_id.clone(),
+                one.from.as_deref().map_or(labels.by_list.to_owned(), shown),
+                one.until.as_deref().map_or(labels.to_the_end.to_owned(), shown),
+            ]
+        };
+        let columns = labels.represented_columns.iter();
+        let columns = columns.map(|name| ((*name).to_owned(), 1.0)).collect();
+        let rows = self.representations.iter().map(row).collect();
+        vec![
+            Block::Heading(2, vec![Span::bold(labels.represented)]),
+            Block::Table(Table { columns, rows }),
+        ]
     }
 }
 

@@ -256,6 +256,7 @@ impl Language {
     pub(super) fn sentence(self, fact: &Fact, shown: impl Fn(&str) -> String) -> String {
         let parts = self
             .of_presence(fact, &shown)
+            .or_else(|| Self::of_representation(fact, &shown))
             .or_else(|| self.of_speech(fact, &shown))
             .or_else(|| of_moderator(fact, &shown));
         match (parts, fact) {
@@ -274,6 +275,32 @@ impl Language {
             // Every other fact has parts.
             (None, _) => String::new(),
         }
+    }
+
+    /// Who represented a unit of somebody else.
+    fn of_representation(fact: &Fact, shown: &impl Fn(&str) -> String) -> Option<Sentence> {
+        let (templates, name, unit) = match fact {
+            Fact::Represents { name, unit } => (
+                [
+                    "{name} representa la unidad {unit}.",
+                    "{name} represents the unit {unit}.",
+                    "{name} representa a unidade {unit}.",
+                ],
+                name,
+                unit,
+            ),
+            Fact::RepresentsNoMore { name, unit } => (
+                [
+                    "{name} deja de representar la unidad {unit}.",
+                    "{name} no longer represents the unit {unit}.",
+                    "{name} deixa de representar a unidade {unit}.",
+                ],
+                name,
+                unit,
+            ),
+            _ => return None,
+        };
+        Some(Sentence::of(templates).with("{name}", shown(name)).with("{unit}", shown(unit)))
     }
 
     /// Who came and went.

@@ -310,6 +310,29 @@ mod tests {
     }
 
     #[test]
+    fn minutes_say_who_represented_which_unit_by_their_name() {
+        let delegation = |represented| Event::DelegationChanged {
+            unit: "A *107*".to_owned(),
+            delegate: "julio".to_owned(),
+            represented,
+            by: Some("chair".to_owned()),
+        };
+        // They are registered, and named, after the unit was delegated to them.
+        let events = [
+            told(1, 2, delegation(true)),
+            told(2, 3, Event::TurnStarted(turn("Don Julio"))),
+            told(3, 9, delegation(false)),
+        ];
+        let text = Minutes::of(&events).markdown(&about(), Language::English);
+        for line in [
+            "- 2026-03-01 10:00:02Z — Don Julio represents the unit A \\*107\\*.",
+            "- 2026-03-01 10:00:09Z — Don Julio no longer represents the unit A \\*107\\*.",
+        ] {
+            assert!(text.lines().any(|it| it == line), "{line}\nin\n{text}");
+        }
+    }
+
+    #[test]
     fn minutes_say_who_presided_from_when_to_when() {
         let chair = |user_id: &str, name: &str, by: Option<&str>| {
             let chair = ChairView { user_id: user_id.to_owned(), name: name.to_owned() };

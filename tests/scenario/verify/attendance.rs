@@ -28,13 +28,21 @@ fn quorum_at(at: &str, reached: bool, heads: u32) -> Value {
         "weight_present": "60.5", "weight_total": "100"})
 }
 
+fn delegation(at: &str, unit: &str, represented: bool) -> Value {
+    json!({"seq": 4, "at": at, "type": "delegation_changed", "unit": unit, "delegate": "bo",
+        "represented": represented, "by": "chair"})
+}
+
 /// What a room told.
 fn told() -> Vec<Value> {
     vec![
         changed("2026-03-01T10:00:00Z", "validated", "ana", true),
         quorum("2026-03-01T10:00:00Z", true, 1),
         json!({"seq": 3, "at": "2026-03-01T10:00:01Z", "type": "chat", "user_id": "ana", "name": "Ana", "text": "hi"}),
+        delegation("2026-03-01T10:00:59Z", "A 107", true),
         changed("2026-03-01T10:01:00Z", "validated", "bo", true),
+        delegation("2026-03-01T10:01:30Z", "A 107", false),
+        delegation("2026-03-01T10:01:31Z", "A 108", false),
         changed("2026-03-01T10:02:00Z", "left", "bo", false),
         changed("2026-03-01T10:03:00Z", "validated", "eve", false),
         quorum("2026-03-01T10:04:00Z", false, 0),
@@ -62,7 +70,7 @@ fn made() -> Made {
     forge.close();
     forge.sign_head();
     let list = json!({
-        "v": 1, "kind": "attendance-list", "session": uuid(&SESSION), "assembly": "norte",
+        "v": 2, "kind": "attendance-list", "session": uuid(&SESSION), "assembly": "norte",
         "title": "Junta", "modality": "mixed", "started_at": null,
         "ended_at": "2026-03-01T10:05:00Z", "made_at": "2026-03-01T11:00:00Z",
         "log": {"id": b64(&LOG), "tree_size": forge.entries.len(), "root": b64(&root(&forge.entries)),
@@ -77,6 +85,11 @@ fn made() -> Made {
             row("ana", Some("2026-03-01T10:00:00Z"), Some("2026-03-01T10:05:00Z"), Some("session_ended")),
             row("bo", Some("2026-03-01T10:01:00Z"), Some("2026-03-01T10:02:00Z"), Some("disconnected")),
             row("eve", None, None, None),
+        ],
+        "representations": [
+            {"unit": "A 107", "user_id": "bo", "from": "2026-03-01T10:00:59Z",
+                "until": "2026-03-01T10:01:30Z"},
+            {"unit": "A 108", "user_id": "bo", "from": null, "until": "2026-03-01T10:01:31Z"},
         ],
     });
     Made { forge, list }
@@ -109,9 +122,14 @@ impl Made {
 }
 
 fn is_of_attendance(text: &str) -> bool {
-    ["attendance_changed", "quorum_changed", "session_ended", "attendance_exported"]
-        .iter()
-        .any(|kind| text.contains(kind))
+    let kinds = [
+        "attendance_changed",
+        "attendance_exported",
+        "delegation_changed",
+        "quorum_changed",
+        "session_ended",
+    ];
+    kinds.iter().any(|kind| text.contains(kind))
 }
 
 fn check(pdf: &[u8], bundle: &InMemory) -> Report {
@@ -134,7 +152,22 @@ fn a_list_that_says_what_the_log_says_is_valid() {
     for what in ["root of the attendance list", "issue of the attendance list"] {
         assert_eq!(count(&report, what), 1, "{report}");
     }
+    assert_eq!(count(&report, "representations of the attendance list"), 3);
     assert!(report.not_checked.iter().any(|line| line.contains("units")), "{report}");
+}
+
+#[test]
+fn a_list_of_the_version_before_is_valid_and_says_less() {
+    let mut made = made();
+    let mut list = made.list.clone();
+    list.as_object_mut().expect("an object").remove("representations");
+    list["v"] = json!(1);
+    let pdf = pdf_of(&list);
+    made.issue(&pdf, &list);
+    let report = check(&pdf, &made.bundle(|_| true));
+    assert_valid(&report);
+    let said = |line: &String| line.contains("who represented which unit");
+    assert!(report.not_checked.iter().any(said), "{report}");
 }
 
 /// A lie, how it is told, and what is said of it.
@@ -187,6 +220,16 @@ const LIES: &[Lie] = &[
         "reached and lost is",
     ),
     ("the end", |list| list["ended_at"] = Value::Null, "session ended is another"),
+    (
+        "a representation less",
+        |list| drop(list["representations"].as_array_mut().expect("a list").pop()),
+        "who represented which unit",
+    ),
+    (
+        "a longer representation",
+        |list| list["representations"][0]["until"] = Value::Null,
+        "who represented which unit",
+    ),
 ];
 
 #[test]
@@ -217,7 +260,7 @@ fn a_list_of_another_log_or_root_is_found() {
         ("/log/root", json!(b64(&[9; 32])), Code::RootMismatch),
         ("/log/root", json!("x"), Code::RootMismatch),
         ("/log/tree_size", json!(4), Code::RootMismatch),
-        ("/v", json!(2), Code::Malformed),
+        ("/v", json!(1), Code::Malformed),
         ("/rows", json!("none"), Code::Malformed),
     ] {
         let mut list = made.list.clone();
