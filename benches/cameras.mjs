@@ -1,7 +1,6 @@
 // How far behind cameras are, and what they cost a server: processor time and memory of each camera
 // in a room, of 100 viewers of HLS, and of 200 cameras that nobody watches, with and without dead ones.
 // `scripts/measure-cameras` runs it with a release build; it prints one line for each figure.
-import { readFileSync } from 'node:fs';
 import { asGovernance, startedSession } from '../tests/live/api.mjs';
 import { launch } from '../tests/live/browser.mjs';
 import { delaysOf, inRoomWith, quantile } from '../tests/live/delays.mjs';
@@ -10,6 +9,7 @@ import { startCameras } from '../tests/live/foreign_cameras.mjs';
 import { Person } from '../tests/live/person.mjs';
 import { Server } from '../tests/live/server.mjs';
 import { until } from '../tests/live/until.mjs';
+import { print, processorSeconds, residentMiB, wait } from './process.mjs';
 
 /** Cameras in the room. */
 const BRIDGED = 8;
@@ -26,23 +26,6 @@ const FIRST_ROUND_MAX_MS = 600_000;
 const DELAYED = 450;
 /** For how long each thing is measured. */
 const MEASURED_MS = 30_000;
-/** Ticks of `/proc/PID/stat` a second (`getconf CLK_TCK`). */
-const TICKS = 100;
-
-const print = (what, value) => process.stdout.write(`${what.padEnd(64)}${value}\n`);
-const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-
-/** Seconds of processor time of a process since its start. */
-function processorSeconds(pid) {
-  const [, fields] = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ');
-  const [user, system] = fields.split(' ').slice(11, 13).map(Number);
-  return (user + system) / TICKS;
-}
-
-function residentMiB(pid) {
-  const [, kib] = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  return Number(kib) / 1024;
-}
 
 /** Percent of one processor that a process uses while `during` runs. */
 async function load(pid, during = () => wait(MEASURED_MS)) {

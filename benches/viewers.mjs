@@ -3,7 +3,6 @@
 // is seen in it: a camera that sends 1280 × 720. `scripts/measure-viewers` runs it with a release build;
 // it prints one line for each figure. VIEWERS says how many there are, 1,000 unless it is set.
 import { fork } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { asGovernance, startedSession } from '../tests/live/api.mjs';
@@ -12,6 +11,7 @@ import { startCameras } from '../tests/live/foreign_cameras.mjs';
 import { Person } from '../tests/live/person.mjs';
 import { Server } from '../tests/live/server.mjs';
 import { until } from '../tests/live/until.mjs';
+import { print, processorSeconds, residentMiB, wait } from './process.mjs';
 
 const VIEWERS = Number(process.env.VIEWERS ?? 1_000);
 /** Processes that viewers are spread over. */
@@ -19,23 +19,6 @@ const PROCESSES = Number(process.env.PROCESSES ?? 2);
 const MEASURED_MS = 30_000;
 /** How long viewers may take to begin. */
 const SETTLED_MS = 10_000;
-/** Ticks of `/proc/PID/stat` a second (`getconf CLK_TCK`). */
-const TICKS = 100;
-
-const print = (what, value) => process.stdout.write(`${what.padEnd(64)}${value}\n`);
-const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-
-/** Seconds of processor time of a process since its start. */
-function processorSeconds(pid) {
-  const [, fields] = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ');
-  const [user, system] = fields.split(' ').slice(11, 13).map(Number);
-  return (user + system) / TICKS;
-}
-
-function residentMiB(pid) {
-  const [, kib] = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  return Number(kib) / 1024;
-}
 
 /** Viewers of one process; each has two connections, as players do. */
 class Viewers {
