@@ -110,6 +110,9 @@ function Console({ access, session }: { access: Access; session: string }) {
     client.join();
   }, []);
   useEffect(tellWhatWasLeft, []);
+  useEffect(() => {
+    if (state !== null) decisions.endOfferUnless(state.recording.state);
+  }, [state?.recording.state]);
   useShortcuts(status.phase === 'open' ? shortcuts : [], keys);
   useEffect(() => {
     if (state !== null) document.title = `${t('console.title')}: ${state.session.title}`;

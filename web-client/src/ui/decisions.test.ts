@@ -1,5 +1,5 @@
-import { expect, it } from 'vitest';
-import type { Command } from '../lib';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import type { Ack, Command } from '../lib';
 import { Decisions } from './decisions';
 import { undoNewest } from './undo_stack';
 
@@ -63,16 +63,68 @@ it('decides by what was shown when it was begun, and not by what came since', as
   expect(sent).toEqual([{ type: 'start_turn', request_id: 'a', seen: 7 }]);
 });
 
+const PAUSE = {
+  said: 'paused',
+  made: 'paused',
+  command: { type: 'start_recording' },
+  saidBack: 'recorded',
+} as const;
+const RESUME = {
+  said: 'recorded',
+  made: 'recording',
+  command: { type: 'pause_recording' },
+  saidBack: 'paused',
+} as const;
+
+beforeEach(() => void vi.useFakeTimers());
+// What a test leaves can't be taken back in the next.
+afterEach(() => {
+  vi.runAllTimers();
+  vi.useRealTimers();
+});
+
 it('takes back by its opposite what the server can not take back', async () => {
   const { sent, decisions: one } = decisions();
-  const back = {
-    said: 'paused',
-    command: { type: 'start_recording' },
-    saidBack: 'recorded',
-  } as const;
-  await one.send({ type: 'pause_recording' }, back);
+  await one.send({ type: 'pause_recording' }, PAUSE);
   expect(undoNewest()).toBe('undone');
   expect(sent).toEqual(['pause_recording', 'start_recording']);
   expect(undoNewest()).not.toBe('undone');
   expect(sent).toHaveLength(2);
+});
+
+it('offers no way back from a recording that was stopped meanwhile, or resumed', async () => {
+  const { sent, decisions: one } = decisions();
+  await one.send({ type: 'pause_recording' }, PAUSE);
+  one.endOfferUnless('paused');
+  await one.send({ type: 'start_recording' }, RESUME);
+  one.endOfferUnless('recording');
+  expect(undoNewest()).toBe('undone');
+  expect(sent.at(-1)).toBe('pause_recording');
+  expect(undoNewest()).toBe('nothing');
+  await one.send({ type: 'pause_recording' }, PAUSE);
+  one.endOfferUnless('stopped');
+  expect(undoNewest()).toBe('nothing');
+});
+
+it('takes back what was just decided and not what was decided before, without an answer yet', async () => {
+  const sent: string[] = [];
+  const answers: (() => void)[] = [];
+  const command = (message: Command) => {
+    sent.push(message.type);
+    return new Promise<Ack>((resolve) => {
+      answers.push(() => resolve({ type: 'ack', ref: '1', action_id: 'a' }));
+    });
+  };
+  const one = new Decisions({ command, lastSeq: 7 });
+  const stopped = one.send({ type: 'stop_turn' });
+  answers[0]?.();
+  await stopped;
+  const paused = one.send({ type: 'pause_recording' }, PAUSE);
+  expect(undoNewest()).toBe('undone');
+  expect(sent).toEqual(['stop_turn', 'pause_recording']);
+  answers[1]?.();
+  await paused;
+  expect(sent).toEqual(['stop_turn', 'pause_recording', 'start_recording']);
+  expect(undoNewest()).toBe('undone');
+  expect(sent.at(-1)).toBe('undo');
 });

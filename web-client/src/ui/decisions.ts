@@ -1,6 +1,6 @@
 import { t } from '../i18n/i18n';
 import type { Key } from '../i18n/i18n';
-import type { Command, RoomClient } from '../lib';
+import type { Ack, Command, RoomClient } from '../lib';
 import { isDecision } from '../lib';
 import { announce, showFailure, toast } from './components';
 import { forgetDecision, noteDecision } from './undo_stack';
@@ -46,9 +46,14 @@ export interface Back {
   readonly said: string;
   /** Decides the opposite. */
   readonly command: Command;
-  /** How it stands then. */
+  /** State that the decision leads to; the way back is offered while it is so. */
+  readonly made?: string;
+  /** How it stands after `command`. */
   readonly saidBack: string;
 }
+
+/** Decisions sent by this page. */
+let sent = 0;
 
 /**
  * Sends what a person decides: a double click or a held key decides once, and
@@ -57,7 +62,8 @@ export interface Back {
 export class Decisions {
   private last: { group: string; ms: number } | null = null;
   private readonly open = new Set<string>();
-  private sent = 0;
+  /** The way back by an opposite that is offered; such decisions are all about the recording. */
+  private offered: { readonly made: string; readonly end: () => void } | null = null;
 
   constructor(
     private readonly client: Pick<RoomClient, 'command' | 'lastSeq'>,
@@ -70,23 +76,33 @@ export class Decisions {
     const group = groupOf(message);
     if (group !== null && this.isRepeat(group)) return false;
     if (group !== null) this.open.add(group);
+    sent += 1;
+    const key = `sent-${sent}`;
+    // Whoever undoes before the answer is there means this decision and none before it.
+    let undoWhenDone = false;
+    if (message.type in UNDO_TEXTS || back !== undefined) {
+      noteDecision(key, () => {
+        forgetDecision(key);
+        undoWhenDone = true;
+      });
+    } else if (isDecision(message)) noteDecision(key, null);
     try {
-      const { action_id } = await this.client.command(message);
-      this.sent += 1;
-      const text = UNDO_TEXTS[message.type];
-      if (text !== undefined && action_id !== undefined) {
-        const command: Command = { type: 'undo', action_id };
-        this.offerUndo(action_id, { said: t(text), command, saidBack: t('undo.done') });
-      } else if (back !== undefined) this.offerUndo(`sent-${this.sent}`, back);
-      else if (isDecision(message)) noteForAWhile(`sent-${this.sent}`, null);
+      const ack = await this.client.command(message);
+      const way = wayBack(message, ack, back);
+      if (way === undefined) {
+        if (isDecision(message)) noteForAWhile(key, null);
+      } else if (undoWhenDone) this.takeBack(way);
+      else this.offerUndo(key, way);
       return true;
     } catch (error) {
+      forgetDecision(key);
       showFailure(error);
       return false;
     } finally {
       if (group !== null) {
         this.open.delete(group);
-        this.last = { group, ms: this.now() };
+        // To decide again what was taken back is no slip.
+        if (!undoWhenDone) this.last = { group, ms: this.now() };
       }
     }
   }
@@ -105,21 +121,45 @@ export class Decisions {
     return this.last?.group === group && this.now() - this.last.ms < REPEAT_MS;
   }
 
-  private offerUndo(key: string, { said, command, saidBack }: Back): void {
-    const undo = () => {
+  /** Ends the offer of a way back from a state that is no longer so. */
+  endOfferUnless(now: string): void {
+    if (this.offered !== null && this.offered.made !== now) this.offered.end();
+  }
+
+  private offerUndo(key: string, back: Back): void {
+    const end = () => {
       forgetDecision(key);
       dismiss();
-      // To decide the same again is no slip.
-      this.last = null;
-      this.client.command(command).then(
-        () => toast(saidBack),
-        (error: unknown) => showFailure(error),
-      );
     };
-    const dismiss = toast(said, { label: t('common.undo'), run: undo }, UNDO_MS);
-    announce(said);
+    const undo = () => {
+      end();
+      this.takeBack(back);
+    };
+    const dismiss = toast(back.said, { label: t('common.undo'), run: undo }, UNDO_MS);
+    announce(back.said);
     noteForAWhile(key, undo);
+    if (back.made === undefined) return;
+    this.offered?.end();
+    this.offered = { made: back.made, end };
   }
+
+  private takeBack({ command, saidBack }: Back): void {
+    this.last = null;
+    this.client.command(command).then(
+      () => toast(saidBack),
+      (error: unknown) => showFailure(error),
+    );
+  }
+}
+
+/** How a decision that was carried out is taken back; nothing when it can't be. */
+function wayBack(message: Command, ack: Ack, back: Back | undefined): Back | undefined {
+  const said = UNDO_TEXTS[message.type];
+  if (said !== undefined && ack.action_id !== undefined) {
+    const command: Command = { type: 'undo', action_id: ack.action_id };
+    return { said: t(said), command, saidBack: t('undo.done') };
+  }
+  return back;
 }
 
 /** Notes a decision for as long as the server takes one back. */

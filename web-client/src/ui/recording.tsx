@@ -163,18 +163,21 @@ function backTo(before: string): Back {
     case 'recording':
       return {
         said: t('recording.said.paused'),
+        made: 'paused',
         command: { type: 'start_recording' },
         saidBack: t('recording.said.started'),
       };
     case 'paused':
       return {
         said: t('recording.said.started'),
+        made: 'recording',
         command: { type: 'pause_recording' },
         saidBack: t('recording.said.paused'),
       };
     default:
       return {
         said: t('recording.said.started'),
+        made: 'recording',
         command: { type: 'stop_recording' },
         saidBack: t('recording.said.stopped'),
       };

@@ -7,9 +7,12 @@ interface Entry {
 /** The newest last. */
 let entries: readonly Entry[] = [];
 
-/** Notes what was decided, until `forgetDecision`. */
+/** Notes what was decided, until `forgetDecision`; what was noted before keeps its place. */
 export function noteDecision(key: string, undo: (() => void) | null): void {
-  entries = [...entries.filter((one) => one.key !== key), { key, undo }];
+  const entry = { key, undo };
+  entries = entries.some((one) => one.key === key)
+    ? entries.map((one) => (one.key === key ? entry : one))
+    : [...entries, entry];
 }
 
 /** What was decided can't be taken back any more, or was. */
