@@ -219,10 +219,10 @@ story('The console with an assembly', open, {
     for (const page of [pages.ana, pages.hall]) {
       await page.getByTestId('announcement').getByText('Pausa de diez minutos').waitFor();
     }
-    assert.equal(
-      await pages.ana.getByTestId('live-assertive').textContent(),
-      'Pausa de diez minutos',
-    );
+    await pages.ana
+      .getByTestId('live-assertive')
+      .filter({ hasText: /^Pausa de diez minutos$/ })
+      .waitFor();
     await isAccessible(pages.ana, 'announcement');
     await screenshot(pages.ana, 'announcement');
     await pages.ana.reload();

@@ -9,6 +9,7 @@ import { approve, ask, holds, join, openConsole, openJoin, press, startTurn } fr
 import { Server } from './server.mjs';
 import { story } from './story.mjs';
 import { until } from './until.mjs';
+import { isSeen } from './viewer.mjs';
 
 const WATCHED_MS = 60_000;
 const PHONE = { width: 360, height: 740 };
@@ -67,17 +68,6 @@ const receives = (page, user, codec) =>
     return seen.last.some(
       (row) => row.user === user && row.kind === 'video' && row.codec === codec && row.frames > 0,
     );
-  });
-
-/** Whether the player shows the picture of a browser's fake camera, which is green in its corners. */
-const isSeen = (page) =>
-  page.getByTestId('player-video').evaluate((video) => {
-    const canvas = document.createElement('canvas');
-    canvas.width = canvas.height = 16;
-    const context = canvas.getContext('2d');
-    context.drawImage(video, 0, 0, 16, 16);
-    const [red, green, blue] = context.getImageData(0, 0, 1, 1).data;
-    return green > red + 60 && green > blue + 60;
   });
 
 const said = (page, id, pattern) =>
@@ -180,7 +170,7 @@ story('A meeting that may be watched from some moment on', open, {
     stage.viewer = await newPage(stage.outside);
     stage.pages.viewer = stage.viewer;
     await stage.viewer.goto(address);
-    await until('Ana, seen from outside', () => isSeen(stage.viewer), WATCHED_MS);
+    await until('Ana, seen from outside', (seen) => isSeen(stage.viewer, seen), WATCHED_MS);
     await stage.viewer.getByTestId('player-unseen').waitFor({ state: 'detached' });
   },
 

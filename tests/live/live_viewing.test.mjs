@@ -8,10 +8,9 @@ import { join, openJoin } from './pages.mjs';
 import { Server } from './server.mjs';
 import { story } from './story.mjs';
 import { until } from './until.mjs';
+import { isSeen, showsCard } from './viewer.mjs';
 
 const WATCHED_MS = 60_000;
-/** The size of the card. */
-const CARD = [640, 360];
 
 async function open(stage) {
   stage.server = await Server.start('live-viewing');
@@ -36,29 +35,13 @@ async function watch({ server, browser, tenant, session }) {
   return page;
 }
 
-const sizeOf = (page) =>
-  page.getByTestId('player-video').evaluate((it) => [it.videoWidth, it.videoHeight]);
-
 const bytesOf = (page) =>
   page.getByTestId('player-video').evaluate((it) => it.webkitAudioDecodedByteCount);
-
-/** Waits until the player shows the card, or somebody. */
-const shows = (page, what, isSo) =>
-  until(
-    what,
-    async (seen) => {
-      seen.last = await sizeOf(page);
-      return isSo(seen.last);
-    },
-    WATCHED_MS,
-  );
-
-const isCard = ([width, height]) => width === CARD[0] && height === CARD[1];
 
 story('A session that is watched from outside', open, {
   'nobody is seen while nobody is there': async (stage) => {
     stage.viewer = await watch(stage);
-    await shows(stage.viewer, 'the card', isCard);
+    await until('the card', (seen) => showsCard(stage.viewer, seen), WATCHED_MS);
     const notice = stage.viewer.getByTestId('player-unseen');
     await notice.waitFor();
     await fits(stage.viewer, 'player of a session');
@@ -83,7 +66,7 @@ story('A session that is watched from outside', open, {
       return seen.last.some(({ kind, codec }) => kind === 'video' && /h264/i.test(codec ?? ''));
     });
     const begun = Date.now();
-    await shows(viewer, 'Ana', (size) => size[0] > 0 && !isCard(size));
+    await until('Ana', (seen) => isSeen(viewer, seen), WATCHED_MS);
     t.diagnostic(`seen ${Date.now() - begun} ms after her page sent`);
     await viewer.getByTestId('player-unseen').waitFor({ state: 'detached' });
     await viewer.getByTestId('player-sound').click();
@@ -95,7 +78,7 @@ story('A session that is watched from outside', open, {
   'a codec that is not passed on is the card, and the page says why': async (stage) => {
     const { room, server, session, tenant, viewer } = stage;
     await stage.ana.context().close();
-    await shows(viewer, 'the card', isCard);
+    await until('the card', (seen) => showsCard(viewer, seen), WATCHED_MS);
     const identity = { session: session.id, tenant, user: 'berta' };
     const berta = await rawClient(room, server, identity);
     await berta.evaluate(() => window.client.publish({ audio: true, codec: 'VP8', layers: 1 }));
