@@ -20,7 +20,9 @@ use crate::transcriber::engine::queue::Queue;
 use crate::transcriber::engine::{Piece, SAMPLE_RATE_HZ, TRACKS_MAX, Unheard};
 use crate::transcriber::metrics;
 use crate::transcriber::ports::{Sink, TranscriberOptions};
-use crate::transcriber::speech::{Heard, Hearing, Recogniser, Speech, SpeechEngine, SpeechError};
+use crate::transcriber::speech::{
+    Heard, Hearing, Recogniser, Speech, SpeechEngine, SpeechError, without_inventions,
+};
 
 /// Tasks that hand texts to the sink. A session always has the same one, so its texts stay in
 /// order; a session whose texts are taken slowly delays a part of the others only.
@@ -505,11 +507,12 @@ impl Worker {
             words: piece.words.as_deref(),
         };
         let recognised = catch_unwind(AssertUnwindSafe(|| recogniser.recognise(speech)));
-        recognised.unwrap_or_else(|_| {
+        let heard = recognised.unwrap_or_else(|_| {
             // Nobody knows what state it is in.
             self.recogniser = None;
             Err(SpeechError::Failed("the recogniser panicked".to_owned()))
-        })
+        })?;
+        without_inventions(heard, piece.words.as_deref())
     }
 
     fn tell(&self, piece: &Piece, heard: Result<Heard, SpeechError>) {

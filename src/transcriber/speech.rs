@@ -3,6 +3,7 @@
 
 pub mod fallback;
 pub mod google;
+mod invented;
 pub mod model;
 pub mod openai;
 mod reading;
@@ -16,6 +17,7 @@ pub mod whisper;
 use std::fmt;
 use std::sync::Arc;
 
+pub(super) use self::invented::without_inventions;
 use crate::domain::id::TrackId;
 use crate::domain::language::LanguageTag;
 use crate::domain::time::Timestamp;
