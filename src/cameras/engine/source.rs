@@ -11,8 +11,38 @@ const ADDRESS_BYTES_MAX: usize = 2_048;
 const RTSP_PORT: u16 = 554;
 /// What stands for what is not shown.
 const HIDDEN: &str = "***";
-/// Names of values that are credentials, wherever they stand in an address.
-const SECRET_NAMES: [&str; 8] = ["pass", "pwd", "token", "secret", "auth", "user", "usr", "key"];
+/// Names of values that no camera uses for credentials. The value of every other name is hidden:
+/// makers have names of their own for passwords, tokens and signatures.
+const SHOWN_NAMES: [&str; 28] = [
+    "audio",
+    "audiocodec",
+    "bitrate",
+    "cam",
+    "camera",
+    "ch",
+    "channel",
+    "codec",
+    "fps",
+    "framerate",
+    "height",
+    "inst",
+    "line",
+    "mode",
+    "multicast",
+    "profile",
+    "proto",
+    "quality",
+    "resolution",
+    "stream",
+    "streamtype",
+    "subtype",
+    "tcp",
+    "track",
+    "transportmode",
+    "unicast",
+    "video",
+    "videocodec",
+];
 
 /// Why a text is no address of a camera.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -183,9 +213,9 @@ fn decoded(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok().filter(|text| !text.chars().any(char::is_control))
 }
 
-fn is_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    SECRET_NAMES.iter().any(|secret| name.contains(secret))
+/// Whether the value of a name, with its percent-encoding, may be shown.
+fn is_shown(name: &str) -> bool {
+    SHOWN_NAMES.iter().any(|shown| name.eq_ignore_ascii_case(shown))
 }
 
 /// Path and query with hidden values. Some cameras have their credentials in the
@@ -195,14 +225,15 @@ fn masked_rest(rest: &str) -> String {
         Some((path, query)) => (path, Some(query)),
         None => (rest, None),
     };
-    let path =
-        if path.contains('=') && is_secret(path) { format!("/{HIDDEN}") } else { path.to_owned() };
+    // What can't be decoded may be anything.
+    let has_values = decoded(path).is_none_or(|path| path.contains('='));
+    let path = if has_values { format!("/{HIDDEN}") } else { path.to_owned() };
     let Some(query) = query else { return path };
     let shown: Vec<String> = query
         .split('&')
         .map(|pair| match pair.split_once('=') {
-            Some((name, _)) if is_secret(name) => format!("{name}={HIDDEN}"),
-            None if is_secret(pair) => HIDDEN.to_owned(),
+            Some((name, _)) if !is_shown(name) => format!("{name}={HIDDEN}"),
+            None if !is_shown(pair) && !pair.is_empty() => HIDDEN.to_owned(),
             Some(_) | None => pair.to_owned(),
         })
         .collect();
@@ -234,6 +265,14 @@ mod tests {
                 "rtsp://h/s?channel=1&password=***&***",
             ),
             ("rtsp://h/user=a_password=b_channel=1.sdp", "h", 554, "rtsp://h/***"),
+            ("rtsp://h/user%3Da_p%61ss%3Db.sdp", "h", 554, "rtsp://h/***"),
+            ("rtsp://h/a%zz", "h", 554, "rtsp://h/***"),
+            (
+                "rtsp://h/l?p%61ssword=x&signature=y&sid=z&subtype=1&w",
+                "h",
+                554,
+                "rtsp://h/l?p%61ssword=***&signature=***&sid=***&subtype=1&***",
+            ),
         ] {
             let source = Source::parse(text).expect(text);
             assert_eq!((source.host(), source.port()), (host, port), "{text}");
