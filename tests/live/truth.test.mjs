@@ -56,6 +56,15 @@ async function toldWithin(page, t, what, happen, state) {
   await page.getByTestId('live-assertive').filter({ hasText: spoken }).waitFor();
 }
 
+/** Waits until the page has told that the microphone is heard again, and withdrawn the alarm. */
+async function isToldOver(page) {
+  await page.getByTestId('live-polite').filter({ hasText: 'Se le oye' }).waitFor();
+  await page
+    .getByTestId('live-assertive')
+    .filter({ hasNotText: 'Nadie le oye' })
+    .waitFor({ state: 'attached' });
+}
+
 story('What people trust', open, {
   'the floor finds a microphone that is off': async (stage, t) => {
     const { browser, server, session, pages } = stage;
@@ -82,6 +91,7 @@ story('What people trust', open, {
     await toldWithin(ana, t, 'muted by the system', () => muteDevice(ana, true), 'system_muted');
     await muteDevice(ana, false);
     await shows(ana, 'open', false);
+    await isToldOver(ana);
     // A source that gives nothing but zeros, as a switched-off headset does.
     await toldWithin(
       ana,
@@ -122,6 +132,7 @@ story('What people trust', open, {
     await screenshot(ana, 'unheard-frozen');
     server.child.kill('SIGCONT');
     await shows(ana, 'open', false);
+    await isToldOver(ana);
   },
 
   'a double click on next and a held key start one turn': async (stage) => {

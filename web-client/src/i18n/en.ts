@@ -107,6 +107,7 @@ export const en: Catalogue = {
   'recording.stop.title': 'End the recording?',
   'recording.stop.text':
     'What is said from now on will not be recorded. What has been recorded is kept. Everybody will see it.',
+  'recording.storage.over': 'The recording is stored again',
   'recording.storage.title': 'The recording can’t be stored',
   'recording.storage.text':
     'The server can’t store recordings in its vault. It keeps what is recorded while it has room and stores it later; otherwise there will be gaps. Tell whoever runs the server before you start.',
@@ -433,6 +434,7 @@ export const en: Catalogue = {
   'signIn.title': 'Sign in',
   'signIn.waits': 'Finish signing in in the other window…',
   'signIn.close': 'Done. You can close this window and go on in the other one.',
+  'renewal.over': 'Your access has been renewed.',
   'renewal.said': 'Your access ends soon and could not be renewed. The session goes on meanwhile.',
   'renewal.signIn':
     'Your access ends in {left}. Sign in again: a window opens beside this one and you stay here, losing nothing.',

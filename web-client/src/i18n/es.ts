@@ -108,6 +108,7 @@ export const es = {
   'recording.stop.title': '¿Terminar la grabación?',
   'recording.stop.text':
     'Lo que se diga a partir de ahora no quedará grabado. Lo grabado hasta aquí se conserva. Todos lo verán.',
+  'recording.storage.over': 'La grabación se vuelve a guardar',
   'recording.storage.title': 'No se puede guardar la grabación',
   'recording.storage.text':
     'El servidor no puede guardar grabaciones en su almacén. Mientras tenga sitio conserva lo que se grabe y lo guardará después; si no, habrá huecos. Avise a quien lo administra antes de empezar.',
@@ -435,6 +436,7 @@ export const es = {
   'signIn.title': 'Iniciar sesión',
   'signIn.waits': 'Complete el inicio de sesión en la otra ventana…',
   'signIn.close': 'Ya está. Puede cerrar esta ventana y seguir en la otra.',
+  'renewal.over': 'Su acceso se ha renovado.',
   'renewal.said':
     'Su acceso termina pronto y no se ha podido renovar. La sesión sigue mientras tanto.',
   'renewal.signIn':

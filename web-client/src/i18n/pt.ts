@@ -107,6 +107,7 @@ export const pt: Catalogue = {
   'recording.stop.title': 'Terminar a gravação?',
   'recording.stop.text':
     'O que for dito a partir de agora não ficará gravado. O que foi gravado até aqui é conservado. Todos verão isso.',
+  'recording.storage.over': 'A gravação volta a ser guardada',
   'recording.storage.title': 'A gravação não pode ser guardada',
   'recording.storage.text':
     'O servidor não consegue guardar gravações no seu arquivo. Enquanto tiver espaço, conserva o que for gravado e o guarda depois; senão, haverá falhas. Avise quem o administra antes de começar.',
@@ -436,6 +437,7 @@ export const pt: Catalogue = {
   'signIn.title': 'Iniciar sessão',
   'signIn.waits': 'Conclua o início de sessão na outra janela…',
   'signIn.close': 'Pronto. Pode fechar esta janela e continuar na outra.',
+  'renewal.over': 'Seu acesso foi renovado.',
   'renewal.said':
     'O seu acesso termina em breve e não pôde ser renovado. Enquanto isso, a sessão continua.',
   'renewal.signIn':

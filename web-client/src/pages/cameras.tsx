@@ -23,12 +23,12 @@ import {
   Field,
   Notice,
   PageHeader,
-  announce,
   failureText,
   showFailure,
   toast,
 } from '../ui/components';
 import { DevForm } from '../ui/dev_form';
+import { announce } from '../ui/live_regions';
 import { Failure } from '../ui/sign_in';
 
 interface Health {

@@ -8,15 +8,7 @@ import type { Access } from '../ui/access';
 import { readLink } from '../ui/access';
 import { presenceText, unitsText, useBook } from '../ui/attendance';
 import { boot, expose } from '../ui/boot';
-import {
-  Button,
-  Check,
-  LanguageSwitch,
-  Notice,
-  announce,
-  announceAtOnce,
-  failureText,
-} from '../ui/components';
+import { Button, Check, LanguageSwitch, Notice, failureText } from '../ui/components';
 import { ConnectionState } from '../ui/connection';
 import { Badge } from '../ui/desk/badge';
 import { Delegations } from '../ui/desk/delegations';
@@ -24,6 +16,7 @@ import { Steps } from '../ui/desk/steps';
 import { Follower } from '../ui/follower';
 import { useRoom } from '../ui/hooks';
 import { useKept } from '../ui/kept';
+import { announce, announceAtOnce } from '../ui/live_regions';
 import { tellQuorum } from '../ui/narrator';
 import { QuorumCard, QuorumLine } from '../ui/quorum';
 import { RenewalNotice } from '../ui/renewal';

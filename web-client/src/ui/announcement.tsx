@@ -2,9 +2,10 @@ import { useEffect } from 'preact/hooks';
 import { t, timeOfDay } from '../i18n/i18n';
 import type { RoomState } from '../lib';
 import { announced, announcementAfter } from '../lib';
-import { Button, announceAtOnce } from './components';
+import { Button } from './components';
 import { Icon } from './icons';
 import { useKept } from './kept';
+import { announceAtOnce } from './live_regions';
 
 /** What a moderator announced to everybody; it stays until it was read. */
 export function AnnouncementBanner({ state }: { state: RoomState }) {

@@ -5,12 +5,13 @@ import { m } from '../i18n/meeting';
 import type { ClientMessage, RequestView, RoomClient, RoomState } from '../lib';
 import { myPlace } from '../lib';
 import { noteWithdrawal } from './answers';
-import { Button, Dialog, Field, Options, announce, toast } from './components';
+import { Button, Dialog, Field, Options, toast } from './components';
 import { Decisions } from './decisions';
 import { kindText } from './floor_card';
 import { askToNotify } from './floor_came';
 import { TURN_SLIP_MS, useTurnBegan } from './hooks';
 import { keep, useKept } from './kept';
+import { announce } from './live_regions';
 import { SETTLE_MS, useSettling } from './settling';
 
 /** Kinds of requests, the plain one first. */

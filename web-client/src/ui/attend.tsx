@@ -12,8 +12,9 @@ import {
   scan,
 } from '../lib';
 import { methodText, weightText } from './attendance';
-import { Button, Check, Field, Notice, announce, announceAtOnce, failureText } from './components';
+import { Button, Check, Field, Notice, failureText } from './components';
 import { useStable } from './hooks';
+import { announce, announceAtOnce } from './live_regions';
 
 /** Typing goes on this long after the last digit of longer codes than ours. */
 const PAUSE_MS = 700;

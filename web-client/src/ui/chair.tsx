@@ -2,8 +2,9 @@ import { useEffect, useState } from 'preact/hooks';
 import { c } from '../i18n/chair';
 import type { RoomClient, RoomState } from '../lib';
 import { announcementOf, chairPresence } from '../lib';
-import { Button, Notice, announceAtOnce, showFailure, toast } from './components';
+import { Button, Notice, showFailure, toast } from './components';
 import { useKept } from './kept';
+import { useAlarm } from './live_regions';
 
 /** A lost connection that comes back within this is no reason to take the chair. */
 const AWAY_AFTER_MS = 5_000;
@@ -41,9 +42,7 @@ export function ChairWarning({ client, state }: { client: RoomClient; state: Roo
       ? ''
       : c(presence === 'gone' ? 'chair.gone' : 'chair.away', { name: chair.name });
   const shown = due && missing && chair !== null;
-  useEffect(() => {
-    if (shown) announceAtOnce(text);
-  }, [shown, text]);
+  useAlarm(shown ? text : null, chair === null ? '' : c('chair.is', { name: chair.name }));
   if (!shown) return null;
   return (
     <Notice look="danger" testId="chair-missing">

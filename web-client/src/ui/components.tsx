@@ -7,6 +7,7 @@ import type { Language } from '../i18n/i18n';
 import { ApiError, ChannelError, SignInRequired } from '../lib';
 import type { IconName } from './icons';
 import { Icon } from './icons';
+import { announce, atOnce, politely } from './live_regions';
 import { isPressOnSettling, settleRows, useSettling } from './settling';
 
 interface ButtonProps {
@@ -218,19 +219,6 @@ export function showFailure(error: unknown): void {
   toast(failureText(error));
 }
 
-const polite = signal('');
-const assertive = signal('');
-
-/** Has a screen reader say something when it has finished its sentence. */
-export function announce(text: string): void {
-  polite.value = text;
-}
-
-/** Has a screen reader say something at once. */
-export function announceAtOnce(text: string): void {
-  assertive.value = text;
-}
-
 /** Says so when a press hit nothing because what was there had just changed. */
 function watchPresses(): () => void {
   let dismiss: () => void = () => undefined;
@@ -252,10 +240,10 @@ export function Announcements() {
   return (
     <>
       <div class="visually-hidden" aria-live="polite" data-testid="live-polite">
-        {polite.value}
+        <span key={politely.value.count}>{politely.value.text}</span>
       </div>
       <div class="visually-hidden" aria-live="assertive" data-testid="live-assertive">
-        {assertive.value}
+        <span key={atOnce.value.count}>{atOnce.value.text}</span>
       </div>
       <div class="toasts" role="status" ref={list} data-hands-over="back">
         {toasts.value.map((one) => (

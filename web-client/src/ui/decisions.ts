@@ -2,7 +2,8 @@ import { t } from '../i18n/i18n';
 import type { Key } from '../i18n/i18n';
 import type { Ack, Command, RoomClient } from '../lib';
 import { isDecision } from '../lib';
-import { announce, showFailure, toast } from './components';
+import { showFailure, toast } from './components';
+import { announce } from './live_regions';
 import { forgetDecision, noteDecision } from './undo_stack';
 
 /** Presses of one kind that follow faster, with no other between, are one press that slipped. */
@@ -79,11 +80,11 @@ export class Decisions {
     sent += 1;
     const key = `sent-${sent}`;
     // Whoever undoes before the answer is there means this decision and none before it.
-    let undoWhenDone = false;
+    const answered = { undo: false };
     if (message.type in UNDO_TEXTS || back !== undefined) {
       noteDecision(key, () => {
         forgetDecision(key);
-        undoWhenDone = true;
+        answered.undo = true;
       });
     } else if (isDecision(message)) noteDecision(key, null);
     try {
@@ -91,7 +92,7 @@ export class Decisions {
       const way = wayBack(message, ack, back);
       if (way === undefined) {
         if (isDecision(message)) noteForAWhile(key, null);
-      } else if (undoWhenDone) this.takeBack(way);
+      } else if (answered.undo) this.takeBack(way);
       else this.offerUndo(key, way);
       return true;
     } catch (error) {
@@ -102,7 +103,7 @@ export class Decisions {
       if (group !== null) {
         this.open.delete(group);
         // To decide again what was taken back is no slip.
-        if (!undoWhenDone) this.last = { group, ms: this.now() };
+        if (!answered.undo) this.last = { group, ms: this.now() };
       }
     }
   }

@@ -1,7 +1,8 @@
 import { signal } from '@preact/signals';
 import { t } from '../i18n/i18n';
-import { announceAtOnce, toast } from './components';
+import { toast } from './components';
 import { keep, kept } from './kept';
+import { announceAtOnce } from './live_regions';
 import { forgetDecision, noteDecision } from './undo_stack';
 
 /** How long something that can't be taken back waits for second thoughts. */

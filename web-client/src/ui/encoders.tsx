@@ -4,7 +4,8 @@ import { e } from '../i18n/encoders';
 import { dateTime, t } from '../i18n/i18n';
 import type { ApiClient, MediaToken, NewMediaToken } from '../lib';
 import { encoderSteps, mediaTokensPath } from '../lib';
-import { Button, Check, Dialog, Field, Notice, announce, failureText, toast } from './components';
+import { Button, Check, Dialog, Field, Notice, failureText, toast } from './components';
+import { announce } from './live_regions';
 
 const PROGRAMS = { obs: 'OBS Studio', ffmpeg: 'FFmpeg', gstreamer: 'GStreamer' } as const;
 const SOURCES = ['camera', 'microphone', 'screen', 'screen_audio'] as const;

@@ -5,8 +5,8 @@ import { clock, isKey, t } from '../i18n/i18n';
 import { m } from '../i18n/meeting';
 import type { MyPlace, RoomClient, RoomState, TimedTurn } from '../lib';
 import { myPlace, presenceOf, turnTime } from '../lib';
-import { announceAtOnce } from './components';
 import { useNow } from './hooks';
+import { announceAtOnce } from './live_regions';
 
 /** The word for a kind of request; a kind of a later version is shown as it is. */
 export function kindText(kind: string): string {

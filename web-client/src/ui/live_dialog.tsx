@@ -3,7 +3,8 @@ import { t } from '../i18n/i18n';
 import { live } from '../i18n/live';
 import { exactTimeOfDay } from '../i18n/texts';
 import type { ApiClient, RoomState, Session } from '../lib';
-import { Button, Dialog, Field, announce, showFailure, toast } from './components';
+import { Button, Dialog, Field, showFailure, toast } from './components';
+import { announce } from './live_regions';
 
 /** What is read of the right to watch that was made. */
 interface Issued {

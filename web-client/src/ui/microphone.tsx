@@ -2,9 +2,10 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { t } from '../i18n/i18n';
 import type { MicrophoneState, RoomClient, RoomSnapshot, RoomState } from '../lib';
 import { isUnheard, measureLevel, microphoneState, openMicrophone } from '../lib';
-import { Button, announceAtOnce, toast } from './components';
+import { Button, toast } from './components';
 import type { IconName } from './icons';
 import { Icon } from './icons';
+import { useAlarm } from './live_regions';
 
 /** What a person's media goes through. */
 export type Media = NonNullable<RoomClient['media']>;
@@ -47,11 +48,7 @@ export function MicrophoneLine(props: { media: Media; snapshot: RoomSnapshot; st
   const microphone = useMicrophone(media, snapshot, state);
   const unheard = isUnheard(state, microphone);
   const text = t(unheard ? `mic.unheard.${microphone as Unheard}` : `mic.${microphone}`);
-  const said = useRef('');
-  useEffect(() => {
-    if (unheard && said.current !== microphone) announceAtOnce(text);
-    said.current = unheard ? microphone : '';
-  }, [unheard, microphone]);
+  useAlarm(unheard ? text : null, text);
   const { present, on } = media.microphone;
   return (
     <div

@@ -1,7 +1,8 @@
 import { c } from '../i18n/chair';
 import { t } from '../i18n/i18n';
 import type { MediaSession, QuorumState, RoomState, Told } from '../lib';
-import { announce, announceAtOnce, toast } from './components';
+import { toast } from './components';
+import { announce, announceAtOnce } from './live_regions';
 import { languageSaid } from './spoken_language';
 import { quorumSaid } from './quorum';
 

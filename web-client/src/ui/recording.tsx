@@ -1,11 +1,12 @@
 import { useEffect, useState } from 'preact/hooks';
 import { t } from '../i18n/i18n';
 import type { ApiClient, RoomClient, RoomState } from '../lib';
-import { Button, Dialog, Notice, announce, announceAtOnce, showFailure } from './components';
+import { Button, Dialog, Notice, showFailure } from './components';
 import type { Send } from './console_turn';
 import { useAsShown } from './console_turn';
 import type { Back } from './decisions';
 import { Icon } from './icons';
+import { announce, useAlarm } from './live_regions';
 
 /** Whether the session is recorded at this moment; in words and drawing, never by colour alone. */
 export function RecordingIndicator({ state }: { state: RoomState }) {
@@ -230,9 +231,7 @@ export function StorageWarning({ api }: { api: ApiClient }) {
       clearInterval(timer);
     };
   }, []);
-  useEffect(() => {
-    if (failing) announceAtOnce(t('recording.storage.title'));
-  }, [failing]);
+  useAlarm(failing ? t('recording.storage.title') : null, t('recording.storage.over'));
   if (!failing) return null;
   return (
     <Notice look="danger" testId="storage-warning">

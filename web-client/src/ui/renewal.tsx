@@ -1,8 +1,8 @@
-import { useEffect } from 'preact/hooks';
 import { clock, t } from '../i18n/i18n';
 import type { Renewal, RoomClient, TokenSource } from '../lib';
-import { Notice, announceAtOnce } from './components';
+import { Notice } from './components';
 import { useNow } from './hooks';
+import { useAlarm } from './live_regions';
 import { SignInButton } from './sign_in';
 
 /** Says that the access ends and can't be renewed, while the meeting goes on. */
@@ -14,9 +14,7 @@ export function RenewalNotice(props: {
   const { client, renewal, tokens } = props;
   const failing = renewal.state === 'failing';
   const now = useNow(1_000, failing);
-  useEffect(() => {
-    if (failing) announceAtOnce(t('renewal.said'));
-  }, [failing]);
+  useAlarm(failing ? t('renewal.said') : null, t('renewal.over'));
   if (renewal.state === 'fine') return null;
   const leftMs = Math.max(0, renewal.endsAtMs - client.clock.now(now));
   const left = clock(leftMs);

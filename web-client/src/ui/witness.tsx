@@ -2,9 +2,10 @@ import { useEffect, useState } from 'preact/hooks';
 import { language, t, timeOfDay } from '../i18n/i18n';
 import type { WitnessView } from '../lib';
 import { HeldHeadStore, ProofSource, Witness } from '../lib';
-import { Button, Dialog, Notice, announceAtOnce } from './components';
+import { Button, Dialog, Notice } from './components';
 import { download } from './download';
 import { Icon } from './icons';
+import { announceAtOnce } from './live_regions';
 
 const store = new HeldHeadStore();
 

@@ -10,8 +10,9 @@ import {
   readTranscript,
   speakerOf,
 } from '../../lib';
-import { Button, Field, Notice, announce } from '../components';
+import { Button, Field, Notice } from '../components';
 import { useFollowing } from '../hooks';
+import { announce } from '../live_regions';
 
 /** What was said, to read and search; whatever is chosen is sought when there is a video. */
 export function Spoken(props: {
