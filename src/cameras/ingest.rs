@@ -7,6 +7,7 @@ mod devices;
 mod intake;
 mod keeping;
 mod mediator;
+mod proof;
 mod publishers;
 mod stream;
 

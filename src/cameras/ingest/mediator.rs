@@ -6,6 +6,7 @@ use http_auth::{PasswordClient, PasswordClientBuilder, PasswordParams};
 
 use crate::cameras::engine::rtsp::{Item, Message, frame};
 use crate::cameras::engine::source::Source;
+use crate::cameras::ingest::proof::proof;
 use crate::domain::camera::{CameraTransport, StreamFault};
 use crate::domain::secret::Secret;
 use crate::formats::order::{InOrder, Order};
@@ -272,9 +273,8 @@ impl Mediator {
             (Some(login), Some((username, password)), Some((method, uri))) => {
                 let password = password.expose();
                 // A challenge that can't be met is not met; the camera then refuses.
-                login
-                    .respond(&PasswordParams { username, password, uri, method, body: Some(&[]) })
-                    .ok()
+                let params = PasswordParams { username, password, uri, method, body: Some(&[]) };
+                proof(login, &params)
             }
             _ => None,
         };
