@@ -10,8 +10,8 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
-    ETAG, IF_RANGE, RANGE, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE,
+    CONTENT_TYPE, ETAG, IF_RANGE, RANGE, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -90,7 +90,9 @@ pub(super) async fn bundle(
 ) -> Result<Response, ApiError> {
     if parts.method == Method::HEAD {
         // A bundle is entered in the log as handed out before its headers are sent.
-        return Err(handle_unknown_method().await);
+        let mut refused = handle_unknown_method().await.into_response();
+        refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
+        return Ok(refused);
     }
     let person = credentials.writer(&api, Action::WatchRecording).await?;
     let wanted = wanted(&parts)?;

@@ -264,6 +264,7 @@ fn around(routes: Router, api: &Api) -> Router {
         // Bodies are limited where they are read, with a refusal in the common form.
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn(refuse_in_form))
+        .layer(from_fn(refuse_many_hosts))
         .layer(from_fn_with_state(api.clone(), limit_address))
         .layer(from_fn(trace))
         .layer(from_fn(tell_other_origins))
@@ -304,6 +305,16 @@ async fn refuse_other_hosts(State(api): State<Api>, request: Request, next: Next
         let message = "this server does not serve this host name; http.public_url configures it";
         ApiError::new(ErrorCode::Forbidden, message).into_response()
     }
+}
+
+/// Refuses a request that names more than one host (RFC 9112 §3.2): a proxy before the server may
+/// have judged by another one of them.
+async fn refuse_many_hosts(request: Request, next: Next) -> Response {
+    if request.headers().get_all(HOST).iter().nth(1).is_some() {
+        let message = "the request names more than one host";
+        return ApiError::new(ErrorCode::MalformedRequest, message).into_response();
+    }
+    next.run(request).await
 }
 
 /// Whether `host` belongs to one of `origins` or is an IP address, which no DNS entry can redirect.

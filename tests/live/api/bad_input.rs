@@ -2,6 +2,8 @@
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::api::person::Person;
 use crate::api::server::{Server, send};
@@ -186,7 +188,25 @@ async fn the_headers_of_a_bundle_are_not_to_be_had_alone() {
     let person = Person::with_role(&server, "moderator").await;
     let path = format!("/api/v1/sessions/{}/bundle", server.create().await);
     let answer = send(person.prove(server.request(Method::HEAD, &path))).await;
-    assert_eq!(answer.status, 405, "{answer:?}");
+    assert_eq!((answer.status, answer.header("allow")), (405, "GET"), "{answer:?}");
+    server.app.stop().await;
+}
+
+/// RFC 9112 §3.2.
+#[tokio::test]
+async fn a_request_with_two_hosts_is_refused() {
+    let server = Server::start().await;
+    let address = server.app.addresses().http;
+    for (second, status) in [("", 200), ("Host: localhost\r\n", 400), ("host: other\r\n", 400)] {
+        let mut socket = TcpStream::connect(address).await.expect("connected");
+        let request = format!(
+            "GET /health/live HTTP/1.1\r\nHost: localhost\r\n{second}Connection: close\r\n\r\n"
+        );
+        socket.write_all(request.as_bytes()).await.expect("sent");
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.expect("an answer");
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{second}: {answer}");
+    }
     server.app.stop().await;
 }
 
