@@ -113,6 +113,20 @@ async function isLittleBehindByClock(t, page, video) {
   tellBehind(t, 'the clock in the picture', await delaysOf(page, video, 75));
 }
 
+/** Whoever paused, or had no network for a while, sees what happens now and not what they missed. */
+async function isLiveAfterAPause(video) {
+  await video.evaluate((it) => it.pause());
+  await until('much that was not seen', async (seen) => {
+    seen.last = await video.evaluate((it) => it.buffered.end(0) - it.currentTime);
+    return seen.last > 15;
+  });
+  await video.evaluate((it) => it.play());
+  await until('the present', async (seen) => {
+    seen.last = await video.getAttribute('data-behind-ms');
+    return seen.last !== null && Number(seen.last) < 10_000;
+  });
+}
+
 story('Cameras for operators and viewers', open, {
   'the player plays by parts, and tells how far behind it is': async (stage, t) => {
     const page = await newPage(stage.browser);
@@ -136,6 +150,7 @@ story('Cameras for operators and viewers', open, {
     );
     await page.getByTestId('player-sound').click();
     assert.equal(await video.evaluate((it) => it.muted), false);
+    await isLiveAfterAPause(video);
     await look(page, 'player');
     assert.deepEqual(page.problems, []);
     await page.context().close();

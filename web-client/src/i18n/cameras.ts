@@ -90,6 +90,7 @@ const es = {
   'player.live': 'En directo',
   'player.waiting': 'Sin imágenes nuevas; se sigue intentando…',
   'player.over': 'La emisión ha terminado para este enlace.',
+  'player.closed': 'Este enlace ya no vale. La emisión puede seguir.',
   'player.video': 'Imagen de la cámara {camera}',
   'player.sound': 'Activar el sonido',
   'player.mute': 'Silenciar',
@@ -98,7 +99,7 @@ const es = {
   'player.incomplete': 'A este enlace le falta una parte. Pida otro a quien se lo dio.',
   'why.PLAYBACK_TOKEN_EXPIRED': 'El enlace ha caducado. Pida otro a quien se lo dio.',
   'why.PLAYBACK_SESSION_CLOSED':
-    'El permiso para ver ha terminado. Pida otro enlace si quiere seguir.',
+    'El permiso para ver ha terminado, quizá por haber estado un rato sin conexión. Pida otro enlace si quiere seguir.',
   'why.STREAM_LIMIT_REACHED':
     'Ya ven cámaras tantas personas como permite la entidad. Vuelva a intentarlo más tarde.',
   'why.PLAYBACK_STREAM_NOT_FOUND': 'Esa cámara ya no existe.',
@@ -196,6 +197,7 @@ const en: typeof es = {
   'player.live': 'Live',
   'player.waiting': 'No new pictures; still trying…',
   'player.over': 'The stream is over for this link.',
+  'player.closed': 'This link is no longer valid. The stream may go on.',
   'player.video': 'Picture of the camera {camera}',
   'player.sound': 'Turn the sound on',
   'player.mute': 'Mute',
@@ -203,7 +205,8 @@ const en: typeof es = {
   'player.play': 'Play',
   'player.incomplete': 'A part of this link is missing. Ask for another one where you got it.',
   'why.PLAYBACK_TOKEN_EXPIRED': 'The link has expired. Ask for another one where you got it.',
-  'why.PLAYBACK_SESSION_CLOSED': 'The permission to watch is over. Ask for another link to go on.',
+  'why.PLAYBACK_SESSION_CLOSED':
+    'The permission to watch is over, perhaps after a while without a connection. Ask for another link to go on.',
   'why.STREAM_LIMIT_REACHED':
     'As many people watch cameras as the organisation allows. Try again later.',
   'why.PLAYBACK_STREAM_NOT_FOUND': 'That camera no longer exists.',
@@ -301,6 +304,7 @@ const pt: typeof es = {
   'player.live': 'Ao vivo',
   'player.waiting': 'Sem imagens novas; tentando de novo…',
   'player.over': 'A transmissão terminou para este link.',
+  'player.closed': 'Este link não vale mais. A transmissão pode continuar.',
   'player.video': 'Imagem da câmera {camera}',
   'player.sound': 'Ativar o som',
   'player.mute': 'Silenciar',
@@ -309,7 +313,7 @@ const pt: typeof es = {
   'player.incomplete': 'Falta uma parte deste link. Peça outro a quem o enviou.',
   'why.PLAYBACK_TOKEN_EXPIRED': 'O link expirou. Peça outro a quem o enviou.',
   'why.PLAYBACK_SESSION_CLOSED':
-    'A permissão para assistir terminou. Peça outro link se quiser continuar.',
+    'A permissão para assistir terminou, talvez depois de um tempo sem conexão. Peça outro link se quiser continuar.',
   'why.STREAM_LIMIT_REACHED':
     'Já há tantas pessoas assistindo a câmeras quantas a entidade permite. Tente mais tarde.',
   'why.PLAYBACK_STREAM_NOT_FOUND': 'Essa câmera não existe mais.',

@@ -29,6 +29,8 @@ const CAPTIONS_KEPT_S = 30;
 const CLOCK_OFF_MS = 2_000;
 /** Pictures that don't come for so long are missed. */
 const STALLED_MS = 3_000;
+/** Further behind than the stream asks for by so much, the player leaves out what lies between. */
+const LATE_S = 6;
 /** A server that has nothing to show yet says so with 503 and is asked again. */
 const RETRIES = { maxNumRetry: 600, retryDelayMs: 1_000, maxRetryDelayMs: 3_000 };
 const LOADING = {
@@ -198,16 +200,37 @@ export class LivePlayer {
     this.look();
   }
 
+  /**
+   * After a pause or a network that was away. The player itself runs faster only while it is a
+   * little behind.
+   */
+  private catchUp(): void {
+    const { hls, video } = this;
+    const newest = hls?.liveSyncPosition ?? null;
+    if (
+      hls === null ||
+      newest === null ||
+      video.paused ||
+      hls.levels[hls.currentLevel]?.details?.live !== true
+    ) {
+      return;
+    }
+    const isLate = hls.latency - (hls.targetLatency ?? 0) > LATE_S;
+    if (isLate && newest - video.currentTime > LATE_S / 2) video.currentTime = newest;
+  }
+
   private look(): void {
     if (this.isStopped) return;
     const now = performance.now();
     if (this.isSession) this.askState(now).catch(() => undefined);
     const { currentTime } = this.video;
-    if (currentTime !== this.lastTime) {
+    // A video whose player was taken away begins at zero, which is no progress.
+    if (currentTime !== this.lastTime && !this.isOver) {
       this.lastTime = currentTime;
       this.lastMoved = now;
       this.code = null;
     }
+    this.catchUp();
     const hasPlayed = this.lastMoved !== null;
     const moves = this.lastMoved !== null && now - this.lastMoved < STALLED_MS;
     const shownMs = moves ? (this.hls?.playingDate?.getTime() ?? null) : null;

@@ -156,7 +156,8 @@ function recordedText({ state, shownMs }: PlayerView): string {
   return c('player.recordedAt', { moment: exactTime(shownMs) });
 }
 
-function stateText({ state, behindMs }: PlayerView): string {
+function stateText({ state, behindMs, code }: PlayerView): string {
+  if (state === 'over' && code === 'PLAYBACK_SESSION_CLOSED') return c('player.closed');
   if (state !== 'playing') return c(`player.${state}`);
   if (behindMs === null) return c('player.live');
   return c('player.playing', { seconds: number(Math.max(0, behindMs) / 1_000, 1) });
