@@ -19,6 +19,7 @@ const PEOPLE = {
     locale: 'es_CO',
   },
   ana: { tenant_id: TENANT, roles: ['participant'], name: 'Ana', locale: '' },
+  nobody: { tenant_id: TENANT, roles: [], name: 'Nadie' },
 };
 
 async function open(stage) {
@@ -88,6 +89,24 @@ story('Signing in', open, {
     await ana.getByTestId('meeting').waitFor();
     await isConnected(ana);
     await Promise.all([counted(chair), counted(ana)]);
+  },
+
+  'a return that no page waits for says so': async (stage) => {
+    for (const query of ['code=abc&state=zzz', 'error=access_denied']) {
+      const page = await newPage(stage.browser);
+      await page.goto(`${stage.server.origin}/signed-in?${query}`);
+      await page.getByTestId('sign-in-failure').getByText('Ninguna página responde').waitFor();
+      await page.context().close();
+    }
+  },
+
+  'somebody without a role is refused and not invited': async (stage) => {
+    const page = await enter(stage, 'nobody', '/join');
+    await page.getByTestId('join-failure').waitFor();
+    assert.equal(await page.getByTestId('join-button').count(), 0);
+    await screenshot(page, 'join-without-role');
+    await page.context().close();
+    delete stage.pages.nobody;
   },
 
   'tokens of a minute are renewed in the background': async (stage, t) => {

@@ -433,6 +433,8 @@ export const en: Catalogue = {
 
   'signIn.title': 'Sign in',
   'signIn.waits': 'Finish signing in in the other window…',
+  'signIn.nobody':
+    'No page answers that it waits for this sign-in. If your session is open in another window, go back to it; if not, open the link of your session again.',
   'signIn.close': 'Done. You can close this window and go on in the other one.',
   'renewal.over': 'Your access has been renewed.',
   'renewal.said': 'Your access ends soon and could not be renewed. The session goes on meanwhile.',

@@ -435,6 +435,8 @@ export const es = {
 
   'signIn.title': 'Iniciar sesión',
   'signIn.waits': 'Complete el inicio de sesión en la otra ventana…',
+  'signIn.nobody':
+    'Ninguna página responde que espere este inicio de sesión. Si tiene la sesión abierta en otra ventana, vuelva a ella; si no, abra de nuevo el enlace de su sesión.',
   'signIn.close': 'Ya está. Puede cerrar esta ventana y seguir en la otra.',
   'renewal.over': 'Su acceso se ha renovado.',
   'renewal.said':

@@ -436,6 +436,8 @@ export const pt: Catalogue = {
 
   'signIn.title': 'Iniciar sessão',
   'signIn.waits': 'Conclua o início de sessão na outra janela…',
+  'signIn.nobody':
+    'Nenhuma página responde que espera por este login. Se a sessão estiver aberta em outra janela, volte para ela; se não, abra de novo o link da sua sessão.',
   'signIn.close': 'Pronto. Pode fechar esta janela e continuar na outra.',
   'renewal.over': 'Seu acesso foi renovado.',
   'renewal.said':

@@ -1,6 +1,6 @@
 import type { DpopKey } from './dpop_key';
 import { base64url, sha256 } from './encoding';
-import { ApiError, SignInRequired } from './errors';
+import { ApiError, SignInRequired, VisitFailed } from './errors';
 import type { Keeping } from './keeping';
 import { tabKeeping } from './keeping';
 import type { AccessToken, TokenSource } from './token_source';
@@ -125,7 +125,11 @@ export abstract class BrowserTokens implements TokenSource {
     const visit = JSON.parse(text) as Visit;
     if (returned.state !== visit.state) return null;
     this.keeping.removeItem(this.visitKey);
-    await this.take(returned, visit.verifier);
+    try {
+      await this.take(returned, visit.verifier);
+    } catch (error) {
+      throw new VisitFailed(visit.back, error);
+    }
     return visit.back;
   }
 

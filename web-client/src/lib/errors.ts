@@ -31,6 +31,19 @@ export class ChannelError extends Error {
   }
 }
 
+/** A visit of the identity service for which a page was left gave no access. */
+export class VisitFailed extends Error {
+  override readonly name = 'VisitFailed';
+
+  constructor(
+    /** Path of the page that the visit began on. */
+    readonly back: string,
+    override readonly cause: unknown,
+  ) {
+    super('the visit of the identity service gave no access');
+  }
+}
+
 /** The person has to sign in again; the page has been or should be left for it. */
 export class SignInRequired extends Error {
   override readonly name = 'SignInRequired';

@@ -17,9 +17,10 @@ afterEach(() => {
 describe('a visit in a window', () => {
   it('is waited for although the window seems closed', async () => {
     const visit = new PageVisitor().inWindow('https://id.example', 's');
-    tellReturn({ state: 'of somebody else', code: 'x' });
-    tellReturn({ state: 's', code: 'c' });
+    const elsewhere = tellReturn({ state: 'of somebody else', code: 'x' });
+    expect(await tellReturn({ state: 's', code: 'c' })).toBe(true);
     expect(await visit).toEqual({ state: 's', code: 'c' });
+    expect(await elsewhere).toBe(false);
     expect(opened?.close).not.toHaveBeenCalled();
   });
 

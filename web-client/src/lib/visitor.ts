@@ -25,6 +25,11 @@ const CHANNEL = 'cabildo.signed-in';
 const FRAME_WITHIN_MS = 10_000;
 /** A person may have to find their second factor. */
 const WINDOW_WITHIN_MS = 600_000;
+/** A page that waits answers at once; a browser that is busy may take a moment. */
+const HEARD_WITHIN_MS = 3_000;
+
+/** What pages tell each other of visits: how one returned, or that this was heard. */
+type Told = Returned | { readonly heard: string };
 
 /** Visits by this window. */
 export class PageVisitor implements Visitor {
@@ -81,8 +86,10 @@ async function awaitReturn(
       giveUp = () => reject(new Error('the visit was given up'));
       signal?.addEventListener('abort', giveUp);
       if (signal?.aborted === true) giveUp();
-      channel.onmessage = (event: MessageEvent<Returned>) => {
-        if (event.data.state === state) resolve(event.data);
+      channel.onmessage = ({ data }: MessageEvent<Told>) => {
+        if (!('state' in data) || data.state !== state) return;
+        channel.postMessage({ heard: state });
+        resolve(data);
       };
     });
   } finally {
@@ -99,11 +106,22 @@ export function returnedIn(address: string): Returned {
   return Object.fromEntries([...url.searchParams, ...fragment]);
 }
 
-/** Tells the page that waits for a visit how it ended. */
-export function tellReturn(returned: Returned): void {
+/** Tells the page that waits for a visit how it ended; answers whether there is such a page. */
+export async function tellReturn(returned: Returned): Promise<boolean> {
   const channel = new BroadcastChannel(CHANNEL);
-  channel.postMessage(returned);
-  channel.close();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  try {
+    return await new Promise<boolean>((resolve) => {
+      timer = setTimeout(() => resolve(false), HEARD_WITHIN_MS);
+      channel.onmessage = ({ data }: MessageEvent<Told>) => {
+        if ('heard' in data && data.heard === returned.state) resolve(true);
+      };
+      channel.postMessage(returned);
+    });
+  } finally {
+    clearTimeout(timer);
+    channel.close();
+  }
 }
 
 const TRIES = 'cabildo.sign_in.tries';

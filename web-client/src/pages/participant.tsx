@@ -2,6 +2,7 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { chooseLanguage, t } from '../i18n/i18n';
 import type { Session, Witness } from '../lib';
 import {
+  ApiError,
   AudioOutput,
   RoomClient,
   SignInRequired,
@@ -143,6 +144,8 @@ function Join(props: {
   const { session, failure, again } = useSession(access, person.tenant);
   const role = useRole(door, access, person);
   const moderates = role === 'moderator';
+  // Who may not even read of the session is not invited into it.
+  const refused = session === null && failure instanceof ApiError && failure.code === 'FORBIDDEN';
   const ready = session?.status === 'active' && (!door.config.dev || person.name.trim() !== '');
   return (
     <main class="page stack" data-testid="join">
@@ -162,11 +165,12 @@ function Join(props: {
           <p>{t('join.moderator')}</p>
         </Notice>
       )}
-      {role === 'observer' ? (
+      {!refused && role === 'observer' && (
         <Notice>
           <p>{t('join.observer')}</p>
         </Notice>
-      ) : (
+      )}
+      {!refused && role !== 'observer' && (
         <DeviceCheck choices={props.choices} open={props.open} onChange={props.onChoices} />
       )}
       {session?.status === 'active' && session.modality !== 'virtual' && role !== 'observer' && (
@@ -183,33 +187,35 @@ function Join(props: {
           {t('join.cancelled')}
         </p>
       )}
-      <div class="join-bar">
-        {moderates && (
+      {!refused && (
+        <div class="join-bar">
+          {moderates && (
+            <Button
+              label={t('join.console')}
+              look="main wide"
+              testId="console-button"
+              disabled={session === null || isOver(session)}
+              onPress={() => {
+                rememberPerson(person);
+                releaseDevices(props.open);
+                location.assign(consoleAddress(person));
+              }}
+            />
+          )}
           <Button
-            label={t('join.console')}
-            look="main wide"
-            testId="console-button"
-            disabled={session === null || isOver(session)}
+            label={t(moderates ? 'join.asParticipant' : 'join.join')}
+            look={moderates ? 'wide' : 'main wide'}
+            testId="join-button"
+            disabled={!ready}
             onPress={() => {
-              rememberPerson(person);
-              releaseDevices(props.open);
-              location.assign(consoleAddress(person));
+              if (session === null) return;
+              const { id, title } = session;
+              rememberVisit({ id, title, tenant: person.tenant, at: new Date().toISOString() });
+              props.onJoin();
             }}
           />
-        )}
-        <Button
-          label={t(moderates ? 'join.asParticipant' : 'join.join')}
-          look={moderates ? 'wide' : 'main wide'}
-          testId="join-button"
-          disabled={!ready}
-          onPress={() => {
-            if (session === null) return;
-            const { id, title } = session;
-            rememberVisit({ id, title, tenant: person.tenant, at: new Date().toISOString() });
-            props.onJoin();
-          }}
-        />
-      </div>
+        </div>
+      )}
     </main>
   );
 }

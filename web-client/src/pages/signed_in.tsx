@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
 import { t } from '../i18n/i18n';
-import { forgetVisits, returnedIn, tellReturn } from '../lib';
+import { VisitFailed, forgetVisits, returnedIn, tellReturn } from '../lib';
 import { openDoor, signInOf } from '../ui/access';
 import { boot } from '../ui/boot';
 import { Notice, PageHeader, failureText } from '../ui/components';
@@ -8,6 +8,8 @@ import { Notice, PageHeader, failureText } from '../ui/components';
 /** Where a visit to the identity service returns to. */
 function SignedIn() {
   const [failure, setFailure] = useState('');
+  /** The page that the visit began on, when it failed. */
+  const [from, setFrom] = useState<string | null>(null);
   const [done, setDone] = useState(false);
   useEffect(() => {
     const returned = returnedIn(location.href);
@@ -22,11 +24,18 @@ function SignedIn() {
         return;
       }
       // The page that waits for this visit is another one.
-      tellReturn(returned);
+      if (!(await tellReturn(returned))) {
+        setFailure(t('signIn.nobody'));
+        return;
+      }
       setDone(true);
       window.close();
     };
-    goBack().catch((error: unknown) => setFailure(failureText(error)));
+    goBack().catch((error: unknown) => {
+      const failed = error instanceof VisitFailed ? error : null;
+      setFrom(failed?.back ?? null);
+      setFailure(failureText(failed?.cause ?? error));
+    });
   }, []);
   return (
     <main class="page stack" data-testid="signed-in">
@@ -37,7 +46,12 @@ function SignedIn() {
             <p>{failure}</p>
           </Notice>
           <p>
-            <a class="button main" href="/">
+            {from !== null && (
+              <a class="button main" href={from} data-testid="sign-in-retry">
+                {t('common.retry')}
+              </a>
+            )}{' '}
+            <a class={from === null ? 'button main' : 'button'} href="/">
               {t('start.title')}
             </a>
           </p>

@@ -57,4 +57,6 @@ export function useAlarm(text: string | null, over: string): void {
     }
     said.current = text;
   }, [text]);
+  // What is not shown any more is not told of either.
+  useEffect(() => () => assertive.withdraw(said.current ?? ''), []);
 }
