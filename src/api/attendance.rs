@@ -18,7 +18,7 @@ use super::attendance_body::{
 };
 use super::attendance_export::{export, export_document};
 use super::body::{LargeBody, WholeBody, json, query};
-use super::caller::{Credentials, permit, see, with_nonce};
+use super::caller::{Credentials, permit, see};
 use super::error::ApiError;
 use super::idempotency::once_of;
 use super::minutes::language_of;
@@ -303,13 +303,13 @@ async fn attend(
     Ok(shown(api, &attendee))
 }
 
-refusals!(DelegationRefusals: WRITER, ATTENDING, DESK);
+refusals!(DelegationRefusals: WRITER, REPEATABLE, ATTENDING, DESK);
 
 /// Ends the delegation of a unit.
 #[utoipa::path(
     delete, path = "/api/v1/sessions/{id}/attendance/units/{unit}/delegate", tag = "attendance",
     operation_id = "endDelegation", security(("dpop" = [])),
-    params(("id" = String, Path, format = Uuid), ("unit" = String, Path)),
+    params(("id" = String, Path, format = Uuid), ("unit" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 200, description = "The quorum then", body = QuorumBody), DelegationRefusals)
 )]
 pub(super) async fn end_delegation(
@@ -322,16 +322,17 @@ pub(super) async fn end_delegation(
     let unknown = || ApiError::new(ErrorCode::UnitNotFound, "no such unit");
     let unit: UnitId = unit.parse().map_err(|_| unknown())?;
     let action = AttendanceAction::EndDelegation { unit, by: moderator.user_id.clone() };
-    decide(&api, &moderator, id, action).await
+    let work = Box::pin(decide(&api, &moderator, id, action));
+    once_of(&api, &credentials, &moderator, b"", work).await
 }
 
-refusals!(SecondCallRefusals: WRITER, ATTENDING, &[ErrorCode::QuorumCallConflict]);
+refusals!(SecondCallRefusals: WRITER, REPEATABLE, ATTENDING, &[ErrorCode::QuorumCallConflict]);
 
 /// Begins the second call, which usually needs a smaller share.
 #[utoipa::path(
     post, path = "/api/v1/sessions/{id}/attendance/second-call", tag = "attendance",
     operation_id = "beginSecondCall", security(("dpop" = [])),
-    params(("id" = String, Path, format = Uuid)),
+    params(("id" = String, Path, format = Uuid), ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 200, description = "The quorum then", body = QuorumBody), SecondCallRefusals)
 )]
 pub(super) async fn begin_second_call(
@@ -341,7 +342,8 @@ pub(super) async fn begin_second_call(
 ) -> Result<Response, ApiError> {
     let moderator = credentials.desk_writer(&api, Action::RegisterAttendance).await?;
     let id = own_session(&moderator, &id)?;
-    decide(&api, &moderator, id, AttendanceAction::BeginSecondCall).await
+    let work = Box::pin(decide(&api, &moderator, id, AttendanceAction::BeginSecondCall));
+    once_of(&api, &credentials, &moderator, b"", work).await
 }
 
 /// Does something, and shows the quorum as it is then.
@@ -353,7 +355,7 @@ async fn decide(
 ) -> Result<Response, ApiError> {
     api.rooms.attend(SessionKey::new(person.tenant_id, session), action).await?;
     let attendance = api.rooms.attendance(SessionKey::new(person.tenant_id, session)).await?;
-    Ok(with_nonce(Json(QuorumBody::new(&attendance)).into_response(), api))
+    Ok(Json(QuorumBody::new(&attendance)).into_response())
 }
 
 /// How the list is wanted.
@@ -544,14 +546,14 @@ pub(super) async fn eligible(
     Ok(Json(EligiblePageBody { items, next_cursor, total }).into_response())
 }
 
-refusals!(GiveRefusals: WRITER, BODY, ATTENDING, &[ErrorCode::EligibleListFixed, ErrorCode::UnprocessableRequest]);
+refusals!(GiveRefusals: WRITER, BODY, REPEATABLE, ATTENDING, &[ErrorCode::EligibleListFixed, ErrorCode::UnprocessableRequest]);
 
 /// Gives the eligible list of an active session where no service has it. Whoever
 /// is present stays so.
 #[utoipa::path(
     put, path = "/api/v1/sessions/{id}/attendance/eligible", tag = "attendance",
     operation_id = "giveEligible", security(("dpop" = [])),
-    params(("id" = String, Path, format = Uuid)),
+    params(("id" = String, Path, format = Uuid), ("Idempotency-Key" = Option<String>, Header)),
     request_body = NewEligibleListBody,
     responses((status = 200, description = "The quorum then, and delegations that were left out", body = GivenListBody), GiveRefusals)
 )]
@@ -567,12 +569,14 @@ pub(super) async fn give_eligible(
         let message = "the eligible list comes from the user-profiles service";
         return Err(ApiError::new(ErrorCode::EligibleListFixed, message));
     }
-    let wanted: NewEligibleListBody = json(&credentials.headers, &body, &[JSON])?;
-    let list: EligibleList = wanted.into_list()?;
-    let delegated = list.delegated.clone();
-    let key = SessionKey::new(moderator.tenant_id, id);
-    api.rooms.attend(key, AttendanceAction::TakeList(Box::new(list))).await?;
-    let attendance = api.rooms.attendance(key).await?;
-    let given = GivenListBody::new(&attendance, &delegated);
-    Ok(with_nonce(Json(given).into_response(), &api))
+    let work = Box::pin(async {
+        let wanted: NewEligibleListBody = json(&credentials.headers, &body, &[JSON])?;
+        let list: EligibleList = wanted.into_list()?;
+        let delegated = list.delegated.clone();
+        let key = SessionKey::new(moderator.tenant_id, id);
+        api.rooms.attend(key, AttendanceAction::TakeList(Box::new(list))).await?;
+        let attendance = api.rooms.attendance(key).await?;
+        Ok(Json(GivenListBody::new(&attendance, &delegated)).into_response())
+    });
+    once_of(&api, &credentials, &moderator, &body, work).await
 }

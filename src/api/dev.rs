@@ -150,6 +150,7 @@ refusals!(CreateRefusals: BODY, REPEATABLE, &[ErrorCode::Forbidden, ErrorCode::U
 /// Creates a session as the governance service would. Development only.
 #[utoipa::path(
     post, path = "/dev/sessions", tag = "development", operation_id = "devCreateSession",
+    params(("Idempotency-Key" = Option<String>, Header)),
     request_body = NewSessionBody,
     responses(
         (status = 201, description = "Created", body = SessionBody),
@@ -170,7 +171,11 @@ refusals!(StepRefusals: REPEATABLE, &[ErrorCode::Forbidden, ErrorCode::SessionNo
 /// Development only.
 #[utoipa::path(
     post, path = "/dev/sessions/{id}/{step}", tag = "development", operation_id = "devStepSession",
-    params(("id" = String, Path, format = Uuid), ("step" = String, Path, description = "start, end or cancel")),
+    params(
+        ("id" = String, Path, format = Uuid),
+        ("step" = String, Path, description = "start, end or cancel"),
+        ("Idempotency-Key" = Option<String>, Header),
+    ),
     responses(
         (status = 200, description = "Done", body = SessionBody),
         StepRefusals,

@@ -1,6 +1,7 @@
 //! Requests with an `Idempotency-Key` are carried out once. Successful answers are stored and
 //! repeated; a refusal frees its key, so that the same request may be tried again. When it is not known
-//! whether it was carried out, its key stays in use.
+//! whether it was carried out, its key stays in use. Of an answer with a secret only the id of what was
+//! made is stored.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -11,6 +12,7 @@ use axum::http::header::{CONTENT_TYPE, ETAG, LOCATION};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
 
 use super::Api;
 use super::caller::{Credentials, with_nonce};
@@ -93,13 +95,56 @@ pub(super) async fn once_creating<W>(
 where
     W: Future<Output = Result<Response, ApiError>> + Send,
 {
+    carry_out(api, credentials, (tenant, caller), (body, Keep::Answer), work).await
+}
+
+/// As [`once_creating`], for an answer with a secret, which is stored nowhere. Of the answer only the id
+/// is kept; `work` answers every repetition, by what it finds under that id.
+pub(super) async fn once_issuing<W>(
+    api: &Api,
+    credentials: &Credentials,
+    (tenant, caller): (TenantId, Caller),
+    body: &[u8],
+    work: impl FnOnce(PlannedId) -> W + Send,
+) -> Result<Response, ApiError>
+where
+    W: Future<Output = Result<Response, ApiError>> + Send,
+{
+    carry_out(api, credentials, (tenant, caller), (body, Keep::Id), work).await
+}
+
+/// What is stored when a request was carried out.
+enum Keep {
+    /// Its answer.
+    Answer,
+    /// The id of what it made.
+    Id,
+}
+
+async fn carry_out<W>(
+    api: &Api,
+    credentials: &Credentials,
+    (tenant, caller): (TenantId, Caller),
+    (body, keep): (&[u8], Keep),
+    work: impl FnOnce(PlannedId) -> W + Send,
+) -> Result<Response, ApiError>
+where
+    W: Future<Output = Result<Response, ApiError>> + Send,
+{
     let Some(key) = key_of(credentials)? else { return work(PlannedId::generate()).await };
     let claim = Claim { tenant, caller, key, request_hash: hash_of(credentials, body) };
     let in_progress = InProgress::enter(api, &claim)?;
     match api.idempotency.begin(&claim, api.wall.now()).await? {
         Begin::Fresh(token, planned) => match work(planned).await {
             Ok(response) => {
-                let (response, answer) = kept(response).await?;
+                let (response, answer) = match keep {
+                    Keep::Answer => kept(response).await?,
+                    Keep::Id => {
+                        let status = response.status().as_u16();
+                        let body = planned.as_uuid().to_string();
+                        (response, StoredAnswer { status, headers: Vec::new(), body })
+                    }
+                };
                 finish(in_progress, claim, token, answer).await;
                 Ok(response)
             }
@@ -113,7 +158,15 @@ where
                 Err(refusal)
             }
         },
-        Begin::Replay(answer) => Ok(replayed(answer)),
+        Begin::Replay(answer) => match keep {
+            Keep::Answer => Ok(replayed(answer)),
+            Keep::Id => {
+                let planned = Uuid::try_parse(&answer.body).map_err(|_| {
+                    ApiError::new(ErrorCode::Internal, "the id of an earlier answer is not kept")
+                })?;
+                Ok(marked(work(PlannedId::from_uuid(planned)).await?))
+            }
+        },
         Begin::InUse => Err(in_use()),
         Begin::DifferentRequest => Err(reused()),
     }
@@ -239,6 +292,10 @@ fn replayed(answer: StoredAnswer) -> Response {
             response.headers_mut().insert(name, value);
         }
     }
+    marked(response)
+}
+
+fn marked(mut response: Response) -> Response {
     response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
     response
 }

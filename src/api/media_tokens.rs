@@ -16,7 +16,8 @@ use super::Api;
 use super::body::{WholeBody, json as json_body};
 use super::caller::{Credentials, permit, see, with_nonce};
 use super::error::ApiError;
-use super::refusals::{BODY, WRITER, refusals};
+use super::idempotency::{once_issuing, once_of};
+use super::refusals::{BODY, REPEATABLE, WRITER, refusals};
 use super::sessions::session_id;
 use crate::auth::{
     LIFETIME_MAX, LIFETIME_MIN, MediaToken, MediaTokenId, MediaTokenKind, MediaTokenRefused,
@@ -27,6 +28,7 @@ use crate::domain::id::{SessionId, SessionKey, UserId};
 use crate::domain::media::TrackSource;
 use crate::domain::participant::Principal;
 use crate::domain::role::Action;
+use crate::sessions::{Caller, PlannedId};
 
 /// When a caller should try again whose token could not be kept.
 const RETRY_AFTER_S: u32 = 5;
@@ -43,6 +45,9 @@ impl From<MediaTokenRefused> for ApiError {
     fn from(refused: MediaTokenRefused) -> Self {
         match refused {
             MediaTokenRefused::Forbidden => Self::new(ErrorCode::Forbidden, refused.to_string()),
+            MediaTokenRefused::Over => {
+                Self::new(ErrorCode::MediaTokenNotFound, refused.to_string())
+            }
             MediaTokenRefused::TooMany => {
                 Self::new(ErrorCode::MediaTokenLimitReached, refused.to_string())
             }
@@ -69,7 +74,11 @@ pub(super) struct MediaTokenRequestBody {
 }
 
 impl MediaTokenRequestBody {
-    fn into_wanted(self, session: SessionId) -> Result<MediaTokenWanted, ApiError> {
+    fn into_wanted(
+        self,
+        id: MediaTokenId,
+        session: SessionId,
+    ) -> Result<MediaTokenWanted, ApiError> {
         let mut problems = Vec::new();
         let kind = MediaTokenKind::parse(&self.kind);
         if kind.is_none() {
@@ -92,6 +101,7 @@ impl MediaTokenRequestBody {
         }
         match kind {
             Some(kind) if problems.is_empty() => Ok(MediaTokenWanted {
+                id,
                 session,
                 kind,
                 source: source.flatten(),
@@ -169,13 +179,19 @@ pub(super) struct MediaTokensBody {
     items: Vec<MediaTokenBody>,
 }
 
-refusals!(CreateRefusals: WRITER, BODY, &[ErrorCode::SessionNotFound, ErrorCode::SessionOver, ErrorCode::SessionStateConflict, ErrorCode::ProviderUnsupported, ErrorCode::MediaTokenLimitReached, ErrorCode::UnprocessableRequest]);
+refusals!(CreateRefusals: WRITER, BODY, REPEATABLE, &[ErrorCode::MediaTokenNotFound, ErrorCode::SessionNotFound, ErrorCode::SessionOver, ErrorCode::SessionStateConflict, ErrorCode::ProviderUnsupported, ErrorCode::MediaTokenLimitReached, ErrorCode::UnprocessableRequest]);
 
-/// Makes a media token: for this session, the caller and one direction. A request
-/// that comes twice makes two, since an answer with a token is not kept.
+/// Makes a media token: for this session, the caller and one direction. The text of a token is
+/// stored nowhere: the same request with the same `Idempotency-Key` is answered with the same token and
+/// another text for it, and the text before opens nothing any more. When that token is revoked or has
+/// ended, the answer is `MEDIA_TOKEN_NOT_FOUND`.
 #[utoipa::path(
     post, path = "/api/v1/sessions/{id}/media-tokens", tag = "media", operation_id = "createMediaToken",
-    security(("dpop" = [])), params(("id" = String, Path, format = Uuid)),
+    security(("dpop" = [])),
+    params(
+        ("id" = String, Path, format = Uuid),
+        ("Idempotency-Key" = Option<String>, Header, description = "names the request, so that it may come twice"),
+    ),
     request_body = MediaTokenRequestBody,
     responses((status = 201, description = "The token, shown once", body = NewMediaTokenBody), CreateRefusals)
 )]
@@ -191,17 +207,22 @@ pub(super) async fn create(
     super::media::expect_usable(&session)?;
     let wanted: MediaTokenRequestBody =
         json_body(&credentials.headers, &body, &["application/json"])?;
-    let wanted = wanted.into_wanted(id)?;
-    let (token, secret) = api.media_tokens.issue(&person, wanted, api.wall.now()).await?;
-    let origin = credentials.origin(&api);
-    let body = NewMediaTokenBody {
-        id: token.id.to_string(),
-        token: secret.expose().clone(),
-        url: format!("{origin}/api/v1/sessions/{id}/{}", token.kind),
-        expires_at: token.expires_at.to_string(),
+    let work = async |planned: PlannedId| {
+        let wanted = wanted.into_wanted(MediaTokenId::from_uuid(planned.as_uuid()), id)?;
+        let (token, secret) = api.media_tokens.issue(&person, wanted, api.wall.now()).await?;
+        let origin = credentials.origin(&api);
+        let body = NewMediaTokenBody {
+            id: token.id.to_string(),
+            token: secret.expose().clone(),
+            url: format!("{origin}/api/v1/sessions/{id}/{}", token.kind),
+            expires_at: token.expires_at.to_string(),
+        };
+        let answer = (StatusCode::CREATED, [(CACHE_CONTROL, "no-store")], Json(body));
+        Ok(answer.into_response())
     };
-    let answer = (StatusCode::CREATED, [(CACHE_CONTROL, "no-store")], Json(body));
-    Ok(with_nonce(answer.into_response(), &api))
+    let caller = (person.tenant_id, Caller::User(person.user_id.clone()));
+    let answer = once_issuing(&api, &credentials, caller, &body, work).await?;
+    Ok(with_nonce(answer, &api))
 }
 
 refusals!(ListRefusals: WRITER, &[ErrorCode::SessionNotFound]);
@@ -228,13 +249,13 @@ pub(super) async fn list(
     Ok(with_nonce(Json(MediaTokensBody { items }).into_response(), &api))
 }
 
-refusals!(RevokeRefusals: WRITER, &[ErrorCode::SessionNotFound, ErrorCode::MediaTokenNotFound]);
+refusals!(RevokeRefusals: WRITER, REPEATABLE, &[ErrorCode::SessionNotFound, ErrorCode::MediaTokenNotFound]);
 
 /// Revokes a media token; its connections end.
 #[utoipa::path(
     delete, path = "/api/v1/sessions/{id}/media-tokens/{token}", tag = "media", operation_id = "revokeMediaToken",
     security(("dpop" = [])),
-    params(("id" = String, Path, format = Uuid), ("token" = String, Path, format = Uuid)),
+    params(("id" = String, Path, format = Uuid), ("token" = String, Path, format = Uuid), ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 204, description = "Revoked"), RevokeRefusals)
 )]
 pub(super) async fn revoke(
@@ -248,17 +269,20 @@ pub(super) async fn revoke(
     let not_found = || ApiError::new(ErrorCode::MediaTokenNotFound, "no such media token");
     let token = uuid::Uuid::try_parse(&token).map(MediaTokenId::from_uuid);
     let token = token.map_err(|_| not_found())?;
-    let tokens = api.media_tokens.repository();
-    let found = tokens.read(session.tenant_id, token).await?;
-    let own = only_own(&person);
-    let found = found.filter(|found| found.session == id);
-    let found = found.filter(|found| own.is_none_or(|user| *user == found.user));
-    let found = found.ok_or_else(not_found)?;
-    if !tokens.revoke(session.tenant_id, found.id, api.wall.now()).await? {
-        return Err(not_found());
-    }
-    api.media.end_of_token(found.id).await;
-    Ok(with_nonce(StatusCode::NO_CONTENT.into_response(), &api))
+    let work = async {
+        let tokens = api.media_tokens.repository();
+        let found = tokens.read(session.tenant_id, token).await?;
+        let own = only_own(&person);
+        let found = found.filter(|found| found.session == id);
+        let found = found.filter(|found| own.is_none_or(|user| *user == found.user));
+        let found = found.ok_or_else(not_found)?;
+        if !tokens.revoke(session.tenant_id, found.id, api.wall.now()).await? {
+            return Err(not_found());
+        }
+        api.media.end_of_token(found.id).await;
+        Ok(StatusCode::NO_CONTENT.into_response())
+    };
+    once_of(&api, &credentials, &person, b"", work).await
 }
 
 /// The only person whose tokens a caller sees; moderators see everybody's.

@@ -17,7 +17,7 @@ use crate::domain::error_code::ErrorCode;
 #[openapi(
     info(
         title = "Cabildo",
-        description = "Sessions, media and operation of a Cabildo server. The descriptions of error responses list the stable codes that can occur."
+        description = "Sessions, media and operation of a Cabildo server. The descriptions of error responses list the stable codes that can occur. Where `Idempotency-Key` is described, the same request with the same key is carried out once within a day and answered as the first time, with `Idempotency-Replayed: true`; with other contents it is refused. A key is of one caller in one tenant. Other writes change nothing when they come twice."
     ),
     components(schemas(ErrorBody)),
     tags(

@@ -9,9 +9,9 @@ use utoipa::ToSchema;
 
 use super::Api;
 use super::body::{WholeBody, json};
-use super::caller::{Credentials, see, with_nonce};
+use super::caller::{Credentials, see};
 use super::error::ApiError;
-use super::idempotency::once;
+use super::idempotency::once_of;
 use super::json_forms::Id;
 use super::refusals::{BODY, REPEATABLE, WRITER, refusals};
 use super::sessions::session_id;
@@ -20,7 +20,6 @@ use crate::domain::camera::StreamFault;
 use crate::domain::error_code::ErrorCode;
 use crate::domain::id::{CameraId, SessionId, SessionKey};
 use crate::domain::role::Action;
-use crate::sessions::Caller;
 
 const JSON: &str = "application/json";
 
@@ -111,19 +110,17 @@ pub(super) async fn add(
         };
         Ok((status, Json(body)).into_response())
     };
-    let caller = (person.tenant_id, Caller::User(person.user_id.clone()));
     // Boxed because the future that brings a camera in is large.
-    let answer = Box::pin(once(&api, &credentials, caller, &body, work)).await?;
-    Ok(with_nonce(answer, &api))
+    Box::pin(once_of(&api, &credentials, &person, &body, work)).await
 }
 
-refusals!(RemoveRefusals: WRITER, &[ErrorCode::SessionNotFound, ErrorCode::ParticipantNotFound]);
+refusals!(RemoveRefusals: WRITER, REPEATABLE, &[ErrorCode::SessionNotFound, ErrorCode::ParticipantNotFound]);
 
 /// Takes a camera out of the room.
 #[utoipa::path(
     delete, path = "/api/v1/sessions/{id}/cameras/{cameraId}", tag = "media", operation_id = "removeRoomCamera",
     security(("dpop" = [])),
-    params(("id" = String, Path, format = Uuid), ("cameraId" = String, Path)),
+    params(("id" = String, Path, format = Uuid), ("cameraId" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 204, description = "It left"), RemoveRefusals)
 )]
 pub(super) async fn remove(
@@ -135,6 +132,9 @@ pub(super) async fn remove(
     let id = session_id(&id)?;
     let session = api.sessions.find(see(&person, id)?).await?;
     let camera: CameraId = camera.parse().map_err(|_| BridgeError::NotInRoom)?;
-    api.bridges.remove(SessionKey::new(session.tenant_id, id), &camera).await?;
-    Ok(with_nonce(StatusCode::NO_CONTENT.into_response(), &api))
+    let work = async {
+        api.bridges.remove(SessionKey::new(session.tenant_id, id), &camera).await?;
+        Ok(StatusCode::NO_CONTENT.into_response())
+    };
+    once_of(&api, &credentials, &person, b"", work).await
 }

@@ -169,6 +169,15 @@ pub trait MediaTokenRepository: Send + Sync {
         now: Timestamp,
     ) -> Result<Vec<MediaToken>, MediaTokensUnavailable>;
 
+    /// Gives a token in force another text, by its SHA-256, and these roles; whether it was in force.
+    async fn renew(
+        &self,
+        tenant: TenantId,
+        id: MediaTokenId,
+        (hash, roles): ([u8; 32], Roles),
+        now: Timestamp,
+    ) -> Result<bool, MediaTokensUnavailable>;
+
     /// Revokes a token; whether it was in force.
     async fn revoke(
         &self,
@@ -181,6 +190,8 @@ pub trait MediaTokenRepository: Send + Sync {
 /// What a new media token is wanted for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MediaTokenWanted {
+    /// Its name. A token that has it already is given another text.
+    pub id: MediaTokenId,
     /// In which session.
     pub session: SessionId,
     /// Which direction.
@@ -199,6 +210,9 @@ pub enum MediaTokenRefused {
     /// The person may not do what the token would be for.
     #[error("the caller's roles do not allow this")]
     Forbidden,
+    /// It was made before, and is revoked or has ended.
+    #[error("the media token that this request made is revoked or has ended")]
+    Over,
     /// The person has as many in force as they may.
     #[error("the caller already has {TOKENS_PER_PERSON_MAX} media tokens of this session")]
     TooMany,
@@ -232,7 +246,9 @@ impl MediaTokens {
         &*self.repository
     }
 
-    /// Makes a token for a person. Its text is returned here and never again.
+    /// Makes a token for a person. Its text is returned here and never again. When the same is wanted
+    /// again, because the answer was lost, the token gets another text and the one before ends; when
+    /// it ends stays as it was.
     pub async fn issue(
         &self,
         person: &Principal,
@@ -244,20 +260,25 @@ impl MediaTokens {
         }
         let secret =
             Secret::new(format!("{PREFIX}{}", encode(&rand::random::<[u8; TOKEN_BYTES]>())));
+        let (hash, roles) = (hash_of(secret.expose()), roles_for(person.roles, wanted));
+        if let Some(made) = self.repository.read(person.tenant_id, wanted.id).await? {
+            let renewed = self.repository.renew(made.tenant, made.id, (hash, roles), now).await?;
+            let token = MediaToken { roles, ..made };
+            return if renewed { Ok((token, secret)) } else { Err(MediaTokenRefused::Over) };
+        }
         let token = MediaToken {
-            id: MediaTokenId(Uuid::now_v7()),
+            id: wanted.id,
             tenant: person.tenant_id,
             session: wanted.session,
             user: person.user_id.clone(),
             name: person.name.clone(),
-            roles: roles_for(person.roles, wanted),
+            roles,
             kind: wanted.kind,
             source: wanted.source,
             created_at: now,
             expires_at: now.after(wanted.lifetime.clamp(LIFETIME_MIN, LIFETIME_MAX)),
             revoked_at: None,
         };
-        let hash = hash_of(secret.expose());
         if self.repository.insert(&token, hash, TOKENS_PER_PERSON_MAX).await? {
             Ok((token, secret))
         } else {
@@ -328,6 +349,7 @@ mod tests {
 
     fn wanted(speak_without_turn: bool) -> MediaTokenWanted {
         MediaTokenWanted {
+            id: MediaTokenId::from_uuid(Uuid::nil()),
             session: SessionId::generate(),
             kind: MediaTokenKind::Whip,
             source: None,

@@ -1,8 +1,11 @@
 //! The cameras that tenants have, and who may watch them.
 
+mod wishes;
+
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::wishes::{check_recording, check_wishes};
 use crate::cameras::address::AddressPolicy;
 use crate::cameras::captions::Captions;
 use crate::cameras::engine::policy::{Lifetimes, Step};
@@ -25,14 +28,6 @@ use crate::domain::time::Timestamp;
 use crate::domain::watched::Watched;
 use crate::vault::KeyVault;
 
-/// Codecs that a hint may name.
-const CODEC_HINTS: [&str; 7] = ["h264", "h265", "hevc", "opus", "aac", "pcmu", "pcma"];
-/// Most target profiles of a camera. Raising it makes rows larger.
-const PROFILES_MAX: usize = 8;
-/// Longest name of a target profile, in bytes.
-const PROFILE_BYTES_MAX: usize = 64;
-/// Most bytes that a recording may be limited to: what every database can count.
-const BYTES_MAX: u64 = 1 << 60;
 /// How often something that others change at the same time is tried.
 const ATTEMPTS: u32 = 5;
 /// Sessions that one sweep ends at once; it goes on until none is left.
@@ -271,12 +266,22 @@ impl Gateway {
         Ok(self.0.parts.cameras.cameras(tenant).await?)
     }
 
-    /// Gives somebody the right to watch a camera or a session: a stream session and its token.
+    /// Gives somebody the right to watch a camera or a session: a stream session with this id and its
+    /// token. When it was given before, because the answer was lost, the answer is the same session and
+    /// the same token.
     ///
     /// # Errors
     /// [`CameraError::CameraNotFound`], those of [`WatchedSessions::check`], and
-    /// [`CameraError::Denied`].
-    pub async fn issue(&self, tenant: TenantId, watched: &Watched) -> Result<Issued, CameraError> {
+    /// [`CameraError::Denied`]; [`CameraError::Transition`] when it was given before and is over.
+    pub async fn issue(
+        &self,
+        tenant: TenantId,
+        watched: &Watched,
+        id: StreamSessionId,
+    ) -> Result<Issued, CameraError> {
+        if let Some(given) = self.0.parts.sessions.session(tenant, id).await? {
+            return self.issued_before(given);
+        }
         match watched {
             Watched::Camera(camera) => match self.camera(tenant, camera).await {
                 // What was recorded of a camera may be watched as long as it is kept.
@@ -291,7 +296,7 @@ impl Gateway {
         let expires_at = self.0.options.lifetimes.issued_until(now);
         let session = StreamSession {
             tenant,
-            id: StreamSessionId::generate(),
+            id,
             watched: watched.clone(),
             status: StreamSessionStatus::Requested,
             requested_at: now,
@@ -303,11 +308,27 @@ impl Gateway {
         };
         let at = StepAt { at: now, due_at: expires_at, active_max: max };
         let stepped = self.0.parts.sessions.issue_session(&session, at).await?;
-        let session = done(stepped, (tenant, Step::Issue), max)?;
-        let watched = session.watched.clone();
+        Ok(self.with_token(done(stepped, (tenant, Step::Issue), max)?, expires_at))
+    }
+
+    /// A session that was given before, with the token that it was given with.
+    fn issued_before(&self, session: StreamSession) -> Result<Issued, CameraError> {
+        let issued_at = session.issued_at.unwrap_or(session.requested_at);
+        let expires_at = self.0.options.lifetimes.issued_until(issued_at);
+        if session.status.is_over() {
+            return Err(CameraError::Transition(session.status));
+        }
+        if expires_at <= self.0.parts.clock.now() {
+            return Err(CameraError::Transition(StreamSessionStatus::Expired));
+        }
+        Ok(self.with_token(session, expires_at))
+    }
+
+    fn with_token(&self, session: StreamSession, expires_at: Timestamp) -> Issued {
+        let (tenant, watched) = (session.tenant, session.watched.clone());
         let grant = Grant { tenant, watched, session: session.id, expires_at };
         let token = self.0.parts.secret.sign(&grant);
-        Ok(Issued { session, token, expires_at })
+        Issued { session, token, expires_at }
     }
 
     /// Begins watching. A session that is active stays so.
@@ -532,41 +553,6 @@ impl Gateway {
             updated_at: now,
         })
     }
-}
-
-/// Whether a camera may be recorded like that.
-fn check_recording(policy: RecordingPolicy) -> Result<(), CameraError> {
-    let RecordingPolicy { max_age_s, max_bytes, .. } = policy;
-    let unusable = |problem| Err(CameraError::Unusable { field: "recording", problem });
-    if max_age_s == Some(0) {
-        return unusable("maxAgeHours: expected 1 or more");
-    }
-    if max_bytes.is_some_and(|most| !(1..=BYTES_MAX).contains(&most)) {
-        return unusable("maxBytes: expected 1 to 2^60");
-    }
-    Ok(())
-}
-
-/// How a camera is to send, if all that is wanted of it can be had.
-fn check_wishes(new: &NewCamera) -> Result<CameraTransport, CameraError> {
-    let unusable = |field, problem| Err(CameraError::Unusable { field, problem });
-    let Some(transport) = CameraTransport::parse(new.transport.as_deref().unwrap_or("auto")) else {
-        return unusable("transport", "expected auto, tcp or udp");
-    };
-    if new.codec_hint.as_deref().is_some_and(|hint| !CODEC_HINTS.contains(&hint)) {
-        return unusable("codecHint", "expected h264, h265, hevc, opus, aac, pcmu or pcma");
-    }
-    let is_name = |name: &String| {
-        (1..=PROFILE_BYTES_MAX).contains(&name.len())
-            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
-    };
-    if new.target_profiles.len() > PROFILES_MAX || !new.target_profiles.iter().all(is_name) {
-        return unusable(
-            "targetProfiles",
-            "expected up to 8 names of letters, digits, -, _ and . with at most 64 characters",
-        );
-    }
-    Ok(transport)
 }
 
 fn done(

@@ -17,7 +17,6 @@ use crate::cameras::metrics;
 use crate::cameras::repository::{StreamRecord, StreamRepository, StreamStarted};
 use crate::domain::camera::StreamStatus;
 use crate::domain::id::{CameraId, StreamId, TenantId};
-use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 
 /// How long an instance keeps a stream without saying so again. Raising it leaves the
@@ -72,23 +71,30 @@ impl StreamControl {
         }))
     }
 
-    /// Starts the stream of a camera, which is provisioned with this address.
+    /// Starts the stream of a camera, which is provisioned with this address. A stream that has this
+    /// id already is the one that was started, and no other one is.
     ///
     /// # Errors
-    /// What is wrong with the address; [`CameraError::StreamActive`] and
+    /// Why the address is refused; [`CameraError::StreamActive`] and
     /// [`CameraError::Denied`].
     pub async fn start(
         &self,
-        tenant: TenantId,
+        (tenant, id): (TenantId, StreamId),
         camera: CameraId,
-        address: Secret<String>,
+        source: Source,
     ) -> Result<StreamRecord, CameraError> {
         let gateway = &self.0.gateway;
-        let source = Source::parse(address.expose())?;
+        if let Some(started) = self.0.repository.stream(tenant, id).await? {
+            if started.stopped_at.is_none() {
+                // It may have been interrupted before the camera was provisioned.
+                self.provision(tenant, camera, &source).await?;
+            }
+            return Ok(started);
+        }
         let (now, max) = (gateway.now(), gateway.active_max(tenant).await);
         let stream = StreamRecord {
             tenant,
-            id: StreamId::generate(),
+            id,
             camera: camera.clone(),
             masked: source.masked(),
             status: StreamStatus::Starting,
@@ -106,7 +112,7 @@ impl StreamControl {
             }
         }
         // The camera has its place now, so nobody else changes its address by a start.
-        if let Err(error) = self.provision(tenant, camera, address).await {
+        if let Err(error) = self.provision(tenant, camera, &source).await {
             self.0.repository.stop_stream(tenant, stream.id, gateway.now()).await?;
             return Err(error);
         }
@@ -279,7 +285,7 @@ impl StreamControl {
         &self,
         tenant: TenantId,
         id: CameraId,
-        address: Secret<String>,
+        source: &Source,
     ) -> Result<(), CameraError> {
         let known = match self.0.gateway.camera(tenant, &id).await {
             Ok(camera) => Some(camera),
@@ -289,7 +295,7 @@ impl StreamControl {
         let transport = known.as_ref().map(|camera| camera.transport.as_str().to_owned());
         let (codec_hint, target_profiles) =
             known.map(|camera| (camera.codec_hint, camera.target_profiles)).unwrap_or_default();
-        let recording = None;
+        let (recording, address) = (None, source.whole().clone());
         let new =
             NewCamera { tenant, id, address, transport, codec_hint, target_profiles, recording };
         self.0.gateway.provision(new).await.map(drop)

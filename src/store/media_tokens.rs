@@ -80,6 +80,16 @@ impl MediaTokenRepository for Store {
         Ok(select(self, tenant, wanted).await?)
     }
 
+    async fn renew(
+        &self,
+        tenant: TenantId,
+        id: MediaTokenId,
+        given: ([u8; 32], Roles),
+        now: Timestamp,
+    ) -> Result<bool, MediaTokensUnavailable> {
+        Ok(renew(self, tenant, id, (given, now)).await?)
+    }
+
     async fn revoke(
         &self,
         tenant: TenantId,
@@ -128,7 +138,6 @@ async fn insert(
         tx.rollback().await?;
         return Ok(false);
     }
-    let roles: Vec<&str> = token.roles.iter().map(Role::as_str).collect();
     let add = Query::insert()
         .into_table(TABLE)
         .columns(["tenant_id", "hash"].into_iter().chain(COLUMNS))
@@ -139,7 +148,7 @@ async fn insert(
             token.session.as_uuid().into(),
             token.user.as_str().into(),
             token.name.as_str().into(),
-            roles.join(" ").into(),
+            words(token.roles).into(),
             token.kind.as_str().into(),
             token.source.map(TrackSource::as_str).into(),
             token.created_at.unix_us().into(),
@@ -171,6 +180,38 @@ async fn select(
     rows.iter().map(|row| token_of(tenant, row)).collect()
 }
 
+async fn renew(
+    store: &Store,
+    tenant: TenantId,
+    id: MediaTokenId,
+    ((hash, roles), now): (([u8; 32], Roles), Timestamp),
+) -> Result<bool, StoreError> {
+    let tx = TenantTx::write(store, tenant).await?.marked(store).await?;
+    let update = Query::update()
+        .table(TABLE)
+        .value("hash", hash.to_vec())
+        .value("roles", words(roles))
+        .cond_where(is_in_force(&tx, id, now))
+        .take();
+    let renewed = tx.connection().execute(&update).await?.rows_affected() == 1;
+    tx.commit().await?;
+    Ok(renewed)
+}
+
+/// The token of this name, if it is in force.
+fn is_in_force(tx: &TenantTx, id: MediaTokenId, now: Timestamp) -> Condition {
+    Condition::all()
+        .add(Expr::col("tenant_id").eq(tx.tenant().as_uuid()))
+        .add(Expr::col("id").eq(id.as_uuid()))
+        .add(Expr::col("revoked_at").is_null())
+        .add(Expr::col("expires_at").gt(now.unix_us()))
+}
+
+fn words(roles: Roles) -> String {
+    let roles: Vec<&str> = roles.iter().map(Role::as_str).collect();
+    roles.join(" ")
+}
+
 async fn revoke(
     store: &Store,
     tenant: TenantId,
@@ -182,10 +223,7 @@ async fn revoke(
     let update = Query::update()
         .table(TABLE)
         .value("revoked_at", now.unix_us())
-        .and_where(Expr::col("tenant_id").eq(tx.tenant().as_uuid()))
-        .and_where(Expr::col("id").eq(id.as_uuid()))
-        .and_where(Expr::col("revoked_at").is_null())
-        .and_where(Expr::col("expires_at").gt(now.unix_us()))
+        .cond_where(is_in_force(&tx, id, now))
         .take();
     let revoked = tx.connection().execute(&update).await?.rows_affected() == 1;
     tx.commit().await?;

@@ -28,6 +28,7 @@ mod presence;
 mod providers;
 mod publishing;
 mod record;
+mod repeated;
 mod room_cameras;
 mod server;
 mod services;

@@ -14,7 +14,7 @@ use crate::api::body::{WholeBody, json, query};
 use crate::api::caller::Credentials;
 use crate::api::error::ApiError;
 use crate::api::json_forms::Moment;
-use crate::api::refusals::{BODY, READER, SERVICE, refusals};
+use crate::api::refusals::{BODY, READER, REPEATABLE, SERVICE, refusals};
 use crate::cameras::repository::{RecordedCamera, RecordingPolicy};
 use crate::domain::error_code::ErrorCode;
 use crate::domain::time::Timestamp;
@@ -212,7 +212,7 @@ pub(in crate::api) struct DeletedBody {
     segments: u64,
 }
 
-refusals!(DeleteRefusals: READER, SERVICE, &[
+refusals!(DeleteRefusals: READER, SERVICE, REPEATABLE, &[
     ErrorCode::CameraNotFound,
     ErrorCode::UnprocessableRequest,
 ]);
@@ -226,6 +226,7 @@ refusals!(DeleteRefusals: READER, SERVICE, &[
     params(
         ("cameraId" = String, Path), SpanParameters,
         ("X-Tenant-ID" = Option<String>, Header, description = "whose it is, when a service calls"),
+        ("Idempotency-Key" = Option<String>, Header),
     ),
     responses((status = 200, description = "It is deleted", body = DeletedBody), DeleteRefusals)
 )]
@@ -239,6 +240,9 @@ pub(in crate::api) async fn delete(
     let wanted: SpanParameters = query(&parts)?;
     let (tenant, camera) = operator.camera(&api, &credentials, &camera)?;
     let span = wanted.span(api.cameras.now());
-    let segments = api.camera_recordings.erase(tenant, &camera, span).await?;
-    Ok(operator.answer(&api, Json(DeletedBody { segments }).into_response()))
+    let work = async {
+        let segments = api.camera_recordings.erase(tenant, &camera, span).await?;
+        Ok(Json(DeletedBody { segments }).into_response())
+    };
+    operator.once(&api, &credentials, tenant, b"", work).await
 }

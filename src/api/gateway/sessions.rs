@@ -23,6 +23,7 @@ use crate::domain::camera;
 use crate::domain::error_code::ErrorCode;
 use crate::domain::id::{CameraId, SessionId, StreamSessionId, TenantId};
 use crate::domain::watched::Watched;
+use crate::sessions::PlannedId;
 
 /// Where a stream session stands.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
@@ -222,21 +223,25 @@ impl WatchedOfTenantBody {
     }
 }
 
-refusals!(IssueRefusals: READER, SERVICE, BODY, &[
+refusals!(IssueRefusals: READER, SERVICE, BODY, REPEATABLE, &[
     ErrorCode::CameraNotFound,
     ErrorCode::SessionNotFound,
     ErrorCode::SessionOver,
     ErrorCode::LiveViewingOff,
+    ErrorCode::SessionTransitionInvalid,
     ErrorCode::StreamLimitReached,
     ErrorCode::StreamNotEntitled,
 ]);
 
 /// Gives a viewer the right to watch a camera, or a session whose `live_viewing` is on: a stream
 /// session and its token. For cameras that is for operators, for a session also for whoever may change
-/// it. A request that comes twice makes two, since an answer with a token is not kept.
+/// it. The token is stored nowhere: the same request with the same `Idempotency-Key` is answered with
+/// the same session as it is then and the same token, until the token has run out or the session is over
+/// (`SESSION_TRANSITION_INVALID`).
 #[utoipa::path(
     post, path = "/gateway/sessions", tag = "cameras", operation_id = "issueStreamSession",
     security(("dpop" = []), ("service" = [])),
+    params(("Idempotency-Key" = Option<String>, Header, description = "names the request, so that it may come twice")),
     request_body = WatchedOfTenantBody,
     responses((status = 201, description = "Issued", body = IssuedBody), IssueRefusals)
 )]
@@ -255,14 +260,18 @@ pub(in crate::api) async fn issue(
     let wanted = wanted?;
     let watched = wanted.watched()?;
     let tenant = operator.of(wanted.tenant_id.0)?;
-    let issued = api.cameras.issue(tenant, &watched).await?;
-    let body = IssuedBody {
-        session: SessionBody::new(&issued.session),
-        token: issued.token,
-        token_expires_at: Moment(issued.expires_at),
+    let work = async |planned: PlannedId| {
+        let id = StreamSessionId::from_uuid(planned.as_uuid());
+        let issued = api.cameras.issue(tenant, &watched, id).await?;
+        let body = IssuedBody {
+            session: SessionBody::new(&issued.session),
+            token: issued.token,
+            token_expires_at: Moment(issued.expires_at),
+        };
+        let answer = (StatusCode::CREATED, [(CACHE_CONTROL, "no-store")], Json(body));
+        Ok(answer.into_response())
     };
-    let answer = (StatusCode::CREATED, [(CACHE_CONTROL, "no-store")], Json(body));
-    Ok(operator.answer(&api, answer.into_response()))
+    operator.once_issuing(&api, &credentials, (tenant, &body), work).await
 }
 
 refusals!(ActivateRefusals: READER, SERVICE, REPEATABLE, &[

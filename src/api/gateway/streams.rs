@@ -14,13 +14,14 @@ use crate::api::body::{WholeBody, json};
 use crate::api::caller::Credentials;
 use crate::api::error::ApiError;
 use crate::api::json_forms::{Id, Moment};
-use crate::api::refusals::{BODY, READER, SERVICE, refusals};
+use crate::api::refusals::{BODY, READER, REPEATABLE, SERVICE, refusals};
 use crate::api::sessions::expect_nothing;
 use crate::cameras::CameraError;
+use crate::cameras::engine::source::Source;
 use crate::cameras::repository::StreamRecord;
 use crate::domain::error_code::ErrorCode;
 use crate::domain::id::{CameraId, StreamId, TenantId};
-use crate::domain::secret::Secret;
+use crate::sessions::PlannedId;
 
 /// A stream to be started.
 #[derive(Deserialize, ToSchema)]
@@ -67,7 +68,7 @@ impl StreamBody {
     }
 }
 
-refusals!(StartRefusals: READER, SERVICE, BODY, &[
+refusals!(StartRefusals: READER, SERVICE, BODY, REPEATABLE, &[
     ErrorCode::StreamAlreadyActive,
     ErrorCode::StreamLimitReached,
     ErrorCode::StreamNotEntitled,
@@ -78,11 +79,15 @@ refusals!(StartRefusals: READER, SERVICE, BODY, &[
 ]);
 
 /// Starts the stream of a camera, which is provisioned with this address if it is not
-/// yet. A camera has one active stream.
+/// yet. A camera has one active stream. Nothing is kept of the credentials in the address, not even a
+/// hash: an `Idempotency-Key` names the request whatever they are.
 #[utoipa::path(
     post, path = "/api/streams/start", tag = "cameras", operation_id = "startStream",
     security(("dpop" = []), ("service" = [])),
-    params(("X-Tenant-ID" = Option<String>, Header, description = "whose camera it is, when a service calls")),
+    params(
+        ("X-Tenant-ID" = Option<String>, Header, description = "whose camera it is, when a service calls"),
+        ("Idempotency-Key" = Option<String>, Header, description = "names the request, so that it may come twice"),
+    ),
     request_body = StartBody,
     responses((status = 201, description = "Started", body = StreamBody), StartRefusals)
 )]
@@ -94,12 +99,16 @@ pub(in crate::api) async fn start(
     let operator = Operator::writing(&api, &credentials).await?;
     let wanted: StartBody = json(&credentials.headers, &body, &[JSON])?;
     let tenant = operator.meant(&api, &credentials)?;
-    // The request is not kept under an `Idempotency-Key`, since a hash of it would be one
-    // of the camera's password. The same again is refused, as the camera has a stream.
-    let address = Secret::new(wanted.source_url);
-    let stream = api.streams.start(tenant, wanted.camera_id.0, address).await?;
-    let answer = (StatusCode::CREATED, Json(StreamBody::new(stream))).into_response();
-    Ok(operator.answer(&api, answer))
+    let camera = wanted.camera_id.0;
+    let source = Source::parse(&wanted.source_url).map_err(CameraError::from)?;
+    // What is hashed under an `Idempotency-Key` has no password in it.
+    let named = format!("{camera}\n{}", source.masked());
+    let work = async |planned: PlannedId| {
+        let id = StreamId::from_uuid(planned.as_uuid());
+        let stream = api.streams.start((tenant, id), camera, source).await?;
+        Ok((StatusCode::CREATED, Json(StreamBody::new(stream))).into_response())
+    };
+    operator.once_creating(&api, &credentials, (tenant, named.as_bytes()), work).await
 }
 
 refusals!(StopRefusals: READER, SERVICE, &[ErrorCode::PayloadTooLarge, ErrorCode::StreamNotFound]);

@@ -1,5 +1,7 @@
 //! The description of the API is kept in the repository, and true.
 
+use std::collections::BTreeSet;
+
 use reqwest::Method;
 
 use crate::api::server::{Server, send};
@@ -33,6 +35,48 @@ fn every_body_that_can_be_refused_is_described_so() {
             }
         }
     }
+}
+
+/// Writes that change nothing when they come twice, and those of WHIP and WHEP (RFC 9725), which know no
+/// repetition.
+const WITHOUT_KEY: [&str; 16] = [
+    "appendCaptureMedia",
+    "devToken",
+    "endCapturePublication",
+    "openCapture",
+    "patchCapturePublication",
+    "provisionCamera",
+    "publishCapture",
+    "setCameraRecording",
+    "stopStream",
+    "sweepStreamSessions",
+    "syncCameraHealth",
+    "whepPlay",
+    "whipDelete",
+    "whipPatch",
+    "whipPublish",
+    "zoomWebhook",
+];
+
+#[test]
+fn every_write_takes_a_key_or_may_come_twice_by_itself() {
+    let document = serde_json::to_value(cabildo::api::document()).expect("JSON");
+    let mut without = BTreeSet::new();
+    for item in document["paths"].as_object().expect("paths").values() {
+        for (_, operation) in
+            item.as_object().expect("operations").iter().filter(|it| it.0 != "get")
+        {
+            let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+            let has_key = parameters.iter().any(|it| it["name"] == "Idempotency-Key");
+            let id = operation["operationId"].as_str().expect("an id");
+            let refuses = operation["responses"]["422"]["description"].as_str().unwrap_or_default();
+            assert_eq!(refuses.contains("IDEMPOTENCY_KEY_REUSED"), has_key, "{id}");
+            if !has_key {
+                without.insert(id.to_owned());
+            }
+        }
+    }
+    assert_eq!(without, BTreeSet::from(WITHOUT_KEY.map(str::to_owned)));
 }
 
 #[tokio::test]

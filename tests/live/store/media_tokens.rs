@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cabildo::auth::{
-    AuthError, LIFETIME_MAX, MediaToken, MediaTokenKind, MediaTokenRefused,
+    AuthError, LIFETIME_MAX, MediaToken, MediaTokenId, MediaTokenKind, MediaTokenRefused,
     MediaTokenRepository as _, MediaTokenWanted, MediaTokens, TOKENS_PER_PERSON_MAX,
 };
 use cabildo::domain::id::{SessionId, SessionKey, TenantId};
@@ -19,6 +19,7 @@ cases!(
     a_token_is_kept_as_a_hash_and_found_by_its_text,
     a_token_is_for_one_session_and_direction,
     a_token_ends_and_is_revoked,
+    a_token_that_is_wanted_again_has_another_text,
     a_person_has_so_many,
     another_tenant_sees_none,
 );
@@ -42,6 +43,7 @@ fn person(session: &Session, user: &str, role: Role) -> Principal {
 fn wanted(session: &Session, kind: MediaTokenKind) -> MediaTokenWanted {
     let source = (kind == MediaTokenKind::Whip).then_some(TrackSource::Screen);
     MediaTokenWanted {
+        id: MediaTokenId::from_uuid(uuid::Uuid::now_v7()),
         session: session.id,
         kind,
         source,
@@ -124,6 +126,34 @@ async fn a_token_ends_and_is_revoked(fixture: Fixture) {
     assert_eq!(listed, [second]);
 }
 
+async fn a_token_that_is_wanted_again_has_another_text(fixture: Fixture) {
+    let session = fixture.session(TenantId::generate()).await;
+    let (maria, chair) =
+        (person(&session, "maria", Role::Participant), person(&session, "maria", Role::Moderator));
+    let (tokens, of) = (tokens(&fixture), session.key());
+    let same =
+        MediaTokenWanted { speak_without_turn: true, ..wanted(&session, MediaTokenKind::Whip) };
+    let (first, before) = tokens.issue(&chair, same, NOW).await.expect("issued");
+    let there = MediaTokens::new(Arc::new(fixture.stores[1].clone()));
+    let later = NOW.after(HOUR / 2);
+    let (again, text) = there.issue(&maria, same, later).await.expect("renewed");
+    let roles = Roles::of(&[Role::Participant]);
+    assert_eq!(again, MediaToken { roles, ..first.clone() }, "it ends when it did");
+    let check = async |text: &str| tokens.check(of, MediaTokenKind::Whip, text, later).await;
+    assert_eq!(check(before.expose()).await, Err(AuthError::TokenInvalid));
+    assert_eq!(check(text.expose()).await, Ok(again));
+    assert_eq!(fixture.count("media_tokens").await, 1);
+    // What has ended or was revoked is not given back, and another tenant's is another token.
+    let ended = tokens.issue(&maria, same, NOW.after(HOUR)).await;
+    assert_eq!(ended.err(), Some(MediaTokenRefused::Over));
+    let store = fixture.store();
+    let (hash, strange) = ([7; 32], TenantId::generate());
+    assert_eq!(store.renew(strange, first.id, (hash, roles), later).await, Ok(false));
+    assert_eq!(store.revoke(session.tenant_id, first.id, later).await, Ok(true));
+    let revoked = tokens.issue(&maria, same, later).await;
+    assert_eq!(revoked.err(), Some(MediaTokenRefused::Over));
+}
+
 async fn a_person_has_so_many(fixture: Fixture) {
     let session = fixture.session(TenantId::generate()).await;
     let tokens = tokens(&fixture);
@@ -131,14 +161,14 @@ async fn a_person_has_so_many(fixture: Fixture) {
         issue(&tokens, &session, "maria").await;
     }
     let maria = person(&session, "maria", Role::Participant);
-    let one_more = wanted(&session, MediaTokenKind::Whep);
-    let outcome = tokens.issue(&maria, one_more, NOW).await;
+    let one_more = || wanted(&session, MediaTokenKind::Whep);
+    let outcome = tokens.issue(&maria, one_more(), NOW).await;
     assert_eq!(outcome.err(), Some(MediaTokenRefused::TooMany));
     issue(&tokens, &session, "ana").await;
-    assert!(tokens.issue(&maria, one_more, NOW.after(HOUR)).await.is_ok(), "the others ended");
+    assert!(tokens.issue(&maria, one_more(), NOW.after(HOUR)).await.is_ok(), "the others ended");
     // What ended long ago is forgotten.
     let later = NOW.after(LIFETIME_MAX * 3);
-    assert!(tokens.issue(&maria, one_more, later).await.is_ok());
+    assert!(tokens.issue(&maria, one_more(), later).await.is_ok());
     assert_eq!(fixture.count("media_tokens").await, 1);
 }
 
