@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
 use crate::domain::error_code::ErrorCode;
-use crate::domain::json::mended;
+use crate::domain::json::{Objects, mended};
 
 /// Largest body accepted, in bytes. Raising it lets clients use more memory for every connection.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -108,12 +108,11 @@ pub(super) fn json<T: DeserializeOwned>(
     let body = std::str::from_utf8(body)
         .map_err(|_| ApiError::malformed_field("", "the body is not UTF-8"))?;
     let body = mended(body.as_bytes());
-    // Structures would be read from arrays too, by the order of their members.
     if !body.trim_ascii_start().starts_with('{') {
         return Err(ApiError::malformed_field("", "the body is not a JSON object"));
     }
     let mut deserializer = serde_json::Deserializer::from_str(&body);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+    let value = serde_path_to_error::deserialize(Objects(&mut deserializer)).map_err(|error| {
         let path = error.path().to_string();
         let field = if path == "." { String::new() } else { path };
         ApiError::malformed_field(&field, &error.into_inner().to_string())

@@ -255,6 +255,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::domain::json;
 
     const NOW_S: i64 = 1_700_000_000;
 
@@ -268,8 +269,7 @@ mod tests {
     }
 
     fn check(claims: &Value) -> Result<VerifiedToken, AuthError> {
-        let claims: Claims =
-            serde_json::from_value(claims.clone()).map_err(|_| AuthError::TokenInvalid)?;
+        let claims: Claims = json::objects(claims.clone()).map_err(|_| AuthError::TokenInvalid)?;
         let now = Timestamp::from_unix_us(NOW_S * 1_000_000);
         claims.check("https://identity.example", "cabildo", now)
     }
@@ -399,6 +399,7 @@ mod tests {
             ("cnf", json!(null)),
             ("cnf", json!("0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I")),
             ("cnf", json!([])),
+            ("cnf", json!(["0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"])),
             ("cnf", json!({"jkt": null})),
             ("cnf", json!({"x5t#S256": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"})),
             ("cnf", json!({"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4"})),

@@ -117,12 +117,12 @@ impl<'a> CompactJws<'a> {
 
     /// The claims in the payload; `None` when it is no such object, or names a key twice.
     pub(super) fn claims<T: DeserializeOwned>(&self) -> Option<T> {
-        serde_json::from_value(parsed(&self.payload)?).ok()
+        json::objects(parsed(&self.payload)?).ok()
     }
 
     /// As [`Self::claims`]; characters that are broken are replaced by U+FFFD.
     pub(super) fn mended_claims<T: DeserializeOwned>(&self) -> Option<T> {
-        serde_json::from_value(json::parse(&json::mended(&self.payload)).ok()?).ok()
+        json::objects(json::parse(&json::mended(&self.payload)).ok()?).ok()
     }
 
     /// A header member that is a string; `None` when it is absent or not a string.

@@ -1,5 +1,10 @@
 //! How JSON that others wrote is read: without duplicate keys where it decides about rights, since
-//! parsers differ in which of two values they use (RFC 8259 §4); and with half characters replaced.
+//! parsers differ in which of two values they use (RFC 8259 §4); with half characters replaced; and
+//! structures from objects only.
+
+mod objects;
+
+pub use objects::{Objects, objects, read_objects};
 
 use std::borrow::Cow;
 

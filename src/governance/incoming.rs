@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::payloads::{AssemblyActivated, AssemblyCompleted, VoteStarted};
 use crate::domain::arrival::Arrival;
 use crate::domain::id::{AssemblyId, SessionId, TenantId};
-use crate::domain::json::mended;
+use crate::domain::json::{mended, objects, read_objects};
 use crate::domain::named_values::named_values;
 use crate::domain::time::Timestamp;
 use crate::kafka::Incoming;
@@ -110,8 +110,8 @@ impl GovernanceEvent {
         let media_type = content_type.split(';').next().unwrap_or_default().trim();
         let (version, id, source, kind, content) = match media_type {
             "application/cloudevents+json" => {
-                let read: Structured =
-                    serde_json::from_str(&mended(&message.value)).map_err(|_| Unusable::Content)?;
+                let text = mended(&message.value);
+                let read: Structured = read_objects(&text).map_err(|_| Unusable::Content)?;
                 (read.specversion, read.id, read.source, read.r#type, Content::Json(read.data))
             }
             "application/protobuf" | "application/x-protobuf" => {
@@ -173,7 +173,7 @@ impl Content {
     fn read<T: prost::Message + Default + DeserializeOwned>(self) -> Result<T, Unusable> {
         match self {
             Self::Protobuf(bytes) => T::decode(bytes.as_slice()).map_err(|_| Unusable::Content),
-            Self::Json(value) => serde_json::from_value(value).map_err(|_| Unusable::Content),
+            Self::Json(value) => objects(value).map_err(|_| Unusable::Content),
         }
     }
 }

@@ -125,7 +125,7 @@ pub fn parse(text: &str) -> Result<Parsed, Malformed> {
             malformed(&reference, "`seen` must be the number of an event".to_owned())
         })?),
     };
-    let message: ClientMessage = serde_json::from_value(Value::Object(fields))
+    let message: ClientMessage = json::objects(Value::Object(fields))
         .map_err(|error| malformed(&reference, error.to_string()))?;
     let command = command(message).map_err(|problem| malformed(&reference, problem.to_owned()))?;
     if seen.is_some() && !matches!(command, Command::Act(_)) {
@@ -338,6 +338,21 @@ mod tests {
             parsed.command,
             Command::Act(FloorAction::ExtendTurn(Duration::from_secs(30)).into())
         );
+    }
+
+    #[test]
+    fn a_section_is_an_object() {
+        let offer = |tracks: &str| {
+            format!(r#"{{"type":"offer","transport":"publish","sdp":"v=0","tracks":{tracks}}}"#)
+        };
+        for taken in [r#"[{"mid":"0","source":"camera"}]"#, "[]", "null"] {
+            assert!(parse(&offer(taken)).is_ok(), "{taken}");
+        }
+        assert!(parse(r#"{"type":"offer","transport":"publish","sdp":"v=0"}"#).is_ok());
+        for bad in [r#"[["0","camera"]]"#, r#"[{"mid":"1","source":"camera"},["0","screen"]]"#] {
+            let problem = refused(&offer(bad)).problem;
+            assert!(problem.contains("expected struct SectionSource"), "{problem}");
+        }
     }
 
     #[test]

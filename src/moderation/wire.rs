@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 use utoipa::ToSchema;
 
+use crate::domain::json;
 use crate::room::event::TranscriptChunkView;
 use crate::sfu::RefusedSection;
 pub use quality::PersonQualityView;
@@ -214,7 +215,7 @@ pub enum ClientMessage {
         sdp: String,
         /// The source of each section; without it, the first audio is a microphone, the first video
         /// a camera, the second video a screen.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "json::objects")]
         #[ts(optional = nullable)]
         tracks: Option<Vec<SectionSource>>,
     },

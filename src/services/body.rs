@@ -2,7 +2,7 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::domain::json::mended;
+use crate::domain::json::{Objects, mended};
 use crate::services::client::RemoteService;
 use crate::services::error::ServiceError;
 
@@ -14,7 +14,7 @@ pub(super) fn read<T: DeserializeOwned>(
 ) -> Result<T, ServiceError> {
     let answer = mended(answer);
     let mut deserializer = serde_json::Deserializer::from_str(&answer);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+    let value = serde_path_to_error::deserialize(Objects(&mut deserializer)).map_err(|error| {
         let path = error.path().to_string();
         let what = match error.inner().classify() {
             serde_json::error::Category::Data => format!("`{path}` is missing or not valid"),

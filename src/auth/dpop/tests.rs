@@ -169,6 +169,9 @@ fn wrong_claims_are_refused() {
     for name in ["jti", "htm", "htu", "iat", "ath"] {
         assert_eq!(checked(&header(), &without(claims(), name)), None, "without {name}");
     }
+    let order = ["jti", "htm", "htu", "iat", "ath", "nonce"];
+    let list: Value = order.iter().map(|name| claims()[*name].clone()).collect();
+    assert_eq!(checked(&header(), &list), None, "a list");
 }
 
 #[test]

@@ -294,6 +294,18 @@ async fn an_array_is_no_object_and_a_body_has_no_encoding() {
     let cases = vec![
         (raw(json_type, json!(values).to_string()), 400, "MALFORMED_REQUEST", ""),
         (raw(json_type, "[]"), 400, "MALFORMED_REQUEST", ""),
+        (
+            with(&server, |body| body["recording"] = json!([true, 30])),
+            400,
+            "MALFORMED_REQUEST",
+            "recording",
+        ),
+        (
+            with(&server, |body| body["attendance"] = json!({"quorum": [{"weight": "1/2"}, null]})),
+            400,
+            "MALFORMED_REQUEST",
+            "attendance.quorum",
+        ),
         (gzip, 415, "UNSUPPORTED_MEDIA_TYPE", ""),
     ];
     all_refused(&server, cases).await;
