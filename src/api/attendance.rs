@@ -298,9 +298,8 @@ async fn attend(
     action: AttendanceAction,
     user: UserId,
 ) -> Result<Response, ApiError> {
-    api.rooms.attend(SessionKey::new(person.tenant_id, session), action).await?;
-    let attendee = api.rooms.attendee(SessionKey::new(person.tenant_id, session), user).await?;
-    Ok(shown(api, &attendee))
+    let key = SessionKey::new(person.tenant_id, session);
+    Ok(shown(api, &api.rooms.attend_person(key, user, action).await?))
 }
 
 refusals!(DelegationRefusals: WRITER, REPEATABLE, ATTENDING, DESK);
@@ -353,8 +352,7 @@ async fn decide(
     session: SessionId,
     action: AttendanceAction,
 ) -> Result<Response, ApiError> {
-    api.rooms.attend(SessionKey::new(person.tenant_id, session), action).await?;
-    let attendance = api.rooms.attendance(SessionKey::new(person.tenant_id, session)).await?;
+    let attendance = api.rooms.attend(SessionKey::new(person.tenant_id, session), action).await?;
     Ok(Json(QuorumBody::new(&attendance)).into_response())
 }
 
@@ -574,8 +572,8 @@ pub(super) async fn give_eligible(
         let list: EligibleList = wanted.into_list()?;
         let delegated = list.delegated.clone();
         let key = SessionKey::new(moderator.tenant_id, id);
-        api.rooms.attend(key, AttendanceAction::TakeList(Box::new(list))).await?;
-        let attendance = api.rooms.attendance(key).await?;
+        let action = AttendanceAction::TakeList(Box::new(list));
+        let attendance = api.rooms.attend(key, action).await?;
         Ok(Json(GivenListBody::new(&attendance, &delegated)).into_response())
     });
     once_of(&api, &credentials, &moderator, &body, work).await

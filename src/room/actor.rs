@@ -205,7 +205,11 @@ impl RoomActor {
             }
             Input::Attend { action, reply } => {
                 let result = self.decide(|engine, now| engine.handle_attendance(action, now)).await;
-                answer(reply, result);
+                answer(reply, result.map(|()| self.attendance()));
+            }
+            Input::AttendPerson { user, action, reply } => {
+                let result = self.decide(|engine, now| engine.handle_attendance(action, now)).await;
+                answer(reply, result.map(|()| self.engine.attendee(&user)));
             }
             Input::Vote { vote, arrival, reply } => {
                 answer(reply, self.handle_vote(vote, arrival).await);
@@ -217,7 +221,6 @@ impl RoomActor {
             Input::Correct { by, of, text, reply } => {
                 answer(reply, self.handle_correction(by, of, text).await);
             }
-            Input::Attendee { user, reply } => answer(reply, Ok(self.engine.attendee(&user))),
             Input::CheckProof { user, proof, reply } => {
                 answer(reply, self.engine.check_proof(&user, &proof));
             }

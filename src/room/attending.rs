@@ -25,13 +25,32 @@ const LIST_RETRY: Duration = Duration::from_secs(5);
 const LIST_RETRY_MAX: Duration = Duration::from_mins(1);
 
 impl Rooms {
-    /// Does something about the attendance of an active session.
+    /// Does something about the attendance of an active session. The answer is the attendance that
+    /// this made, before anything else is done about it.
     ///
     /// # Errors
     /// The session's state as [`Self::enter`], and what attendance refuses.
-    pub async fn attend(&self, key: SessionKey, action: AttendanceAction) -> Result<(), RoomError> {
+    pub async fn attend(
+        &self,
+        key: SessionKey,
+        action: AttendanceAction,
+    ) -> Result<Arc<Attendance>, RoomError> {
         let room = Box::pin(self.room(key)).await?;
         room.ask(|reply| Input::Attend { action, reply }).await
+    }
+
+    /// As [`Self::attend`]; the answer is what the attendance that this made knows of somebody.
+    ///
+    /// # Errors
+    /// As [`Self::attend`].
+    pub async fn attend_person(
+        &self,
+        key: SessionKey,
+        user: UserId,
+        action: AttendanceAction,
+    ) -> Result<Attendee, RoomError> {
+        let room = Box::pin(self.room(key)).await?;
+        room.ask(|reply| Input::AttendPerson { user, action, reply }).await
     }
 
     /// Tells everybody in the room of an active session that a vote has started,
@@ -55,15 +74,6 @@ impl Rooms {
     /// The session's state as [`Self::enter`].
     pub async fn assembly(&self, key: SessionKey) -> Result<AssemblyId, RoomError> {
         Ok(Box::pin(self.room(key)).await?.assembly)
-    }
-
-    /// What the attendance of an active session knows of somebody.
-    ///
-    /// # Errors
-    /// The session's state as [`Self::enter`].
-    pub async fn attendee(&self, key: SessionKey, user: UserId) -> Result<Attendee, RoomError> {
-        let room = Box::pin(self.room(key)).await?;
-        room.ask(|reply| Input::Attendee { user, reply }).await
     }
 
     /// Whether what somebody presents in an active session has to be validated.
@@ -160,7 +170,7 @@ pub(super) async fn take_list(source: Arc<dyn EligibleSource>, tenant: TenantId,
                 let delegated = list.delegated.clone();
                 let action = AttendanceAction::TakeList(Box::new(list));
                 match room.ask(|reply| Input::Attend { action, reply }).await {
-                    Ok(()) => return warn_of_left_out(tenant, &room, &delegated).await,
+                    Ok(taken) => return warn_of_left_out(tenant, &taken, &delegated),
                     Err(error) => tracing::warn!(%tenant, %error, "an eligible list was not taken"),
                 }
             }
@@ -175,8 +185,7 @@ pub(super) async fn take_list(source: Arc<dyn EligibleSource>, tenant: TenantId,
 }
 
 /// Says in the log how many delegations of a list do not hold.
-async fn warn_of_left_out(tenant: TenantId, room: &RoomHandle, delegated: &[(UnitId, UserId)]) {
-    let Ok(attendance) = room.ask(|reply| Input::Attendance { reply }).await else { return };
+fn warn_of_left_out(tenant: TenantId, attendance: &Attendance, delegated: &[(UnitId, UserId)]) {
     let is_left_out =
         |(unit, user): &&(UnitId, UserId)| attendance.why_not_delegated(unit, user).is_some();
     let count = delegated.iter().filter(is_left_out).count();

@@ -187,11 +187,11 @@ impl Desk {
         drop(presentation);
         let name = person.name.clone();
         let action = AttendanceAction::Prove { user: user.clone(), name, proof, place, location };
-        self.rooms.attend(SessionKey::new(tenant, session), action).await?;
+        let attendee = self.rooms.attend_person(key, user, action).await?;
         if let Some(once) = &once {
             self.forget(once);
         }
-        Ok(self.rooms.attendee(SessionKey::new(tenant, session), user).await?)
+        Ok(attendee)
     }
 
     /// Whether this was validated before, but could not be stored.

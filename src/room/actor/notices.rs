@@ -39,9 +39,9 @@ impl RoomActor {
                 answer(reply, Err(RoomError::SessionOver));
             }
             Input::Act { reply, .. } => answer(reply, Err(RoomError::SessionOver)),
-            Input::Attend { reply, .. } | Input::Vote { reply, .. } => {
-                answer(reply, Err(RoomError::SessionOver));
-            }
+            Input::Attend { reply, .. } => answer(reply, Err(RoomError::SessionOver)),
+            Input::AttendPerson { reply, .. } => answer(reply, Err(RoomError::SessionOver)),
+            Input::Vote { reply, .. } => answer(reply, Err(RoomError::SessionOver)),
             other => return Some(other),
         }
         None

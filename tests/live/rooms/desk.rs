@@ -233,11 +233,9 @@ async fn an_end_that_could_not_be_stored_is_told_of_and_stored_the_next_time() {
         door.rooms.shutdown().await;
         let (rooms, repository) = outcomes::process(&door.house);
         if is_open {
-            let attendance = rooms.attendee(
-                SessionKey::new(door.house.tenant, door.house.session),
-                "ana".parse().expect("an id"),
-            );
-            assert!(in_time(attendance).await.expect("open").person.is_present());
+            let key = SessionKey::new(door.house.tenant, door.house.session);
+            let attendance = in_time(rooms.attendance(key)).await.expect("open");
+            assert!(attendance.is_present(&"ana".parse().expect("an id")));
         }
         let ended = door.house.ended().await;
         repository.next.store(outcomes::GOES, Ordering::SeqCst);
@@ -270,4 +268,29 @@ async fn a_room_that_opens_takes_the_list_of_the_service_once() {
     assert_eq!(source.asked.load(Ordering::SeqCst), 1);
     assert_eq!(entered.view.quorum.weight_present, "100");
     rooms.shutdown().await;
+}
+
+#[tokio::test]
+async fn each_of_two_desks_is_answered_with_its_own_decision() {
+    let door = Door::open().await;
+    let key = SessionKey::new(door.house.tenant, door.house.session);
+    let by = door.house.principal_as("chair", Role::Moderator).user_id;
+    let ana: UserId = "ana".parse().expect("an id");
+    for _ in 0..3 {
+        let [first, second] = [ActionId::generate(), ActionId::generate()];
+        let (user, represents) = (ana.clone(), Vec::new());
+        let registered =
+            AttendanceAction::Register { user, represents, decision: first, by: by.clone() };
+        let left =
+            AttendanceAction::MarkLeft { user: ana.clone(), decision: second, by: by.clone() };
+        // The room has both before either desk hears of its own.
+        let ask = |action| door.rooms.attend_person(key, ana.clone(), action);
+        let (registered, left) = in_time(async { tokio::join!(ask(registered), ask(left)) }).await;
+        let seen = [registered, left].map(|answer| {
+            let person = answer.expect("decided").person;
+            (person.decision.as_ref().map(|made| made.id), person.is_present())
+        });
+        assert_eq!(seen, [(Some(first), true), (Some(second), false)]);
+    }
+    door.rooms.shutdown().await;
 }

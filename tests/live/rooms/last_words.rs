@@ -49,7 +49,7 @@ impl Late {
         let user = || "ana".parse().expect("a user id");
         let left =
             AttendanceAction::MarkLeft { user: user(), decision: ActionId::generate(), by: user() };
-        let attended = rooms.attend(key, left).await;
+        let attended = rooms.attend(key, left).await.map(drop);
         let (id, title) = ("vote-1".to_owned(), "The budget".to_owned());
         let vote = Vote { id, title, started_at: None, ends_at: None };
         let arrival = Arrival { source: "governance".to_owned(), id: "1".to_owned() };
