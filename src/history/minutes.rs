@@ -51,6 +51,15 @@ pub enum Fact {
         /// Weight of their own units.
         weight: String,
     },
+    /// Another eligible list has another name or weight for somebody.
+    ListCorrected {
+        /// Their name on it.
+        name: String,
+        /// Their name before, when it was another.
+        formerly: Option<String>,
+        /// Weight of their own units on it.
+        weight: String,
+    },
     /// Somebody is not present any more.
     Absent {
         /// Who.
@@ -360,6 +369,9 @@ impl Writer {
     }
 
     fn attend(&mut self, view: &AttendanceView, at: Timestamp) {
+        if view.change == "corrected" {
+            return self.correct(view, at);
+        }
         self.names.entry(view.user_id.clone()).or_insert_with(|| view.name.clone());
         let name = self.name(&view.user_id);
         let fact = match view.change.as_str() {
@@ -376,6 +388,15 @@ impl Writer {
         if facts.last().is_none_or(|last| last.fact != fact) {
             facts.push(Timed { at, fact });
         }
+    }
+
+    /// Nobody came or went; who is listed how is another matter.
+    fn correct(&mut self, view: &AttendanceView, at: Timestamp) {
+        let before = self.names.insert(view.user_id.clone(), view.name.clone());
+        let formerly = before.filter(|before| !before.is_empty() && *before != view.name);
+        let (name, weight) = (self.name(&view.user_id), view.weight.clone());
+        let fact = Fact::ListCorrected { name, formerly, weight };
+        self.minutes.attendance.push(Timed { at, fact });
     }
 
     /// Whoever is registered with units is named after them, and by `name_delegates` here.

@@ -256,6 +256,7 @@ impl Language {
     pub(super) fn sentence(self, fact: &Fact, shown: impl Fn(&str) -> String) -> String {
         let parts = self
             .of_presence(fact, &shown)
+            .or_else(|| Self::of_list(fact, &shown))
             .or_else(|| Self::of_representation(fact, &shown))
             .or_else(|| self.of_speech(fact, &shown))
             .or_else(|| of_moderator(fact, &shown));
@@ -275,6 +276,25 @@ impl Language {
             // Every other fact has parts.
             (None, _) => String::new(),
         }
+    }
+
+    /// Who is listed otherwise than before.
+    fn of_list(fact: &Fact, shown: &impl Fn(&str) -> String) -> Option<Sentence> {
+        let Fact::ListCorrected { name, formerly, weight } = fact else { return None };
+        let sentence = match formerly {
+            None => Sentence::of([
+                "Se corrigió la lista de quienes pueden asistir: {name}, con un peso de {weight}.",
+                "The list of those who may attend was corrected: {name}, with a weight of {weight}.",
+                "A lista de quem pode participar foi corrigida: {name}, com peso de {weight}.",
+            ]),
+            Some(formerly) => Sentence::of([
+                "Se corrigió la lista de quienes pueden asistir: {name} (antes {formerly}), con un peso de {weight}.",
+                "The list of those who may attend was corrected: {name} (formerly {formerly}), with a weight of {weight}.",
+                "A lista de quem pode participar foi corrigida: {name} (antes {formerly}), com peso de {weight}.",
+            ])
+            .with("{formerly}", shown(formerly)),
+        };
+        Some(sentence.with("{name}", shown(name)).with("{weight}", shown(weight)))
     }
 
     /// Who represented a unit of somebody else.

@@ -175,7 +175,8 @@ mod tests {
     use crate::evidence::EventKind;
     use crate::history::event::LogEvent;
     use crate::room::event::{
-        ChairView, Event, NewChairView, QuorumState, Told, TranscriptChunkView, TurnView,
+        AttendanceView, ChairView, Event, NewChairView, QuorumState, Told, TranscriptChunkView,
+        TurnView,
     };
 
     fn text_at(second: u32) -> String {
@@ -307,6 +308,71 @@ mod tests {
         let facts = minutes.quorum.len() + minutes.proceedings.len();
         assert_eq!(counts[0].0, facts);
         assert!(counts.iter().all(|it| it == &counts[0]), "{counts:?}");
+    }
+
+    #[test]
+    fn a_corrected_list_is_told_as_one_and_not_as_an_arrival() {
+        let seen = |change: &str, (name, weight): (&str, &str), present| {
+            Event::AttendanceChanged(AttendanceView {
+                change: change.to_owned(),
+                user_id: "ana".to_owned(),
+                name: name.to_owned(),
+                present,
+                method: "manual".to_owned(),
+                place: "hall".to_owned(),
+                cause: None,
+                by: None,
+                weight: weight.to_owned(),
+            })
+        };
+        let events = [
+            told(1, 1, seen("entered", ("Ana Rúiz", "60"), true)),
+            told(2, 2, seen("corrected", ("Ana Rúiz", "40"), true)),
+            told(3, 3, seen("left", ("Ana Rúiz", "40"), false)),
+            told(4, 4, seen("corrected", ("Ana *Ruíz*", "41"), false)),
+            told(5, 5, seen("entered", ("Ana *Ruíz*", "41"), true)),
+        ];
+        let minutes = Minutes::of(&events);
+        for (language, lines) in [
+            (
+                Language::Spanish,
+                [
+                    "Ana Rúiz está presente en la sala (registro manual), con un peso de 60.",
+                    "Se corrigió la lista de quienes pueden asistir: Ana Rúiz, con un peso de 40.",
+                    "Ana Rúiz ya no está presente.",
+                    "Se corrigió la lista de quienes pueden asistir: Ana \\*Ruíz\\* (antes Ana Rúiz), con un peso de 41.",
+                    "Ana \\*Ruíz\\* está presente en la sala (registro manual), con un peso de 41.",
+                ],
+            ),
+            (
+                Language::English,
+                [
+                    "Ana Rúiz is present in the hall (manual registration), with a weight of 60.",
+                    "The list of those who may attend was corrected: Ana Rúiz, with a weight of 40.",
+                    "Ana Rúiz is no longer present.",
+                    "The list of those who may attend was corrected: Ana \\*Ruíz\\* (formerly Ana Rúiz), with a weight of 41.",
+                    "Ana \\*Ruíz\\* is present in the hall (manual registration), with a weight of 41.",
+                ],
+            ),
+            (
+                Language::Portuguese,
+                [
+                    "Ana Rúiz está presente na sala (registro manual), com peso de 60.",
+                    "A lista de quem pode participar foi corrigida: Ana Rúiz, com peso de 40.",
+                    "Ana Rúiz já não está presente.",
+                    "A lista de quem pode participar foi corrigida: Ana \\*Ruíz\\* (antes Ana Rúiz), com peso de 41.",
+                    "Ana \\*Ruíz\\* está presente na sala (registro manual), com peso de 41.",
+                ],
+            ),
+        ] {
+            let text = minutes.markdown(&about(), language);
+            let told: Vec<&str> = text.lines().filter(|line| line.contains("Ana")).collect();
+            let expected: Vec<String> = (1..)
+                .zip(lines)
+                .map(|(second, line)| format!("- 2026-03-01 10:00:{second:02}Z — {line}"))
+                .collect();
+            assert_eq!(told, expected);
+        }
     }
 
     #[test]
