@@ -139,6 +139,31 @@ async fn moderators_hand_it_out(server: &Server, chair: &Person, (session, other
 }
 
 #[tokio::test]
+async fn a_token_for_one_session_hands_out_no_other_one() {
+    let server = Server::start().await;
+    let (own, other) = (created(&server, true).await, created(&server, true).await);
+    let tenant = server.tenant.to_string();
+    for role in ["moderator", "operator"] {
+        let bound = Person::of(&server, server.tenant, role, Some(&own)).await;
+        for (watched, status, code) in [
+            (json!({"tenantId": tenant, "sessionId": other}), 404, "SESSION_NOT_FOUND"),
+            (json!({"tenantId": tenant, "cameraId": "hall"}), 403, "FORBIDDEN"),
+            (json!({"tenantId": tenant, "cameraId": format!("session:{other}")}), 403, "FORBIDDEN"),
+            (json!({"tenantId": tenant, "sessionId": own}), 201, ""),
+        ] {
+            let with = |it: reqwest::RequestBuilder| it.json(&watched);
+            let answer = bound.write(&server, Method::POST, "/gateway/sessions", with).await;
+            let found = answer.json()["code"].as_str().unwrap_or_default().to_owned();
+            assert_eq!((answer.status, found.as_str()), (status, code), "{role}: {answer:?}");
+        }
+    }
+    let list = format!("/gateway/sessions?sessionId={other}");
+    let listed = send(server.govern(Method::GET, &list)).await;
+    assert_eq!(listed.json()["sessions"], json!([]), "nothing was handed out: {listed:?}");
+    server.app.stop().await;
+}
+
+#[tokio::test]
 async fn a_session_is_watched_only_as_its_policy_and_its_tenant_allow() {
     let server = Server::start_with(&[("tenants.default.max_concurrent_streams", "1")]).await;
     let session = created(&server, false).await;
