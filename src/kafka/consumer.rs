@@ -16,6 +16,11 @@ use super::connection::{Connection, KafkaProblem, code_of};
 const READ_AHEAD_KIB_MAX: &str = "4096";
 /// Milliseconds between two times that the place is kept.
 const COMMIT_INTERVAL_MS: &str = "1000";
+/// Milliseconds after which the brokers give the partitions of a member that they hear nothing of to
+/// another one, and how often a member is heard. Raising the first lets events wait longer after a
+/// member was killed; brokers take 6,000 at least by default.
+const SESSION_TIME_MS: &str = "10000";
+const HEARTBEAT_EVERY_MS: &str = "3000";
 /// How long the brokers may take to let this consumer go.
 const LEFT_WITHIN: Duration = Duration::from_secs(3);
 
@@ -118,6 +123,8 @@ impl Consumer {
             .set("enable.auto.offset.store", "false")
             .set("enable.auto.commit", "true")
             .set("auto.commit.interval.ms", COMMIT_INTERVAL_MS)
+            .set("session.timeout.ms", SESSION_TIME_MS)
+            .set("heartbeat.interval.ms", HEARTBEAT_EVERY_MS)
             .set("queued.max.messages.kbytes", READ_AHEAD_KIB_MAX);
         let made = settings.create_with_context(Reports);
         let inner: StreamConsumer<Reports> = made.map_err(|error| KafkaProblem::of(&error))?;
