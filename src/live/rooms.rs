@@ -27,17 +27,22 @@ impl KnownRooms {
     pub(super) fn handle_track_end(&mut self, key: SessionKey, track: TrackId) {
         if let Some(room) = self.0.get_mut(&key) {
             room.codecs.remove(&track);
-            if room.codecs.is_empty() {
-                self.0.remove(&key);
-            }
         }
+        self.forget_if_empty(key);
     }
 
     /// Others are featured.
     pub(super) fn handle_featured(&mut self, key: SessionKey, featured: Featured) {
-        let is_nobody = featured == Featured::default();
-        if !is_nobody || self.0.contains_key(&key) {
-            self.0.entry(key).or_default().featured = featured;
+        self.0.entry(key).or_default().featured = featured;
+        self.forget_if_empty(key);
+    }
+
+    /// Who is featured is kept without a track: whoever publishes anew is featured by the new tracks
+    /// before the room tells that the old ones ended.
+    fn forget_if_empty(&mut self, key: SessionKey) {
+        let is_empty = |room: &Room| room.codecs.is_empty() && room.featured == Featured::default();
+        if self.0.get(&key).is_some_and(is_empty) {
+            self.0.remove(&key);
         }
     }
 
@@ -61,6 +66,19 @@ impl KnownRooms {
 mod tests {
     use super::*;
     use crate::domain::id::{SessionId, TenantId};
+
+    #[test]
+    fn the_only_person_who_publishes_anew_stays_chosen() {
+        let key = SessionKey::new(TenantId::generate(), SessionId::generate());
+        let (old, new) = (TrackId::generate(), TrackId::generate());
+        let mut rooms = KnownRooms::default();
+        rooms.handle_featured(key, Featured { audio: Some(old), video: None });
+        rooms.handle_track(key, old, Codec::Opus);
+        rooms.handle_featured(key, Featured { audio: Some(new), video: None });
+        rooms.handle_track_end(key, old);
+        rooms.handle_track(key, new, Codec::Opus);
+        assert_eq!(rooms.chosen(key).sound, Some(new));
+    }
 
     #[test]
     fn whoever_is_featured_is_chosen_as_long_as_their_track_is_there() {
