@@ -9,6 +9,7 @@ mod changes;
 mod engine;
 mod error;
 mod event;
+mod left_out;
 pub mod ports;
 mod presence;
 mod proof;
@@ -21,6 +22,7 @@ pub use changes::AttendancePart;
 pub use engine::{Attendance, DELEGATIONS_MAX, PEOPLE_MAX, PRESENTED_MAX};
 pub use error::AttendanceError;
 pub use event::AttendanceEvent;
+pub use left_out::{LeftOut, LeftOutReason};
 pub use presence::{
     CONNECTIONS_PER_PERSON_MAX, Decided, DeskDecision, EarlierIntervals, INTERVALS_PER_PERSON_MAX,
     Interval, Person,

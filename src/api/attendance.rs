@@ -14,7 +14,7 @@ use super::Api;
 use super::attendance_body::{
     AttendeeBody, AttendeePageBody, BiometricBody, CodeBody, EligibleBody, EligiblePageBody,
     GivenListBody, LocationBody, MarkLeftBody, NewEligibleListBody, QrBody, QuorumBody,
-    RegistrationBody, TakeBackBody,
+    RegistrationBody, TakeBackBody, left_out,
 };
 use super::attendance_export::{export, export_document};
 use super::body::{LargeBody, WholeBody, json, query};
@@ -532,8 +532,7 @@ pub(super) async fn eligible(
     };
     let attendance = api.rooms.attendance(SessionKey::new(person.tenant_id, id)).await?;
     let Some(roll) = attendance.roll() else {
-        let nobody = EligiblePageBody { items: Vec::new(), next_cursor: None, total: 0 };
-        return Ok(Json(nobody).into_response());
+        return Ok(Json(EligiblePageBody::default()).into_response());
     };
     let mut found = roll.search(&q, after);
     let page: Vec<_> = found.by_ref().take(limit).collect();
@@ -541,7 +540,10 @@ pub(super) async fn eligible(
     let next_cursor = last.filter(|_| found.next().is_some());
     let items = page.iter().map(|(_, member)| EligibleBody::new(&attendance, member)).collect();
     let total = roll.heads();
-    Ok(Json(EligiblePageBody { items, next_cursor, total }).into_response())
+    let shows_left_out = after == 0 && permit(&person, Action::ReadReport).is_ok();
+    let delegations_left_out = if shows_left_out { left_out(&attendance) } else { Vec::new() };
+    let page = EligiblePageBody { items, next_cursor, total, delegations_left_out };
+    Ok(Json(page).into_response())
 }
 
 refusals!(GiveRefusals: WRITER, BODY, REPEATABLE, ATTENDING, &[ErrorCode::EligibleListFixed, ErrorCode::UnprocessableRequest]);
@@ -570,11 +572,10 @@ pub(super) async fn give_eligible(
     let work = Box::pin(async {
         let wanted: NewEligibleListBody = json(&credentials.headers, &body, &[JSON])?;
         let list: EligibleList = wanted.into_list()?;
-        let delegated = list.delegated.clone();
         let key = SessionKey::new(moderator.tenant_id, id);
         let action = AttendanceAction::TakeList(Box::new(list));
         let attendance = api.rooms.attend(key, action).await?;
-        Ok(Json(GivenListBody::new(&attendance, &delegated)).into_response())
+        Ok(Json(GivenListBody::new(&attendance)).into_response())
     });
     once_of(&api, &credentials, &moderator, &body, work).await
 }

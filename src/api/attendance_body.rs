@@ -18,7 +18,7 @@ use crate::domain::error_code::ErrorCode;
 use crate::domain::id::{ActionId, UserId};
 use crate::domain::time::Timestamp;
 use crate::room::engine::Attendee;
-use crate::room::event::QuorumState;
+use crate::room::event::{LeftOutView, QuorumState};
 
 /// Longest token of a QR code, in bytes. A QR code holds fewer.
 const TOKEN_BYTES_MAX: usize = 8 * 1024;
@@ -340,34 +340,18 @@ pub(super) struct GivenListBody {
     #[serde(flatten)]
     quorum: QuorumBody,
     /// Delegations of the list that do not hold.
-    delegations_left_out: Vec<LeftOutBody>,
-}
-
-/// A delegation that was not entered.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = DelegationLeftOut)]
-struct LeftOutBody {
-    unit: String,
-    /// Who would have represented it.
-    user_id: String,
-    /// Why, by the code that entering it at the desk is refused with.
-    code: &'static str,
-    message: String,
+    delegations_left_out: Vec<LeftOutView>,
 }
 
 impl GivenListBody {
-    pub(super) fn new(attendance: &Attendance, delegated: &[(UnitId, UserId)]) -> Self {
-        let left_out = delegated.iter().filter_map(|(unit, user)| {
-            let why = attendance.why_not_delegated(unit, user)?;
-            Some(LeftOutBody {
-                unit: unit.to_string(),
-                user_id: user.as_str().to_owned(),
-                code: why.code().as_str(),
-                message: why.to_string(),
-            })
-        });
-        Self { quorum: QuorumBody::new(attendance), delegations_left_out: left_out.collect() }
+    pub(super) fn new(attendance: &Attendance) -> Self {
+        Self { quorum: QuorumBody::new(attendance), delegations_left_out: left_out(attendance) }
     }
+}
+
+/// Delegations of the list that do not hold.
+pub(super) fn left_out(attendance: &Attendance) -> Vec<LeftOutView> {
+    attendance.left_out().map(|it| LeftOutView::new(attendance, it)).collect()
 }
 
 /// Somebody who may attend in their own right.
@@ -414,7 +398,7 @@ impl EligibleBody {
 }
 
 /// A page of the eligible list.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 #[schema(as = EligiblePage)]
 pub(super) struct EligiblePageBody {
     /// By name.
@@ -423,6 +407,8 @@ pub(super) struct EligiblePageBody {
     pub(super) next_cursor: Option<String>,
     /// Members on the whole list.
     pub(super) total: u32,
+    /// Delegations of the list that do not hold, on the first page; for moderators and auditors.
+    pub(super) delegations_left_out: Vec<LeftOutView>,
 }
 
 /// A weight: a decimal number of at most six places, as text or as a number.

@@ -14,6 +14,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::Api;
+use super::attendance_body::left_out;
 use super::documents::PDF;
 use super::error::ApiError;
 use super::minutes::language_of_session;
@@ -90,7 +91,8 @@ pub(super) async fn export_document(
         let of = |user: &str| units.get(user).cloned().unwrap_or_default();
         let log = URL_SAFE_NO_PAD.encode(log);
         let made_at = made_at.to_string();
-        let list = AttendanceList::new(attendances, &about, (&log, &head), made_at, of);
+        let left_out = left_out(&attendance);
+        let list = AttendanceList::new(attendances, &about, (&log, &head), made_at, of, left_out);
         let data = list.json();
         (list, data)
     });

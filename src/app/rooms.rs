@@ -248,12 +248,18 @@ fn attendance_event(note: AttendanceNote, now: Timestamp) -> serde_json::Value {
             "reason": failure.as_str(),
             "code": failure.code().as_str(),
         }),
-        AttendanceNote::ListTaken { members, weight, hash } => json!({
+        AttendanceNote::ListTaken { members, weight, hash, left_out, left_out_total } => json!({
             "type": "eligible_list",
             "at": at,
             "members": members,
             "weight": weight.to_string(),
             "sha256": base64_text(&hash),
+            "delegations_left_out": left_out.iter().map(|it| json!({
+                "unit": it.unit.to_string(),
+                "user_id": it.delegate.as_str(),
+                "reason": it.reason.as_str(),
+            })).collect::<Vec<_>>(),
+            "delegations_left_out_total": left_out_total,
         }),
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use crate::attendance::engine::Attendance;
+use crate::attendance::left_out::LeftOut;
 use crate::attendance::presence::Person;
 use crate::attendance::proof::PresentedHash;
 use crate::attendance::quorum::{QuorumChange, Tally};
@@ -36,6 +37,8 @@ pub enum AttendancePart<'a> {
     Person(&'a UserId, Option<&'a Person>),
     /// The delegate of a unit, or that it has none any more.
     Delegate(&'a UnitId, Option<&'a UserId>),
+    /// Delegations of the eligible list that were not entered.
+    LeftOut(&'a [LeftOut]),
     /// Who presented something; with a person when only they may not present it
     /// again.
     Presented(Option<&'a UserId>, PresentedHash, Option<&'a UserId>),
@@ -48,6 +51,7 @@ impl Attendance {
         self.roll.undo();
         self.people.undo();
         self.delegates.undo();
+        self.left_out.undo();
         self.presented.undo();
         self.history.undo();
         self.stage.undo();
@@ -62,6 +66,7 @@ impl Attendance {
         self.roll.accept();
         self.people.accept();
         self.delegates.accept();
+        self.left_out.accept();
         self.presented.accept();
         self.history.accept();
         self.stage.accept();
@@ -75,6 +80,7 @@ impl Attendance {
         self.roll.stored();
         self.people.stored();
         self.delegates.stored();
+        self.left_out.stored();
         self.presented.stored();
         self.history.stored();
         self.stage.stored();
@@ -98,10 +104,12 @@ impl Attendance {
         let history = self.history.is_to_store().then(|| AttendancePart::History(&self.history));
         let people = self.people.to_store();
         let delegates = self.delegates.to_store();
+        let left_out = self.left_out.is_to_store().then(|| AttendancePart::LeftOut(&self.left_out));
         let presented = self.presented.to_store();
         stage
             .into_iter()
             .chain(history)
+            .chain(left_out)
             .chain(members.into_iter().map(|(user, member)| AttendancePart::Member(user, member)))
             .chain(people.map(|(user, person)| AttendancePart::Person(user, person)))
             .chain(delegates.map(|(unit, user)| AttendancePart::Delegate(unit, user)))

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::attendance::engine::count::{Contribution, Counted};
 use crate::attendance::error::AttendanceError;
 use crate::attendance::event::AttendanceEvent;
+use crate::attendance::left_out::{LeftOut, LeftOutReason};
 use crate::attendance::presence::{CONNECTIONS_PER_PERSON_MAX, Person};
 use crate::attendance::proof::{CoarseLocation, Presented, Proof};
 use crate::attendance::quorum::{QuorumChange, QuorumView};
@@ -41,6 +42,8 @@ pub struct Attendance {
     pub(super) roll: KeptRoll,
     pub(super) people: TrackedMap<UserId, Person>,
     pub(super) delegates: TrackedMap<UnitId, UserId>,
+    /// Delegations of the eligible list that were not entered.
+    pub(super) left_out: Tracked<Vec<LeftOut>>,
     /// What was presented, and by whom.
     pub(super) presented: TrackedMap<Presented, UserId>,
     pub(super) history: Tracked<VecDeque<QuorumChange>>,
@@ -74,6 +77,7 @@ impl Attendance {
             roll: KeptRoll::default(),
             people: TrackedMap::default(),
             delegates: TrackedMap::default(),
+            left_out: Tracked::default(),
             presented: TrackedMap::default(),
             history: Tracked::default(),
             stage,
@@ -91,7 +95,7 @@ impl Attendance {
 
     /// Takes another eligible list. The delegations of `delegated` are entered
     /// as far as they can be: of units on the list, to somebody else, within the
-    /// limit. Delegations end of units that are not on it any more or that are
+    /// limit; [`left_out`](Self::left_out) has the others. Delegations end of units that are not on it any more or that are
     /// their delegate's own now. Nothing happens after the end of the session.
     pub fn set_roll(
         &mut self,
@@ -114,11 +118,7 @@ impl Attendance {
         for unit in gone {
             self.remove_delegation(&unit, None);
         }
-        for (unit, delegate) in delegated {
-            if self.check_delegation(&unit, &delegate).is_ok() {
-                self.insert_delegation(unit, delegate, None);
-            }
-        }
+        self.enter_delegations(delegated);
         self.count_all();
         self.update_quorum(now);
     }
@@ -388,13 +388,9 @@ impl Attendance {
         self.delegates.iter()
     }
 
-    /// Why a unit is not delegated to somebody; `None` when it is.
-    #[must_use]
-    pub fn why_not_delegated(&self, unit: &UnitId, delegate: &UserId) -> Option<AttendanceError> {
-        if self.delegates.get(unit) == Some(delegate) {
-            return None;
-        }
-        self.check_delegation(unit, delegate).err()
+    /// Delegations of the eligible list that were not entered and do not hold now.
+    pub fn left_out(&self) -> impl Iterator<Item = &LeftOut> {
+        self.left_out.iter().filter(|it| self.delegates.get(&it.unit) != Some(&it.delegate))
     }
 
     /// The units of others that somebody represents.
@@ -433,21 +429,44 @@ impl Attendance {
 
     fn check_delegation(&self, unit: &UnitId, delegate: &UserId) -> Result<(), AttendanceError> {
         let roll = self.roll().ok_or(AttendanceError::RollUnknown)?;
-        let owner = roll.owner(unit).ok_or(AttendanceError::UnitNotFound)?;
-        if owner == delegate {
-            return Err(AttendanceError::OwnUnit);
-        }
-        if delegate.is_reserved() {
-            return Err(AttendanceError::NotEligible);
-        }
-        if self.delegates.contains_key(unit) {
-            return Err(AttendanceError::AlreadyDelegated);
-        }
+        self.why_not(roll, unit, delegate).map_or(Ok(()), |reason| Err(reason.refusal()))
+    }
+
+    /// Why a unit of a list can't be delegated to somebody; `None` when it can be.
+    fn why_not(&self, roll: &Roll, unit: &UnitId, delegate: &UserId) -> Option<LeftOutReason> {
+        let Some(owner) = roll.owner(unit) else { return Some(LeftOutReason::UnitNotFound) };
         let held = self.represented_by.get(delegate).map_or(0, BTreeSet::len);
-        if held >= usize::from(self.rules.delegated_units_max) {
-            return Err(AttendanceError::DelegationLimitReached);
+        if owner == delegate {
+            Some(LeftOutReason::OwnUnit)
+        } else if delegate.is_reserved() {
+            Some(LeftOutReason::NotAPerson)
+        } else if self.delegates.contains_key(unit) {
+            Some(LeftOutReason::AlreadyDelegated)
+        } else if held >= usize::from(self.rules.delegated_units_max) {
+            Some(LeftOutReason::LimitReached)
+        } else if self.delegates.len() >= DELEGATIONS_MAX {
+            Some(LeftOutReason::Full)
+        } else {
+            None
         }
-        if self.delegates.len() >= DELEGATIONS_MAX { Err(AttendanceError::Full) } else { Ok(()) }
+    }
+
+    /// Enters the delegations of the list that holds now, and keeps those that can't be entered.
+    fn enter_delegations(&mut self, delegated: impl IntoIterator<Item = (UnitId, UserId)>) {
+        let Some(roll) = self.roll().cloned() else { return };
+        let mut left_out = Vec::new();
+        for (unit, delegate) in delegated {
+            if self.delegates.get(&unit) == Some(&delegate) {
+                continue;
+            }
+            match self.why_not(&roll, &unit, &delegate) {
+                Some(reason) => left_out.push(LeftOut { unit, delegate, reason }),
+                None => self.insert_delegation(unit, delegate, None),
+            }
+        }
+        if *self.left_out != left_out {
+            *self.left_out.edit() = left_out;
+        }
     }
 
     fn insert_delegation(&mut self, unit: UnitId, delegate: UserId, by: Option<UserId>) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::attendance::engine::{Attendance, DELEGATIONS_MAX, PEOPLE_MAX, PRESENTED_MAX, Stage};
 use crate::attendance::error::AttendanceError;
+use crate::attendance::left_out::LeftOut;
 use crate::attendance::presence::{CONNECTIONS_PER_PERSON_MAX, INTERVALS_PER_PERSON_MAX, Person};
 use crate::attendance::proof::{Presented, PresentedHash};
 use crate::attendance::quorum::{QUORUM_HISTORY_MAX, QuorumChange, Tally};
@@ -25,6 +26,8 @@ pub struct AttendanceSnapshot {
     pub people: BTreeMap<UserId, Person>,
     /// Units that have a delegate, and who it is.
     pub delegates: BTreeMap<UnitId, UserId>,
+    /// Delegations of the eligible list that were not entered.
+    pub left_out: Vec<LeftOut>,
     /// Who presented what; the hash stands with a person when only they may not
     /// present it again.
     pub presented: BTreeMap<(Option<UserId>, PresentedHash), UserId>,
@@ -53,6 +56,7 @@ impl Attendance {
             roll: self.roll().cloned(),
             people: self.people.iter().map(owned).collect(),
             delegates: self.delegates.iter().map(delegated).collect(),
+            left_out: (*self.left_out).clone(),
             presented: presented.collect(),
             history: (*self.history).clone(),
             call: self.stage.call,
@@ -76,6 +80,7 @@ impl Attendance {
         attendance.roll = KeptRoll::stored_as(snapshot.roll);
         attendance.people = snapshot.people.into_iter().collect();
         attendance.delegates = snapshot.delegates.into_iter().collect();
+        attendance.left_out = Tracked::new(snapshot.left_out);
         let presented = snapshot.presented.into_iter();
         attendance.presented =
             presented.map(|((by, hash), user)| (Presented { by, hash }, user)).collect();

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::history::HistoryError;
 use crate::history::minutes::{About, SignedHead};
-use crate::room::event::{AttendanceView, Event, QuorumState, Told};
+use crate::room::event::{AttendanceView, Event, LeftOutView, QuorumState, Told};
 
 /// Most rows of a list. Raising it raises the memory that one list takes.
 const ROWS_MAX: usize = 50_000;
@@ -190,6 +190,22 @@ struct AttendanceRow {
     cause: Option<String>,
 }
 
+/// That somebody does not represent a unit, although the eligible list says so.
+#[derive(Debug, Serialize)]
+struct NotRepresented {
+    unit: String,
+    /// Who would have represented it.
+    user_id: String,
+    reason: String,
+}
+
+impl NotRepresented {
+    fn new(left_out: LeftOutView) -> Self {
+        let LeftOutView { unit, user_id, reason, .. } = left_out;
+        Self { unit, user_id, reason }
+    }
+}
+
 /// That somebody represented the unit of somebody else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct Representation {
@@ -267,11 +283,13 @@ pub struct AttendanceList {
     quorum_turns: Vec<QuorumAt>,
     rows: Vec<AttendanceRow>,
     representations: Vec<Representation>,
+    representations_left_out: Vec<NotRepresented>,
 }
 
 impl AttendanceList {
     /// The list of a session. `units_of` tells the units of a user and those that they represent,
-    /// which the log does not have one by one.
+    /// which the log does not have one by one; `left_out` are delegations of the eligible list that
+    /// do not hold.
     #[must_use]
     pub fn new(
         attendances: Attendances,
@@ -279,6 +297,7 @@ impl AttendanceList {
         (log, head): (&str, &SignedHead),
         made_at: String,
         units_of: impl Fn(&str) -> (Vec<String>, Vec<String>),
+        left_out: Vec<LeftOutView>,
     ) -> Self {
         let Attendances { mut rows, representations, quorum, quorum_turns, ended_at } = attendances;
         for row in &mut rows {
@@ -299,7 +318,7 @@ impl AttendanceList {
             intervals: rows.iter().filter(|row| row.from.is_some()).count(),
         };
         Self {
-            v: 2,
+            v: 3,
             kind: "attendance-list",
             session: about.session.clone(),
             assembly: about.assembly.clone(),
@@ -320,6 +339,7 @@ impl AttendanceList {
             quorum_turns,
             rows,
             representations,
+            representations_left_out: left_out.into_iter().map(NotRepresented::new).collect(),
         }
     }
 
@@ -388,7 +408,7 @@ mod tests {
         let head = SignedHead { tree_size: 9, root: "abc".to_owned(), at };
         let units = |user: &str| (vec![format!("unit of {user}")], Vec::new());
         let attendances = read(told).expect("a list");
-        AttendanceList::new(attendances, &about, ("bG9n", &head), at.to_string(), units)
+        AttendanceList::new(attendances, &about, ("bG9n", &head), at.to_string(), units, Vec::new())
     }
 
     fn story() -> Vec<Value> {

@@ -19,7 +19,7 @@ use crate::moderation::wire::{
 };
 use crate::room::action::{Action, Made};
 use crate::room::error::RoomError;
-use crate::room::event::TranscriptChunkView;
+use crate::room::event::{EligibleListView, TranscriptChunkView};
 use crate::room::{Acted, MemberHandle, Outbound, Request};
 use crate::sfu::TransportSide;
 
@@ -302,6 +302,9 @@ impl Member {
             Outbound::Quality(people) => ServerMessage::ConnectionQuality {
                 people: people.iter().map(PersonQualityView::from).collect(),
             },
+            Outbound::EligibleList(view) => {
+                ServerMessage::EligibleList(EligibleListView::clone(&view))
+            }
             Outbound::Told(_) | Outbound::Goodbye(_) | Outbound::Replaced | Outbound::Closing => {
                 return None;
             }

@@ -9,7 +9,7 @@ use ts_rs::TS;
 use utoipa::ToSchema;
 
 use crate::domain::json;
-use crate::room::event::TranscriptChunkView;
+use crate::room::event::{EligibleListView, TranscriptChunkView};
 use crate::sfu::RefusedSection;
 pub use quality::PersonQualityView;
 pub use welcome::{EvidenceView, IceServer, SessionView, Welcome, You};
@@ -478,6 +478,9 @@ pub enum ServerMessage {
         /// The people.
         people: Vec<PersonQualityView>,
     },
+    /// What of the eligible list does not hold. Moderators are told after `welcome`, when there is
+    /// something to tell, and when it has changed. The message replaces the one before.
+    EligibleList(EligibleListView),
     /// A head of the session's log was signed. Keep it: it proves what the log contained at that
     /// time, whatever happens to the server. Heads may be left out for a client that reads slowly.
     EvidenceHead {

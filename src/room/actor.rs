@@ -2,6 +2,7 @@
 //! it out in the media plane and then tells everybody, in this order.
 
 mod admitting;
+mod eligible;
 mod notices;
 mod quality;
 mod requests;
@@ -29,6 +30,7 @@ use crate::room::action::{Action, FreshIds, Made, PeopleAction, TranscriptAction
 use crate::room::actor::requests::Requests;
 use crate::room::engine::{GateChange, Goodbye, Outputs, RoomEngine, TrackChange};
 use crate::room::error::RoomError;
+use crate::room::event::EligibleListView;
 use crate::room::member::{Input, Outbound, Reply, Request, Sink};
 use crate::room::metrics::{self, CountedQuality};
 use crate::room::ports::{EvidenceHead, RoomPorts};
@@ -81,6 +83,8 @@ pub(super) struct RoomActor {
     retry_at: Option<Timestamp>,
     /// The attendance as it was last asked for, and its version.
     attendance: Option<(u64, Arc<Attendance>)>,
+    /// What moderators were told of the eligible list.
+    eligible_told: Arc<EligibleListView>,
     /// By how much the machine's clock was ahead of the room's when the members were last told.
     clock_ahead_ms: i64,
     over: bool,
@@ -101,6 +105,7 @@ enum Wake {
 
 impl RoomActor {
     pub(super) fn new(parts: RoomParts, engine: RoomEngine) -> Self {
+        let eligible_told = Arc::new(engine.eligible_list_view());
         Self {
             parts,
             engine,
@@ -116,6 +121,7 @@ impl RoomActor {
             head: None,
             retry_at: None,
             attendance: None,
+            eligible_told,
             clock_ahead_ms: 0,
             over: false,
             arrival: None,
@@ -192,6 +198,7 @@ impl RoomActor {
             Input::Signal { connection, signal } => self.handle_signal(connection, signal).await,
             Input::Renew { connection, principal, next, reply } => {
                 let saw_all = self.engine.sees_connections(connection);
+                let registered = self.engine.registers(connection);
                 let result = self
                     .decide(|engine, now| engine.handle_renewal(connection, &principal, next, now))
                     .await;
@@ -199,16 +206,21 @@ impl RoomActor {
                 if !saw_all && self.engine.sees_connections(connection) {
                     self.show_quality(connection);
                 }
+                if !registered {
+                    self.show_eligible_list(connection);
+                }
             }
             Input::Presence { connection, reply } => {
                 answer(reply, Ok(self.engine.holder(connection).is_some()));
             }
             Input::Attend { action, reply } => {
                 let result = self.decide(|engine, now| engine.handle_attendance(action, now)).await;
+                self.tell_eligible_list();
                 answer(reply, result.map(|()| self.attendance()));
             }
             Input::AttendPerson { user, action, reply } => {
                 let result = self.decide(|engine, now| engine.handle_attendance(action, now)).await;
+                self.tell_eligible_list();
                 answer(reply, result.map(|()| self.engine.attendee(&user)));
             }
             Input::Vote { vote, arrival, reply } => {

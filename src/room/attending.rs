@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::attendance::ports::EligibleSource;
 use crate::attendance::{Attendance, Proof};
 use crate::domain::arrival::Arrival;
-use crate::domain::attendance::{AttendanceFailure, AttendanceMethod, UnitId};
-use crate::domain::id::{AssemblyId, SessionKey, TenantId, UserId};
+use crate::domain::attendance::{AttendanceFailure, AttendanceMethod};
+use crate::domain::id::{AssemblyId, SessionKey, UserId};
 use crate::domain::session::SessionStatus;
 use crate::room::Rooms;
 use crate::room::action::{AttendanceAction, Vote};
@@ -162,19 +162,21 @@ impl Rooms {
 
 /// Gives a room the eligible list as soon as the service has it, unless the room
 /// closes before.
-pub(super) async fn take_list(source: Arc<dyn EligibleSource>, tenant: TenantId, room: RoomHandle) {
+pub(super) async fn take_list(source: Arc<dyn EligibleSource>, key: SessionKey, room: RoomHandle) {
+    let SessionKey { tenant, session } = key;
     let mut wait = LIST_RETRY;
     loop {
         match source.eligible(tenant, room.assembly).await {
             Ok(list) => {
-                let delegated = list.delegated.clone();
                 let action = AttendanceAction::TakeList(Box::new(list));
                 match room.ask(|reply| Input::Attend { action, reply }).await {
-                    Ok(taken) => return warn_of_left_out(tenant, &taken, &delegated),
-                    Err(error) => tracing::warn!(%tenant, %error, "an eligible list was not taken"),
+                    Ok(taken) => return warn_of_left_out(key, room.assembly, &taken),
+                    Err(error) => {
+                        tracing::warn!(%tenant, %session, %error, "an eligible list was not taken")
+                    }
                 }
             }
-            Err(error) => tracing::warn!(%tenant, %error, "no eligible list yet"),
+            Err(error) => tracing::warn!(%tenant, %session, %error, "no eligible list yet"),
         }
         tokio::select! {
             () = room.inputs.closed() => return,
@@ -185,11 +187,10 @@ pub(super) async fn take_list(source: Arc<dyn EligibleSource>, tenant: TenantId,
 }
 
 /// Says in the log how many delegations of a list do not hold.
-fn warn_of_left_out(tenant: TenantId, attendance: &Attendance, delegated: &[(UnitId, UserId)]) {
-    let is_left_out =
-        |(unit, user): &&(UnitId, UserId)| attendance.why_not_delegated(unit, user).is_some();
-    let count = delegated.iter().filter(is_left_out).count();
+fn warn_of_left_out(key: SessionKey, assembly: AssemblyId, attendance: &Attendance) {
+    let SessionKey { tenant, session } = key;
+    let count = attendance.left_out().count();
     if count > 0 {
-        tracing::warn!(%tenant, count, "delegations of an eligible list were left out");
+        tracing::warn!(%tenant, %session, %assembly, count, "delegations of an eligible list were left out");
     }
 }

@@ -17,7 +17,7 @@ use crate::domain::transcript::{Transcribed, TranscriptChunk};
 use crate::room::action::{Action, AttendanceAction, Made, Vote};
 use crate::room::engine::{Attendee, ConnectionKind, Goodbye, ProofCheck, ResumeHash, RoomView};
 use crate::room::error::RoomError;
-use crate::room::event::{TranscriptChunkView, TranscriptionView};
+use crate::room::event::{EligibleListView, TranscriptChunkView, TranscriptionView};
 use crate::room::ports::{EvidenceHead, LossReason};
 use crate::sfu::plane::Demand;
 use crate::sfu::{Feed, FeedSpec, PublishAnswer, TransportSide, WhepAnswer};
@@ -60,6 +60,8 @@ pub enum Outbound {
     /// How good the connections of these people are. It is no event: it is stored nowhere. Whoever does not moderate is
     /// told only of themselves.
     Quality(Arc<[PersonQuality]>),
+    /// What of the eligible list does not hold. It is no event; moderators are told.
+    EligibleList(Arc<EligibleListView>),
     /// The connection ends; nothing follows.
     Goodbye(Goodbye),
     /// A newer socket has resumed the connection; nothing follows.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::attendance::ports::EligibleSource;
-use crate::attendance::{CoarseLocation, PresentedHash};
+use crate::attendance::{CoarseLocation, LeftOut, PresentedHash};
 use crate::domain::attendance::{AttendanceFailure, AttendanceMethod, Place, Weight};
 use crate::domain::error_code::ErrorCode;
 use crate::domain::id::{SessionKey, TenantId, TrackId, UserId};
@@ -201,6 +201,10 @@ pub enum AttendanceNote {
         weight: Weight,
         /// SHA-256 of its lines: user id, name, unit and weight, separated by tabs.
         hash: [u8; 32],
+        /// The first delegations of it that do not hold.
+        left_out: Vec<LeftOut>,
+        /// How many there are.
+        left_out_total: usize,
     },
 }
 

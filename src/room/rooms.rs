@@ -441,7 +441,7 @@ impl Rooms {
         let is_without_media = session.provider.is_external();
         let room = RoomHandle { inputs, assembly: session.assembly_id, is_without_media };
         if let Some(source) = ports.eligible.clone().filter(|_| !roll_known(&engine)) {
-            tokio::spawn(take_list(source, session.tenant_id, room.clone()));
+            tokio::spawn(take_list(source, session.key(), room.clone()));
         }
         let actor = RoomActor::new(self.parts_of(session), engine);
         let session = Box::new(session.clone());

@@ -1,6 +1,8 @@
 //! Compares a list of attendance (docs/EVIDENCE.md, "The attendance list") with what the log of a
 //! bundle says, as far as its texts are disclosed.
 
+mod list;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
@@ -11,6 +13,7 @@ use super::pdf::embedded_file;
 use super::proof::uuid;
 use super::report::{Code, Finding, Place};
 use super::tree::{Hash, sha256};
+use list::{Figures, List, QuorumAt, Representation};
 
 /// Name of the embedded file.
 const FILE: &str = "attendance.json";
@@ -19,86 +22,6 @@ const ROOM: u64 = 3;
 const DISCLOSURE: u64 = 65;
 /// The cause of an interval that ended with the session.
 const SESSION_ENDED: &str = "session_ended";
-
-/// The list as it is embedded.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "fields that the log has nothing to compare with are only required")]
-struct List {
-    v: u64,
-    kind: String,
-    session: String,
-    assembly: String,
-    title: String,
-    modality: String,
-    started_at: Option<String>,
-    ended_at: Option<String>,
-    made_at: String,
-    log: LogAt,
-    figures: Figures,
-    quorum: Option<QuorumAt>,
-    quorum_turns: Vec<QuorumAt>,
-    rows: Vec<Row>,
-    /// Since version 2.
-    representations: Option<Vec<Representation>>,
-}
-
-/// That somebody represented the unit of somebody else.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Representation {
-    unit: String,
-    user_id: String,
-    from: Option<String>,
-    until: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "as of the list")]
-struct LogAt {
-    id: String,
-    tree_size: u64,
-    root: String,
-    signed_at: String,
-    verify_at: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Figures {
-    people: u64,
-    present: u64,
-    intervals: u64,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct QuorumAt {
-    at: String,
-    call: String,
-    reached: bool,
-    heads_present: u32,
-    heads_total: u32,
-    weight_present: String,
-    weight_total: String,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "as of the list")]
-struct Row {
-    user_id: String,
-    name: String,
-    weight: String,
-    units: Vec<String>,
-    represents: Vec<String>,
-    from: Option<String>,
-    until: Option<String>,
-    method: String,
-    place: String,
-    cause: Option<String>,
-}
 
 /// What a row says that the log says too.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -216,7 +139,11 @@ impl Comparison {
         let malformed = |why: String| Finding::new(Code::Malformed, format!("{FILE}: {why}"));
         let list: List =
             serde_json::from_slice(&data).map_err(|error| malformed(error.to_string()))?;
-        let version = if list.representations.is_some() { 2 } else { 1 };
+        let version = match (&list.representations, &list.representations_left_out) {
+            (None, None) => 1,
+            (Some(_), None) => 2,
+            (_, Some(_)) => 3,
+        };
         if (list.v, list.kind.as_str()) != (version, "attendance-list") {
             return Err(malformed("it is no list of attendance, or of another version".to_owned()));
         }

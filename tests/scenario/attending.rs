@@ -342,6 +342,82 @@ fn a_delegate_represents_units_within_the_limit() {
     assert_eq!(assembly.counted(), "2 heads, 55");
 }
 
+/// A list whose delegations can't all hold: the limit is three units, 101 is given away twice, and
+/// two of them are of nobody's unit or of one's own.
+fn crowded_list() -> EligibleList {
+    let delegated = [
+        ("101", "lawyer"),
+        ("102", "lawyer"),
+        ("103", "lawyer"),
+        ("104", "lawyer"),
+        ("101", "zoe"),
+        ("999", "zoe"),
+        ("102", "bea"),
+        ("103", "cabildo:recorder"),
+        ("101", "lawyer"),
+    ];
+    let delegated = delegated.map(|(unit, who)| (unit.parse().expect("a unit"), user(who)));
+    EligibleList { delegated: delegated.into(), ..list() }
+}
+
+/// Which delegations moderators read as left out, and why.
+fn left_out(assembly: &Assembly) -> Vec<String> {
+    let view = assembly.engine.eligible_list_view();
+    let left_out = &view.delegations_left_out;
+    assert_eq!(view.delegations_left_out_total as usize, left_out.len());
+    left_out.iter().map(|it| format!("{} {} {}", it.unit, it.user_id, it.reason)).collect()
+}
+
+#[test]
+fn delegations_that_a_list_leaves_out_are_named_with_the_reason() {
+    let mut assembly = Assembly::new();
+    assert_eq!(left_out(&assembly), [""; 0]);
+    assembly.attend(AttendanceAction::TakeList(Box::new(crowded_list()))).expect("taken");
+    let expected = [
+        "104 lawyer limit_reached",
+        "101 zoe already_delegated",
+        "999 zoe unit_not_found",
+        "102 bea own_unit",
+        "103 cabildo:recorder not_a_person",
+    ];
+    assert_eq!(left_out(&assembly), expected, "what is said twice and holds is not left out");
+    let view = assembly.engine.eligible_list_view();
+    assert_eq!(view.delegations_left_out[0].code, "DELEGATION_LIMIT_REACHED");
+    assert_eq!(view.delegations_left_out[3].name, "name of bea");
+    let written = assembly.notes.iter().rev().find_map(|note| match note {
+        AttendanceNote::ListTaken { left_out, left_out_total, .. } => {
+            Some((left_out.len(), *left_out_total))
+        }
+        _ => None,
+    });
+    assert_eq!(written, Some((5, 5)), "the log has them");
+
+    assembly.restart();
+    assert_eq!(left_out(&assembly), expected, "after a restart too");
+    let (unit, by) = ("101".parse().expect("a unit"), user(CHAIR));
+    assembly.attend(AttendanceAction::EndDelegation { unit, by }).expect("ended");
+    assembly.registers("zoe", &["101"]).expect("registered");
+    assert!(!left_out(&assembly).contains(&expected[1].to_owned()), "it holds now");
+    assembly.attend(AttendanceAction::TakeList(Box::new(list()))).expect("taken");
+    assert_eq!(left_out(&assembly), [""; 0], "the next list has none");
+    assembly.restart();
+    assert_eq!(left_out(&assembly), [""; 0]);
+}
+
+#[test]
+fn of_many_delegations_left_out_the_first_are_named_and_all_are_counted() {
+    let mut assembly = Assembly::new();
+    let delegated = (0..200)
+        .map(|number| (format!("nowhere {number}").parse().expect("a unit"), user("zoe")))
+        .collect();
+    let many = EligibleList { delegated, ..list() };
+    assembly.attend(AttendanceAction::TakeList(Box::new(many))).expect("taken");
+    let view = assembly.engine.eligible_list_view();
+    assert_eq!(view.delegations_left_out.len(), 50);
+    assert_eq!(view.delegations_left_out_total, 200);
+    assert_eq!(assembly.engine.attendance().left_out().count(), 200, "the door lists all");
+}
+
 #[test]
 fn a_registration_that_was_a_mistake_is_taken_back() {
     let mut assembly = Assembly::new();

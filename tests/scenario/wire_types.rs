@@ -35,6 +35,8 @@ fn declarations() -> String {
     text += &declaration::<event::TranscriptionView>(&config);
     text += &declaration::<event::AttendanceView>(&config);
     text += &declaration::<event::QuorumState>(&config);
+    text += &declaration::<event::LeftOutView>(&config);
+    text += &declaration::<event::EligibleListView>(&config);
     text += &declaration::<event::ChairView>(&config);
     text += &declaration::<event::NewChairView>(&config);
     text += &declaration::<wire::ClientMessage>(&config);

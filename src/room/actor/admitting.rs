@@ -204,6 +204,7 @@ impl RoomActor {
             self.offer(connection, Outbound::Unseen(track, rids));
         }
         self.show_quality(connection);
+        self.show_eligible_list(connection);
         let missed = match before {
             Some(before) => missed(before.last_seq, self.engine.seq(), recent.as_ref())?,
             None => None,

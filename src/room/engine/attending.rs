@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::attendance::ports::EligibleList;
 use crate::attendance::{
-    Attendance, AttendanceEvent, Interval, Person, Proof, QuorumView, Roll, Tally,
+    Attendance, AttendanceEvent, Interval, LeftOut, Person, Proof, QuorumView, Roll, Tally,
 };
 use crate::domain::attendance::{AttendanceMethod, Place, QuorumCall, UnitId, Weight};
 use crate::domain::id::{ConnectionId, UserId};
@@ -19,13 +19,18 @@ use crate::domain::time::Timestamp;
 use crate::room::action::AttendanceAction;
 use crate::room::engine::{ConnectionKind, RoomEngine};
 use crate::room::error::RoomError;
-use crate::room::event::{AttendanceView, Event, QuorumState};
+use crate::room::event::{AttendanceView, EligibleListView, Event, LeftOutView, QuorumState};
 use crate::room::ports::AttendanceNote;
 
 /// Least time between two `quorum_changed` events that tell other numbers only.
 /// Raising it makes the numbers follow later; lowering it makes everybody in a
 /// large hall hear of each who comes in.
 pub const QUORUM_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Most delegations of an eligible list that were left out that moderators are told of, and that
+/// are written down. Raising it makes the message and the entry of the log longer; the door lists
+/// all of them.
+const LEFT_OUT_TOLD_MAX: usize = 50;
 
 /// The quorum as it was told last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -91,6 +96,22 @@ pub enum ProofCheck {
     Repeats,
     /// The same person presented it before, and it still holds.
     Holds(Box<Attendee>),
+}
+
+impl LeftOutView {
+    /// A delegation that an attendance does not have.
+    #[must_use]
+    pub fn new(attendance: &Attendance, left_out: &LeftOut) -> Self {
+        let refusal = left_out.reason.refusal();
+        Self {
+            unit: left_out.unit.to_string(),
+            user_id: left_out.delegate.as_str().to_owned(),
+            name: name_of(attendance, &left_out.delegate).to_owned(),
+            reason: left_out.reason.as_str().to_owned(),
+            code: refusal.code().as_str().to_owned(),
+            message: refusal.to_string(),
+        }
+    }
 }
 
 impl QuorumState {
@@ -161,7 +182,16 @@ impl RoomEngine {
                 self.attendance.set_roll(roll, delegated, now);
                 // Names may differ although nothing that is counted does.
                 self.attendance_version += 1;
-                self.notes.push(AttendanceNote::ListTaken { members, weight, hash });
+                let left_out: Vec<LeftOut> = self.attendance.left_out().cloned().collect();
+                let left_out_total = left_out.len();
+                let left_out = left_out.into_iter().take(LEFT_OUT_TOLD_MAX).collect();
+                self.notes.push(AttendanceNote::ListTaken {
+                    members,
+                    weight,
+                    hash,
+                    left_out,
+                    left_out_total,
+                });
             }
         }
         self.apply_decisions(now);
@@ -192,6 +222,17 @@ impl RoomEngine {
     #[must_use]
     pub const fn attendance(&self) -> &Attendance {
         &self.attendance
+    }
+
+    /// What of the eligible list does not hold.
+    #[must_use]
+    pub fn eligible_list_view(&self) -> EligibleListView {
+        let left_out = || self.attendance.left_out();
+        let told = left_out().take(LEFT_OUT_TOLD_MAX);
+        EligibleListView {
+            delegations_left_out: told.map(|it| LeftOutView::new(&self.attendance, it)).collect(),
+            delegations_left_out_total: u32::try_from(left_out().count()).unwrap_or(u32::MAX),
+        }
     }
 
     /// Another number says that the attendance may be another.

@@ -176,6 +176,14 @@ impl RoomEngine {
         found.is_some_and(|found| found.roles.may(role::Action::ModeratePeople))
     }
 
+    /// Whether a connection may register people, and so is told what of the eligible list does not
+    /// hold.
+    #[must_use]
+    pub fn registers(&self, connection: ConnectionId) -> bool {
+        let found = self.connections.get(&connection);
+        found.is_some_and(|found| found.roles.may(role::Action::RegisterAttendance))
+    }
+
     /// The connections of a person.
     #[must_use]
     pub fn connections_of(&self, user: &UserId) -> Vec<ConnectionId> {

@@ -30,6 +30,34 @@ pub struct AttendanceView {
     pub weight: String,
 }
 
+/// A delegation of the eligible list that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, TS, ToSchema)]
+#[schema(as = DelegationLeftOut)]
+pub struct LeftOutView {
+    /// The unit.
+    pub unit: String,
+    /// Who would have represented it.
+    pub user_id: String,
+    /// Their name; empty when nobody said it.
+    pub name: String,
+    /// Why: `unit_not_found`, `own_unit`, `not_a_person`, `already_delegated`, `limit_reached` or
+    /// `full`.
+    pub reason: String,
+    /// The code that entering it at the desk is refused with.
+    pub code: String,
+    /// The same in words, for whoever makes the client.
+    pub message: String,
+}
+
+/// What of the eligible list does not hold.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, TS, ToSchema)]
+pub struct EligibleListView {
+    /// Delegations of the list that do not hold, at most 50.
+    pub delegations_left_out: Vec<LeftOutView>,
+    /// How many there are.
+    pub delegations_left_out_total: u32,
+}
+
 /// The quorum as it stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 pub struct QuorumState {

@@ -19,7 +19,8 @@ use cabildo::domain::secret::Secret;
 use cabildo::room::action::AttendanceAction;
 use cabildo::room::engine::Attendee;
 use cabildo::room::ports::RoomPorts;
-use cabildo::room::{Desk, DeskError, Presented, Rooms};
+use cabildo::room::{Desk, DeskError, Outbound, Presented, Rooms};
+use tokio::sync::mpsc;
 
 use super::{House, in_time, outcomes};
 
@@ -46,6 +47,7 @@ impl PresenceVerifier for Identity {
 #[derive(Default)]
 struct Owners {
     asked: AtomicU32,
+    delegated: Vec<(&'static str, &'static str)>,
 }
 
 #[async_trait]
@@ -56,7 +58,10 @@ impl EligibleSource for Owners {
         _assembly: AssemblyId,
     ) -> Result<EligibleList, EligibleUnavailable> {
         self.asked.fetch_add(1, Ordering::SeqCst);
-        Ok(owners())
+        let delegated = self.delegated.iter();
+        let delegated = delegated
+            .map(|(unit, who)| (unit.parse().expect("a unit"), who.parse().expect("an id")));
+        Ok(EligibleList { delegated: delegated.collect(), ..owners() })
     }
 }
 
@@ -293,4 +298,57 @@ async fn each_of_two_desks_is_answered_with_its_own_decision() {
         assert_eq!(seen, [(Some(first), true), (Some(second), false)]);
     }
     door.rooms.shutdown().await;
+}
+
+/// What a moderator is told of the eligible list next.
+async fn told_of_list(outbound: &mut mpsc::Receiver<Outbound>) -> Vec<String> {
+    loop {
+        if let Outbound::EligibleList(view) = in_time(outbound.recv()).await.expect("still there") {
+            let left_out = view.delegations_left_out.iter();
+            return left_out
+                .map(|it| format!("{} {} {}", it.unit, it.user_id, it.reason))
+                .collect();
+        }
+    }
+}
+
+#[tokio::test]
+async fn moderators_are_told_which_delegations_of_the_services_list_were_left_out() {
+    let house = House::build().await;
+    let delegated = vec![("101", "bea"), ("101", "carl"), ("102", "bea")];
+    let eligible: Arc<dyn EligibleSource> = Arc::new(Owners { delegated, ..Owners::default() });
+    let ports = RoomPorts { eligible: Some(eligible), ..RoomPorts::default() };
+    let (rooms, _) = house.process_with(ports);
+    let enter = async |name: &str, role: Role| {
+        let (sink, outbound) = mpsc::channel(512);
+        let principal = house.principal_as(name, role);
+        let entered = in_time(rooms.enter(principal, house.session, [1; 32], sink)).await;
+        (entered.expect("let in"), outbound)
+    };
+    let (_guest, mut unaware) = enter("guest", Role::Participant).await;
+    let (_chair, mut told) = enter("chair", Role::Moderator).await;
+    let expected = ["101 carl already_delegated", "102 bea own_unit"];
+    assert_eq!(told_of_list(&mut told).await, expected);
+    let (_later, mut told_later) = enter("secretary", Role::Moderator).await;
+    assert_eq!(told_of_list(&mut told_later).await, expected, "whoever comes later reads it too");
+
+    let key = SessionKey::new(house.tenant, house.session);
+    let by: UserId = "chair".parse().expect("an id");
+    let unit = "101".parse().expect("a unit");
+    let ended = AttendanceAction::EndDelegation { unit, by: by.clone() };
+    in_time(rooms.attend(key, ended)).await.expect("ended");
+    let action = AttendanceAction::Register {
+        user: "carl".parse().expect("an id"),
+        represents: vec!["101".parse().expect("a unit")],
+        decision: ActionId::generate(),
+        by,
+    };
+    in_time(rooms.attend(key, action)).await.expect("registered");
+    for told in [&mut told, &mut told_later] {
+        assert_eq!(told_of_list(told).await, expected[1..], "the other one holds now");
+    }
+    rooms.shutdown().await;
+    while let Ok(message) = unaware.try_recv() {
+        assert!(!matches!(message, Outbound::EligibleList(_)), "only moderators are told");
+    }
 }

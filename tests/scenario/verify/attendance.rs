@@ -70,7 +70,7 @@ fn made() -> Made {
     forge.close();
     forge.sign_head();
     let list = json!({
-        "v": 2, "kind": "attendance-list", "session": uuid(&SESSION), "assembly": "norte",
+        "v": 3, "kind": "attendance-list", "session": uuid(&SESSION), "assembly": "norte",
         "title": "Junta", "modality": "mixed", "started_at": null,
         "ended_at": "2026-03-01T10:05:00Z", "made_at": "2026-03-01T11:00:00Z",
         "log": {"id": b64(&LOG), "tree_size": forge.entries.len(), "root": b64(&root(&forge.entries)),
@@ -91,6 +91,7 @@ fn made() -> Made {
                 "until": "2026-03-01T10:01:30Z"},
             {"unit": "A 108", "user_id": "bo", "from": null, "until": "2026-03-01T10:01:31Z"},
         ],
+        "representations_left_out": [{"unit": "A 109", "user_id": "bo", "reason": "limit_reached"}],
     });
     Made { forge, list }
 }
@@ -157,9 +158,15 @@ fn a_list_that_says_what_the_log_says_is_valid() {
 }
 
 #[test]
-fn a_list_of_the_version_before_is_valid_and_says_less() {
+fn a_list_of_a_version_before_is_valid_and_says_less() {
     let mut made = made();
     let mut list = made.list.clone();
+    list.as_object_mut().expect("an object").remove("representations_left_out");
+    list["v"] = json!(2);
+    let pdf = pdf_of(&list);
+    made.issue(&pdf, &list);
+    assert_valid(&check(&pdf, &made.bundle(|_| true)));
+
     list.as_object_mut().expect("an object").remove("representations");
     list["v"] = json!(1);
     let pdf = pdf_of(&list);

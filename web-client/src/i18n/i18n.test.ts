@@ -5,6 +5,7 @@ import { captionTexts } from './captions';
 import { chairTexts } from './chair';
 import { connectionTexts } from './connections';
 import { deskTexts } from './desk';
+import { eligibleTexts } from './eligible_list';
 import { encodersTexts } from './encoders';
 import { LANGUAGES, catalogues, clock, firstOurs } from './i18n';
 import { liveTexts } from './live';
@@ -23,6 +24,7 @@ const ALL = {
   chair: chairTexts,
   connections: connectionTexts,
   desk: deskTexts,
+  eligible: eligibleTexts,
   encoders: encodersTexts,
   live: liveTexts,
   meeting: meetingTexts,

@@ -1,5 +1,6 @@
 import type {
   ClientMessage,
+  EligibleListView,
   EvidenceView,
   IceServer,
   PersonQualityView,
@@ -71,6 +72,8 @@ export interface ChannelHandlers {
   onSpokenSoFar?(message: SpokenSoFar): void;
   /** How good some people's connections are now. */
   onConnections?(people: PersonQualityView[]): void;
+  /** What of the eligible list does not hold. */
+  onEligibleList?(list: EligibleListView): void;
   /** A signed head of the session's record. */
   onEvidence?(head: EvidenceView): void;
   /** A reading of the server's clock; `sentMs` is known when it answers a ping. */
@@ -292,6 +295,9 @@ export class ModerationChannel {
         return;
       case 'connection_quality':
         if (this.welcomed) this.options.handlers.onConnections?.(message.people);
+        return;
+      case 'eligible_list':
+        if (this.welcomed) this.options.handlers.onEligibleList?.(message);
         return;
       case 'evidence_head':
         if (this.welcomed) this.options.handlers.onEvidence?.(message);

@@ -1,4 +1,4 @@
-import type { EvidenceView, Told, TrackView, Welcome } from '../generated/wire';
+import type { EligibleListView, EvidenceView, Told, TrackView, Welcome } from '../generated/wire';
 import type { ChannelStatus, Renewal } from './channel_status';
 import type { DpopKey } from './dpop_key';
 import type { ChannelError } from './errors';
@@ -27,6 +27,8 @@ export interface RoomSnapshot {
   readonly quality: Judgement | null;
   /** Whose connections are not good: to moderators of everybody, to others of themselves. */
   readonly connections: PeopleQuality;
+  /** What of the eligible list does not hold, as moderators are told; null when nothing is known. */
+  readonly eligible: EligibleListView | null;
   /** How well others' media arrives here, by track; only what arrives is in it. */
   readonly reception: Reception;
   /** Media of remote tracks by track id. */
@@ -83,6 +85,7 @@ export class RoomClient {
     state: null,
     quality: null,
     connections: new Map(),
+    eligible: null,
     reception: new Map(),
     media: new Map(),
     undecodable: new Set(),
@@ -131,6 +134,7 @@ export class RoomClient {
           if (state !== null) this.change({ state: saying(state, message) });
         },
         onConnections: (people) => this.judge(qualityAfter(this.current.connections, people)),
+        onEligibleList: (eligible) => this.change({ eligible }),
         onServerTime: (time, sentMs) => this.clock.handleReading(time, sentMs, Date.now()),
       },
     });
@@ -232,8 +236,8 @@ export class RoomClient {
     });
     this.elsewhere = state.session.provider !== 'webrtc';
     if (this.elsewhere) this.own?.close();
-    this.change({ state });
-    // Those that are not good are told anew after it.
+    // What does not hold, and who is not well connected, is told anew after it.
+    this.change({ state, eligible: null });
     this.judge(new Map());
     this.media?.handleWelcome(welcome, state);
     this.watch();

@@ -258,7 +258,10 @@ function Console({ access, session }: { access: Access; session: string }) {
           </div>
         </div>
         <div class="console-people">
-          <QuorumCard quorum={state.quorum} api={access.api} session={session} decides />
+          <QuorumCard
+            {...{ quorum: state.quorum, eligible: snapshot.eligible, api: access.api, session }}
+            decides
+          />
           <ConsolePeople
             state={state}
             book={attendance}

@@ -29,7 +29,7 @@ const FOUND_MAX = 50;
 /** The desk at the door: type, Enter, the next one. */
 function DeskPage({ access, session }: { access: Access; session: string }) {
   const { client, book, desk } = useMemo(() => makeDesk(access, session), []);
-  const { state, status, renewal } = useRoom(client);
+  const { state, status, renewal, eligible } = useRoom(client);
   const view = useBook(book, state);
   const steps = useSteps(desk);
   const rules = useRules(access, session);
@@ -259,7 +259,7 @@ function DeskPage({ access, session }: { access: Access; session: string }) {
           <Legend />
         </section>
         <div class="desk-side">
-          <QuorumCard quorum={state.quorum} api={access.api} session={session} decides />
+          <QuorumCard {...{ quorum: state.quorum, eligible, api: access.api, session }} decides />
           <Steps
             desk={desk}
             steps={steps}

@@ -1,9 +1,11 @@
 import { useEffect, useState } from 'preact/hooks';
+import type { EligibleListView } from '../generated/wire';
 import { dateTime, t, timeOfDay } from '../i18n/i18n';
 import { number } from '../i18n/texts';
 import type { ApiClient, QuorumNow, QuorumPart, QuorumState } from '../lib';
 import { attendancePath, percentOf, quorumParts } from '../lib';
-import { Button, Dialog, Notice, failureText } from './components';
+import { Button, Dialog, Notice, failureText, showFailure } from './components';
+import type { EligibleList } from './eligible_list';
 import { Icon } from './icons';
 
 /** Weights have six decimal places at most; nobody reads that many. */
@@ -111,9 +113,20 @@ export function QuorumBar({ quorum, part }: { quorum: QuorumState; part: QuorumP
   );
 }
 
+/** What of the eligible list does not hold; loaded when there is something. */
+function ListProblems({ list }: { list: EligibleListView | null }) {
+  const [shown, setShown] = useState<{ Of: typeof EligibleList } | null>(null);
+  useEffect(() => {
+    if (list !== null && shown === null)
+      import('./eligible_list').then(({ EligibleList: Of }) => setShown({ Of }), showFailure);
+  }, [list]);
+  return list === null || shown === null ? null : <shown.Of list={list} />;
+}
+
 /** The quorum with everything that a moderator needs. */
 export function QuorumCard(props: {
   quorum: QuorumState | null;
+  eligible: EligibleListView | null;
   api: ApiClient;
   session: string;
   /** A second call may be begun from here. */
@@ -148,6 +161,7 @@ export function QuorumCard(props: {
       ) : (
         <p class="quiet">{t('quorum.unknownText')}</p>
       )}
+      <ListProblems list={props.eligible} />
       <div class="row">
         {since !== null && <span class="quiet">{since}</span>}
         <Button

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::attendance::{
     Attendance, AttendancePart, AttendanceSnapshot, Decided, DeskDecision, EarlierIntervals,
-    Interval, Member, Person, PresentedHash, QuorumChange, Roll, Tally,
+    Interval, LeftOut, LeftOutReason, Member, Person, PresentedHash, QuorumChange, Roll, Tally,
 };
 use crate::domain::attendance::{AttendanceMethod, LeaveCause, Place, QuorumCall, UnitId, Weight};
 use crate::domain::id::{ConnectionId, UserId};
@@ -24,6 +24,7 @@ const QUORUM_TOLD: &str = "quorum_told";
 const ELIGIBLE: &str = "eligible/";
 const ATTENDEE: &str = "attendee/";
 const DELEGATE: &str = "delegate/";
+const LEFT_OUT: &str = "delegations_left_out";
 /// Followed by the hash, and by a person when only they may not present it again.
 const PRESENTED: &str = "presented/";
 
@@ -102,6 +103,14 @@ enum StoredDecided {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+struct StoredLeftOut {
+    unit: String,
+    delegate: String,
+    reason: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct StoredInterval {
     from_us: i64,
     method: String,
@@ -119,6 +128,7 @@ pub(super) struct AttendanceParts {
     members: Vec<Member>,
     people: BTreeMap<UserId, Person>,
     delegates: BTreeMap<UnitId, UserId>,
+    left_out: Vec<LeftOut>,
     presented: BTreeMap<(Option<UserId>, PresentedHash), UserId>,
 }
 
@@ -139,6 +149,9 @@ impl AttendanceParts {
         } else if name == HISTORY {
             let changes: Vec<StoredQuorumChange> = read(value)?;
             self.history = changes.iter().map(change).collect::<Result<_, _>>()?;
+        } else if name == LEFT_OUT {
+            let stored: Vec<StoredLeftOut> = read(value)?;
+            self.left_out = stored.iter().map(left_out).collect::<Result<_, _>>()?;
         } else if let Some(user) = of(ELIGIBLE) {
             self.members.push(member(id(user)?, read(value)?)?);
         } else if let Some(user) = of(ATTENDEE) {
@@ -174,6 +187,7 @@ impl AttendanceParts {
             roll,
             people: self.people,
             delegates: self.delegates,
+            left_out: self.left_out,
             presented: self.presented,
             history: self.history,
             call: word(QuorumCall::parse, &stage.call)?,
@@ -211,6 +225,10 @@ pub(super) fn attendance_part(part: AttendancePart<'_>) -> (String, Option<Strin
         AttendancePart::Delegate(unit, user) => {
             (format!("{DELEGATE}{unit}"), user.map(|user| json(&text(user))))
         }
+        AttendancePart::LeftOut(left_out) => {
+            let stored: Vec<StoredLeftOut> = left_out.iter().map(stored_left_out).collect();
+            (LEFT_OUT.to_owned(), (!stored.is_empty()).then(|| json(&stored)))
+        }
         AttendancePart::Presented(by, hash, user) => {
             let mut name = format!("{PRESENTED}{}", hex(hash.as_bytes()));
             if let Some(by) = by {
@@ -238,6 +256,22 @@ const fn tally(stored: &StoredTally) -> Tally {
         weight_present: Weight::from_millionths(stored.weight_millionths),
         weight_total: Weight::from_millionths(stored.of_weight_millionths),
     }
+}
+
+fn stored_left_out(it: &LeftOut) -> StoredLeftOut {
+    StoredLeftOut {
+        unit: it.unit.to_string(),
+        delegate: text(&it.delegate),
+        reason: it.reason.as_str().to_owned(),
+    }
+}
+
+fn left_out(stored: &StoredLeftOut) -> Result<LeftOut, StoredRoomInvalid> {
+    Ok(LeftOut {
+        unit: id(&stored.unit)?,
+        delegate: id(&stored.delegate)?,
+        reason: word(LeftOutReason::parse, &stored.reason)?,
+    })
 }
 
 fn stored_change(change: &QuorumChange) -> StoredQuorumChange {
