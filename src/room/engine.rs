@@ -20,6 +20,7 @@ mod spoken;
 mod stored;
 mod undo;
 mod view;
+mod votes;
 
 use std::time::Duration;
 
@@ -34,10 +35,10 @@ use crate::domain::role::{self, Roles};
 use crate::domain::session::{
     MediaPolicy, ModerationMode, Provider, RecordingPolicy, Session, TranscriptionPolicy,
 };
-use crate::domain::shown_text::{Looks, ShownText};
+use crate::domain::shown_text::Looks;
 use crate::domain::time::Timestamp;
 use crate::floor::{Floor, FloorPolicy};
-use crate::room::action::{Action, FreshIds, Made, MediaFlags, PeopleAction, Vote};
+use crate::room::action::{Action, FreshIds, Made, MediaFlags, PeopleAction};
 use crate::room::error::RoomError;
 use crate::room::event::{Event, Told};
 use crate::room::ports::AttendanceNote;
@@ -62,6 +63,7 @@ pub use stored::{StoredRoomInvalid, attendance_of};
 pub use undo::UNDO_WINDOW;
 use undo::Undoable;
 pub use view::{Crowd, RoomView};
+use votes::AnnouncedVote;
 
 /// Most connections of one person. Raising it lets one person hold more
 /// transports.
@@ -244,6 +246,8 @@ pub struct RoomEngine {
     /// What those speak who do not speak the language of the session.
     pub(super) languages: TrackedMap<UserId, LanguageTag>,
     pub(super) tracks: TrackedMap<TrackId, Track>,
+    /// What was announced of votes, by their names at the governance service.
+    votes: TrackedMap<String, AnnouncedVote>,
     index: Index,
     pub(super) seq: u64,
     recording: Tracked<Recording>,
@@ -315,6 +319,7 @@ impl RoomEngine {
             removed: TrackedMap::default(),
             languages: TrackedMap::default(),
             tracks: TrackedMap::default(),
+            votes: TrackedMap::default(),
             index: Index::default(),
             seq: 0,
             recording,
@@ -415,24 +420,6 @@ impl RoomEngine {
         self.apply_decisions(now);
     }
 
-    /// A vote of the assembly has started: everybody is told.
-    ///
-    /// # Errors
-    /// [`RoomError::Unprocessable`] when nothing of its title can be shown.
-    pub fn handle_vote(&mut self, vote: Vote, now: Timestamp) -> Result<(), RoomError> {
-        let title = ShownText::Title.cleaned(&vote.title);
-        let title = title.ok_or(RoomError::Unprocessable("the title of a vote shows nothing"))?;
-        let event = Event::VoteAnnounced {
-            vote_id: vote.id,
-            title,
-            started_at: vote.started_at.unwrap_or(now).to_string(),
-            ends_at: vote.ends_at.map(|at| at.to_string()),
-        };
-        self.tell(event, now);
-        self.apply_decisions(now);
-        Ok(())
-    }
-
     /// The clock of the server was set by `by_ms`; `now` and later times do not show it.
     pub fn handle_clock_step(&mut self, by_ms: i64, now: Timestamp) {
         self.tell(Event::ClockStepped { by_ms }, now);
@@ -472,6 +459,7 @@ impl RoomEngine {
         self.removed.clear();
         self.languages.clear();
         self.acknowledged.clear();
+        self.votes.clear();
         self.undoable.edit().clear();
         *self.chair.edit() = None;
         self.floor.forget_counts();

@@ -15,7 +15,7 @@ use cabildo::domain::session::{
 };
 use cabildo::domain::time::Timestamp;
 use cabildo::floor::FloorPolicy;
-use cabildo::room::action::AttendanceAction;
+use cabildo::room::action::{AttendanceAction, Vote};
 use cabildo::room::engine::{
     ConnectionKind, Goodbye, ProofCheck, QUORUM_INTERVAL, RESUME_GRACE, Recorder, RoomEngine,
     RoomInfo, attendance_of,
@@ -539,4 +539,29 @@ fn numbers_that_waited_when_the_process_ended_are_told_by_the_next() {
     assembly.restart();
     assembly.pass(Duration::from_secs(2));
     assert_eq!(assembly.heard(), [""; 0], "what was told is not told again");
+}
+
+#[test]
+fn a_vote_that_was_announced_is_not_announced_again_after_a_restart() {
+    let mut assembly = Assembly::new();
+    let vote = |title: &str| Vote {
+        id: "budget / 2027".to_owned(),
+        title: title.to_owned(),
+        started_at: None,
+        ends_at: None,
+    };
+    let announce = |assembly: &mut Assembly, title: &str| {
+        assembly.pass(Duration::from_secs(1));
+        assembly.engine.handle_vote(vote(title), assembly.now).expect("announced");
+        assembly.keep();
+        let is_vote = |event: &Event| matches!(event, Event::VoteAnnounced { .. });
+        std::mem::take(&mut assembly.told).iter().filter(|event| is_vote(event)).count()
+    };
+    assert_eq!(announce(&mut assembly, "the budget"), 1);
+    assembly.restart();
+    assert_eq!(announce(&mut assembly, "the budget"), 0);
+    assert_eq!(announce(&mut assembly, "the budget of 2027"), 1);
+    assembly.engine.handle_vote(vote("undone"), assembly.now).expect("announced");
+    assembly.engine.undo();
+    assert_eq!(announce(&mut assembly, "undone"), 1, "nobody was told of it before");
 }

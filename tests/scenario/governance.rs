@@ -87,6 +87,24 @@ impl House {
         })
     }
 
+    /// Somebody who is told what happens in a session.
+    async fn enter(&self, session: SessionId) -> mpsc::Receiver<Outbound> {
+        let (sink, outbound) = mpsc::channel(64);
+        let principal = Principal {
+            tenant_id: self.tenant,
+            user_id: "ana".parse().expect("a user id"),
+            roles: Roles::of(&[Role::Participant]),
+            name: "Ana".to_owned(),
+            locale: None,
+            session_id: None,
+            key_thumbprint: None,
+            expires_at: Clock::system().now().after(std::time::Duration::from_hours(1)),
+            judged_at: Clock::system().now(),
+        };
+        self.rooms.enter(principal, session, [1; 32], sink).await.expect("let in");
+        outbound
+    }
+
     async fn status(&self, session: SessionId) -> SessionStatus {
         self.sessions.find(SessionKey::new(self.tenant, session)).await.expect("there").status
     }
@@ -189,19 +207,7 @@ async fn a_vote_is_announced_once_however_often_it_is_told() {
     let process = house.process();
     house.activated("1").await;
     house.dead_letters(0).await;
-    let (sink, mut outbound) = mpsc::channel(64);
-    let principal = Principal {
-        tenant_id: house.tenant,
-        user_id: "ana".parse().expect("a user id"),
-        roles: Roles::of(&[Role::Participant]),
-        name: "Ana".to_owned(),
-        locale: None,
-        session_id: None,
-        key_thumbprint: None,
-        expires_at: Clock::system().now().after(std::time::Duration::from_hours(1)),
-        judged_at: Clock::system().now(),
-    };
-    house.rooms.enter(principal, session, [1; 32], sink).await.expect("let in");
+    let mut outbound = house.enter(session).await;
     let vote = house.vote();
     house.tell_protobuf("vote-1", "vote.started.v1", &vote).await;
     house.tell_protobuf("vote-1", "vote.started.v1", &vote).await;
@@ -214,15 +220,7 @@ async fn a_vote_is_announced_once_however_often_it_is_told() {
     house.dead_letters(2).await;
     process.shutdown().await;
 
-    let mut announced = Vec::new();
-    while let Ok(told) = outbound.try_recv() {
-        if let Outbound::Told(texts) = told {
-            for text in texts.iter() {
-                let event: Value = serde_json::from_str(text).expect("JSON");
-                announced.extend((event["type"] == "vote_announced").then_some(event));
-            }
-        }
-    }
+    let announced = announced(&mut outbound);
     assert_eq!(announced.len(), 1);
     assert_eq!(announced[0]["title"], "¿Se aprueba el presupuesto?");
     assert_eq!(announced[0]["vote_id"], "budget-2027");
@@ -234,6 +232,53 @@ async fn a_vote_is_announced_once_however_often_it_is_told() {
         .await
         .expect("kept");
     assert_eq!(kept.iter().filter(|event| event.kind == "vote_announced").count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vote_told_under_another_event_id_is_announced_again_only_when_it_changed() {
+    let house = House::build(9).await;
+    let session = house.session(true).await;
+    let process = house.process();
+    house.activated("1").await;
+    house.dead_letters(0).await;
+    let mut outbound = house.enter(session).await;
+    let vote = VoteStarted { started_at: None, ..house.vote() };
+    let retitled = VoteStarted { title: "¿Se aprueba el acta?".to_owned(), ..vote.clone() };
+    let ends_at = Some("2027-01-15T09:00:00Z".to_owned());
+    let ending = VoteStarted { ends_at, ..retitled.clone() };
+    for (number, told) in [&vote, &vote, &retitled, &retitled, &ending, &ending].iter().enumerate()
+    {
+        house.tell_protobuf(&format!("vote-{number}"), "vote.started.v1", *told).await;
+    }
+    assert_eq!(house.dead_letters(1).await.len(), 1, "none of them is a dead letter");
+    process.shutdown().await;
+
+    let announced = announced(&mut outbound);
+    let said: Vec<_> = announced.iter().map(|it| (&it["title"], &it["ends_at"])).collect();
+    let (first, second) = (json!("¿Se aprueba el presupuesto?"), json!("¿Se aprueba el acta?"));
+    let until = json!("2027-01-15T09:00:00.000Z");
+    assert_eq!(said, [(&first, &Value::Null), (&second, &Value::Null), (&second, &until)]);
+    for again in &announced[1..] {
+        assert_eq!(again["vote_id"], announced[0]["vote_id"]);
+        assert_eq!(again["started_at"], announced[0]["started_at"], "it did not start anew");
+    }
+    let key = SessionKey::new(house.tenant, session);
+    let kept = house.store.events_after(key, 0, 99).await.expect("kept");
+    assert_eq!(kept.iter().filter(|event| event.kind == "vote_announced").count(), 3);
+}
+
+/// The votes that somebody was told of.
+fn announced(outbound: &mut mpsc::Receiver<Outbound>) -> Vec<Value> {
+    let mut announced = Vec::new();
+    while let Ok(told) = outbound.try_recv() {
+        if let Outbound::Told(texts) = told {
+            for text in texts.iter() {
+                let event: Value = serde_json::from_str(text).expect("JSON");
+                announced.extend((event["type"] == "vote_announced").then_some(event));
+            }
+        }
+    }
+    announced
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,6 +20,7 @@ impl RoomEngine {
         self.removed.undo();
         self.languages.undo();
         self.tracks.undo();
+        self.votes.undo();
         self.index.undo();
         self.voices.undo();
         self.recording.undo();
@@ -53,6 +54,7 @@ impl RoomEngine {
         self.removed.accept();
         self.languages.accept();
         self.tracks.accept();
+        self.votes.accept();
         self.index.stored();
         self.voices.stored();
         self.recording.accept();
@@ -80,6 +82,7 @@ impl RoomEngine {
         self.removed.stored();
         self.languages.stored();
         self.tracks.stored();
+        self.votes.stored();
         self.index.stored();
         self.voices.stored();
         self.recording.stored();

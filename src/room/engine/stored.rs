@@ -63,6 +63,7 @@ const LANGUAGE: &str = "language/";
 const MEMBER: &str = "member/";
 const CONNECTION: &str = "connection/";
 const TRACK: &str = "track/";
+const VOTE: &str = "vote/";
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -133,6 +134,9 @@ impl RoomEngine {
         add(&mut parts, LANGUAGE, &self.languages, |language| json(&language.as_str()));
         add(&mut parts, MEMBER, &self.members, |member| json(&stored_member(member)));
         add(&mut parts, CONNECTION, &self.connections, |found| json(&stored_connection(found)));
+        for (vote, announced) in self.votes.to_store() {
+            parts.push((format!("{VOTE}{vote}"), announced.map(json)));
+        }
         for (track, found) in self.tracks.to_store() {
             let owner = found.and_then(|found| self.connections.get(&found.connection));
             let value = owner.map(|owner| json(&StoredTrack { user: text(&owner.user) }));
@@ -217,6 +221,8 @@ impl RoomEngine {
                 let (key, found) = (id(key)?, connection(&read(&value)?, now)?);
                 self.index.add_connection(key, &found);
                 self.connections.insert(key, found);
+            } else if let Some(vote) = of(VOTE) {
+                self.votes.insert(vote.to_owned(), read(&value)?);
             } else if let Some(track) = of(TRACK) {
                 let StoredTrack { user } = read(&value)?;
                 tracks.push((id(track)?, id(&user)?));
