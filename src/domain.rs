@@ -6,6 +6,7 @@ pub mod attendance;
 pub mod backoff;
 pub mod camera;
 pub mod claim;
+pub mod eligible_list;
 pub mod error_code;
 pub mod floor;
 pub mod hex;

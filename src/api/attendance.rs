@@ -61,6 +61,7 @@ const PROOF: &[ErrorCode] = &[
 ];
 const DESK: &[ErrorCode] = &[
     ErrorCode::EligibleListUnknown,
+    ErrorCode::EligibleListRefused,
     ErrorCode::NotPresent,
     ErrorCode::UnitNotFound,
     ErrorCode::DelegationConflict,

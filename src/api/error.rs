@@ -191,6 +191,7 @@ pub(super) const fn status_of(code: ErrorCode) -> StatusCode {
         | C::ProofReplayed
         | C::NotPresent
         | C::EligibleListUnknown
+        | C::EligibleListRefused
         | C::EligibleListFixed
         | C::DelegationConflict
         | C::DelegationLimitReached

@@ -9,12 +9,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::services::Services;
-use crate::attendance::Member;
-use crate::attendance::Roll;
 use crate::attendance::ports::{
     EligibleList, EligibleSource, EligibleUnavailable, PresenceVerifier, Presentation,
 };
+use crate::attendance::{Member, Roll, RollInvalid};
 use crate::domain::attendance::{AttendanceFailure, AttendanceMethod};
+use crate::domain::eligible_list::{ListFault, ListRefused};
 use crate::domain::id::{AssemblyId, TenantId, UserId};
 use crate::domain::secret::Secret;
 use crate::services::{
@@ -100,13 +100,27 @@ impl EligibleSource for ProfileLists {
         assembly: AssemblyId,
     ) -> Result<EligibleList, EligibleUnavailable> {
         let list = self.0.eligible(tenant, assembly).await;
-        let list = list.map_err(|error| EligibleUnavailable(error.to_string()))?;
+        let list = list.map_err(|error| match error {
+            ServiceError::ListRefused(why) => EligibleUnavailable::Refused(why),
+            ServiceError::NotByContract { .. } | ServiceError::TooLong { .. } => {
+                EligibleUnavailable::Refused(ListRefused::whole(ListFault::Unreadable))
+            }
+            error => EligibleUnavailable::NoAnswer(error.to_string()),
+        })?;
         let members = list.members.iter().map(|member| Member {
             user_id: member.user_id.clone(),
             name: member.name.clone(),
             units: member.units.iter().cloned().collect::<BTreeMap<_, _>>(),
         });
-        let roll = Roll::new(members).map_err(|error| EligibleUnavailable(error.to_string()))?;
+        let roll = Roll::new(members).map_err(|invalid| {
+            let fault = match invalid {
+                RollInvalid::TooLong => ListFault::TooLong,
+                RollInvalid::MemberTwice => ListFault::MemberTwice,
+                RollInvalid::UnitTwice => ListFault::UnitTwice,
+                RollInvalid::NotAPerson => ListFault::NotAPerson,
+            };
+            EligibleUnavailable::Refused(ListRefused::whole(fault))
+        })?;
         let delegations = list.delegations.iter();
         let delegated = delegations.map(|it| (it.unit_id.clone(), it.delegate.clone())).collect();
         Ok(EligibleList { roll, delegated })

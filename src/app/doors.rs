@@ -290,6 +290,8 @@ impl Readiness for Dependencies {
             Part { name: "clock", problem: self.clock.problem() },
         ];
         parts.extend(self.transcription.part());
+        let lists = self.services.user_profiles.as_ref().and_then(|client| client.problem());
+        parts.extend(lists.map(|problem| Part { name: "user_profiles", problem: Some(problem) }));
         parts
     }
 

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 
 use crate::attendance::roll::Roll;
 use crate::domain::attendance::{AttendanceFailure, AttendanceMethod, UnitId};
+use crate::domain::eligible_list::ListRefused;
 use crate::domain::id::{AssemblyId, SessionId, TenantId, UserId};
 use crate::domain::secret::Secret;
 
@@ -54,10 +55,16 @@ pub struct EligibleList {
     pub delegated: Vec<(UnitId, UserId)>,
 }
 
-/// The eligible list can't be had; the text says why, for the log.
+/// The eligible list can't be had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the eligible list is unavailable: {0}")]
-pub struct EligibleUnavailable(pub String);
+pub enum EligibleUnavailable {
+    /// The service gave none; the text says why, for the log.
+    #[error("the eligible list is unavailable: {0}")]
+    NoAnswer(String),
+    /// The service gave one that is not taken.
+    #[error("the eligible list is refused: {0}")]
+    Refused(ListRefused),
+}
 
 /// Reads the eligible list of an assembly.
 #[async_trait]

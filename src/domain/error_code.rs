@@ -144,6 +144,8 @@ named_values!(
         NotPresent => "NOT_PRESENT",
         /// The eligible list is not known yet.
         EligibleListUnknown => "ELIGIBLE_LIST_UNKNOWN",
+        /// The service gave an eligible list that is not taken.
+        EligibleListRefused => "ELIGIBLE_LIST_REFUSED",
         /// The eligible list comes from a service, or is in use already.
         EligibleListFixed => "ELIGIBLE_LIST_FIXED",
         /// No unit of the eligible list has this id.

@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 use crate::attendance::Attendance;
 use crate::clock::Clock;
 use crate::domain::arrival::Arrival;
+use crate::domain::eligible_list::ListRefused;
 use crate::domain::id::{ConnectionId, SessionKey, TrackId};
 use crate::domain::recording::RecordingState;
 use crate::domain::session::Session;
@@ -85,6 +86,8 @@ pub(super) struct RoomActor {
     attendance: Option<(u64, Arc<Attendance>)>,
     /// What moderators were told of the eligible list.
     eligible_told: Arc<EligibleListView>,
+    /// Why the newest eligible list is not taken, while none is known.
+    list_refused: Option<ListRefused>,
     /// By how much the machine's clock was ahead of the room's when the members were last told.
     clock_ahead_ms: i64,
     over: bool,
@@ -122,6 +125,7 @@ impl RoomActor {
             retry_at: None,
             attendance: None,
             eligible_told,
+            list_refused: None,
             clock_ahead_ms: 0,
             over: false,
             arrival: None,
@@ -214,15 +218,14 @@ impl RoomActor {
                 answer(reply, Ok(self.engine.holder(connection).is_some()));
             }
             Input::Attend { action, reply } => {
-                let result = self.decide(|engine, now| engine.handle_attendance(action, now)).await;
-                self.tell_eligible_list();
+                let result = self.handle_attendance(action).await;
                 answer(reply, result.map(|()| self.attendance()));
             }
             Input::AttendPerson { user, action, reply } => {
-                let result = self.decide(|engine, now| engine.handle_attendance(action, now)).await;
-                self.tell_eligible_list();
+                let result = self.handle_attendance(action).await;
                 answer(reply, result.map(|()| self.engine.attendee(&user)));
             }
+            Input::ListRefused(refused) => self.handle_list_refused(refused),
             Input::Vote { vote, arrival, reply } => {
                 answer(reply, self.handle_vote(vote, arrival).await);
             }

@@ -4,7 +4,7 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use crate::attendance::ports::EligibleSource;
+use crate::attendance::ports::{EligibleSource, EligibleUnavailable};
 use crate::attendance::{Attendance, Proof};
 use crate::domain::arrival::Arrival;
 use crate::domain::attendance::{AttendanceFailure, AttendanceMethod};
@@ -175,6 +175,12 @@ pub(super) async fn take_list(source: Arc<dyn EligibleSource>, key: SessionKey, 
                         tracing::warn!(%tenant, %session, %error, "an eligible list was not taken")
                     }
                 }
+            }
+            Err(EligibleUnavailable::Refused(refused)) => {
+                let (reason, row) = (refused.fault.as_str(), refused.row);
+                tracing::warn!(%tenant, %session, assembly = %room.assembly, reason, row, "an eligible list is refused");
+                // A room that has closed need not be told.
+                drop(room.inputs.send(Input::ListRefused(refused)).await);
             }
             Err(error) => tracing::warn!(%tenant, %session, %error, "no eligible list yet"),
         }

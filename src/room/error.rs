@@ -1,6 +1,7 @@
 //! The errors of a room.
 
 use crate::attendance::AttendanceError;
+use crate::domain::eligible_list::ListRefused;
 use crate::domain::error_code::ErrorCode;
 use crate::floor::FloorError;
 
@@ -66,6 +67,9 @@ pub enum RoomError {
     /// Attendance refuses.
     #[error(transparent)]
     Attendance(#[from] AttendanceError),
+    /// The eligible list is not known, since what the service gave is not taken.
+    #[error("the eligible list is refused: {0}")]
+    ListRefused(ListRefused),
     /// The media plane refused.
     #[error("{message}")]
     Media {
@@ -122,6 +126,7 @@ impl RoomError {
             }
             Self::Floor(error) => error.code(),
             Self::Attendance(error) => error.code(),
+            Self::ListRefused(_) => ErrorCode::EligibleListRefused,
             Self::Media { code, .. } => *code,
             Self::StoreUnavailable
             | Self::OutcomeUnknown

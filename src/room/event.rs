@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 use utoipa::ToSchema;
 
-pub use attendance::{AttendanceView, EligibleListView, LeftOutView, QuorumState};
+pub use attendance::{AttendanceView, EligibleListView, LeftOutView, ListRefusedView, QuorumState};
 pub use chair::{ChairView, NewChairView};
 
 /// An event of a room. On the wire it carries `seq` and `at` beside these fields.

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::attendance::{Attendance, Proof};
 use crate::domain::arrival::Arrival;
 use crate::domain::camera::StreamFault;
+use crate::domain::eligible_list::ListRefused;
 use crate::domain::id::{AssemblyId, ConnectionId, SessionId, TrackId, UserId};
 use crate::domain::media::{Codec, TrackSource};
 use crate::domain::participant::{ParticipantKind, Principal};
@@ -259,6 +260,7 @@ pub(super) enum Input {
     Presence { connection: ConnectionId, reply: Reply<bool> },
     Attend { action: AttendanceAction, reply: Reply<Arc<Attendance>> },
     AttendPerson { user: UserId, action: AttendanceAction, reply: Reply<Attendee> },
+    ListRefused(ListRefused),
     Vote { vote: Vote, arrival: Arrival, reply: Reply<()> },
     Transcribed { said: Transcribed, reply: Reply<()> },
     SpokenSoFar(TranscriptChunk),

@@ -150,13 +150,16 @@ pub struct ServiceState {
     pub answered_at: Option<Timestamp>,
     /// When it last failed.
     pub failed_at: Option<Timestamp>,
+    /// Whether something that it said lately is refused, although it answers.
+    pub is_refused: bool,
 }
 
 impl ServiceState {
-    /// Whether it answered the last time, or was never asked.
+    /// Whether it answered the last time, or was never asked, and nothing that it said is refused.
     #[must_use]
     pub fn is_well(&self) -> bool {
-        self.breaker == BreakerState::Closed && self.failed_at <= self.answered_at
+        let answers = self.breaker == BreakerState::Closed && self.failed_at <= self.answered_at;
+        answers && !self.is_refused
     }
 
     /// Tells Prometheus the state of its breaker.
@@ -276,6 +279,7 @@ impl ServiceClient {
             breaker: status.breaker.state(),
             answered_at: status.answered_at,
             failed_at: status.failed_at,
+            is_refused: false,
         }
     }
 
@@ -437,7 +441,8 @@ fn may_repeat(error: &ServiceError, repeat: Repeat) -> bool {
         ServiceError::LeftAlone { .. }
         | ServiceError::TooLong { .. }
         | ServiceError::NotByContract { .. }
-        | ServiceError::Contradicts { .. } => false,
+        | ServiceError::Contradicts { .. }
+        | ServiceError::ListRefused(_) => false,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::domain::eligible_list::ListRefused;
 use crate::services::client::RemoteService;
 
 /// Codes of refusals for which there were too many requests.
@@ -98,6 +99,9 @@ pub enum ServiceError {
         /// What does not fit.
         what: &'static str,
     },
+    /// The eligible list in the answer is not taken.
+    #[error("the eligible list of the user_profiles service is refused: {0}")]
+    ListRefused(ListRefused),
 }
 
 impl ServiceError {
@@ -112,7 +116,7 @@ impl ServiceError {
             Self::Refused { .. } => "refused",
             Self::TooLong { .. } => "too_long",
             Self::NotByContract { .. } => "not_by_contract",
-            Self::Contradicts { .. } => "contradicts",
+            Self::Contradicts { .. } | Self::ListRefused(_) => "contradicts",
         }
     }
 
@@ -153,7 +157,8 @@ impl ServiceError {
             Self::TimedOut { .. }
             | Self::TooLong { .. }
             | Self::NotByContract { .. }
-            | Self::Contradicts { .. } => false,
+            | Self::Contradicts { .. }
+            | Self::ListRefused(_) => false,
         }
     }
 

@@ -1,8 +1,8 @@
 //! The user-profiles service knows who is eligible to attend an assembly.
 //! `contracts/user_profiles.json` describes it.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -10,8 +10,10 @@ use serde_json::Value;
 
 use crate::clock::Clock;
 use crate::domain::attendance::{UnitId, Weight};
+use crate::domain::eligible_list::{ListFault, ListRefused};
 use crate::domain::id::{AssemblyId, TenantId, UserId};
-use crate::services::body::{invalid, read};
+use crate::domain::time::Timestamp;
+use crate::services::body::read;
 use crate::services::cache::Cache;
 use crate::services::client::{
     Question, RemoteService, ServiceClient, ServiceOptions, ServiceState,
@@ -25,6 +27,11 @@ pub const ELIGIBLE_FRESH_FOR: Duration = Duration::from_mins(1);
 pub const ELIGIBLE_MEMBERS_MAX: usize = 20_000;
 /// Most pages of a list: a service that always names a next page is stopped.
 pub const ELIGIBLE_PAGES_MAX: usize = 100;
+/// How long a list that was refused counts against the health of the service: rooms ask for it again
+/// each minute while they are open.
+const REFUSED_FOR: Duration = Duration::from_mins(3);
+/// Most refused lists that are remembered. Those beyond them show in the log only.
+const REFUSED_MAX: usize = 1_000;
 /// Longest name and cursor taken, in bytes.
 const TEXT_BYTES_MAX: usize = 1_024;
 /// Longest locale taken, in bytes; RFC 5646 §4.4.1 advises 35.
@@ -66,8 +73,12 @@ pub struct EligibleList {
 /// A client of the user-profiles service.
 pub struct UserProfilesClient {
     client: ServiceClient,
-    lists: Cache<(TenantId, AssemblyId), Arc<EligibleList>>,
+    lists: Cache<ListKey, Arc<EligibleList>>,
+    /// Lists that were refused, when, and why.
+    refused: Mutex<BTreeMap<ListKey, (Timestamp, ListRefused)>>,
 }
+
+type ListKey = (TenantId, AssemblyId);
 
 #[derive(Deserialize)]
 struct Page {
@@ -103,13 +114,29 @@ impl UserProfilesClient {
     /// A client. A rustls provider must be installed for the process.
     pub fn new(options: &ServiceOptions, clock: Clock) -> Result<Self, ServiceSetupError> {
         let client = ServiceClient::new(RemoteService::UserProfiles, options, clock)?;
-        Ok(Self { client, lists: Cache::new() })
+        Ok(Self { client, lists: Cache::new(), refused: Mutex::default() })
     }
 
     /// How the service is doing.
     #[must_use]
     pub fn state(&self) -> ServiceState {
-        self.client.state()
+        ServiceState { is_refused: self.problem().is_some(), ..self.client.state() }
+    }
+
+    /// What is wrong with a list that was refused lately; `None` when none was. Names nobody.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        let now = self.client.now();
+        let refused = self.refused();
+        let mut lately = refused.values().filter(|(at, _)| at.after(REFUSED_FOR) > now);
+        let (_, first) = lately.next()?;
+        let count = 1 + lately.count();
+        Some(format!("eligible lists that are refused: {count}, such as: {first}"))
+    }
+
+    fn refused(&self) -> MutexGuard<'_, BTreeMap<ListKey, (Timestamp, ListRefused)>> {
+        // A panic of another holder can't leave the map half changed.
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Who may attend an assembly: all pages, or an error. Half a list would make
@@ -123,6 +150,31 @@ impl UserProfilesClient {
         if let Some(list) = self.lists.fresh(&key, ELIGIBLE_FRESH_FOR, self.client.now()) {
             return Ok(list);
         }
+        let outcome = self.read_list(tenant, assembly).await;
+        let now = self.client.now();
+        match &outcome {
+            Ok(list) => {
+                self.refused().remove(&key);
+                self.lists.keep(key, Arc::clone(list), now);
+            }
+            Err(ServiceError::ListRefused(why)) => {
+                let mut refused = self.refused();
+                refused.retain(|_, (at, _)| at.after(REFUSED_FOR) > now);
+                if refused.len() < REFUSED_MAX {
+                    refused.insert(key, (now, why.clone()));
+                }
+            }
+            // Whether what was refused before is mended is not known.
+            Err(_) => {}
+        }
+        outcome
+    }
+
+    async fn read_list(
+        &self,
+        tenant: TenantId,
+        assembly: AssemblyId,
+    ) -> Result<Arc<EligibleList>, ServiceError> {
         let (tenant_text, assembly_text) = (tenant.to_string(), assembly.to_string());
         let path = ["api", "v1", "users", "eligible", &tenant_text];
         let mut list = EligibleList::default();
@@ -134,21 +186,24 @@ impl UserProfilesClient {
             let page = |answer: &[u8]| read::<Page>(RemoteService::UserProfiles, answer);
             let page = self.client.ask(Question::get(&path, &query), page).await?;
             if page.tenant_id != tenant_text {
-                return Err(contradicts("it is about another tenant"));
+                return Err(refused(ListFault::Unreadable));
             }
             cursor.clone_from(&page.next_cursor);
-            add_page(&mut list, &mut seen, page)?;
-            let Some(cursor) = &cursor else {
-                let list = Arc::new(list);
-                self.lists.keep(key, Arc::clone(&list), self.client.now());
-                return Ok(list);
-            };
-            if cursor.len() > TEXT_BYTES_MAX {
-                return Err(invalid(RemoteService::UserProfiles, "next_cursor"));
+            add_page(&mut list, &mut seen, page).map_err(ServiceError::ListRefused)?;
+            match &cursor {
+                None => return Ok(Arc::new(list)),
+                Some(cursor) if cursor.len() > TEXT_BYTES_MAX => {
+                    return Err(refused(ListFault::Unreadable));
+                }
+                Some(_) => {}
             }
         }
-        Err(contradicts("the list has no end"))
+        Err(refused(ListFault::TooLong))
     }
+}
+
+const fn refused(fault: ListFault) -> ServiceError {
+    ServiceError::ListRefused(ListRefused::whole(fault))
 }
 
 /// What a list already has.
@@ -158,51 +213,121 @@ struct Seen {
     units: BTreeSet<UnitId>,
 }
 
-fn add_page(list: &mut EligibleList, seen: &mut Seen, page: Page) -> Result<(), ServiceError> {
-    let service = RemoteService::UserProfiles;
+fn add_page(list: &mut EligibleList, seen: &mut Seen, page: Page) -> Result<(), ListRefused> {
     if list.members.len() + page.members.len() > ELIGIBLE_MEMBERS_MAX {
-        return Err(contradicts("the list is too long"));
+        return Err(ListRefused::whole(ListFault::TooLong));
     }
     for body in page.members {
-        let user_id: UserId = body.user_id.parse().map_err(|_| invalid(service, "user_id"))?;
-        if body.name.len() > TEXT_BYTES_MAX {
-            return Err(invalid(service, "name"));
-        }
-        if !seen.members.insert(user_id.clone()) {
-            return Err(contradicts("a member is listed twice"));
-        }
-        let mut units = Vec::with_capacity(body.units.len());
-        for unit in body.units {
-            let unit_id: UnitId = unit.unit_id.parse().map_err(|_| invalid(service, "unit_id"))?;
-            if !seen.units.insert(unit_id.clone()) {
-                return Err(contradicts("a unit is listed twice"));
-            }
-            units.push((unit_id, weight_of(&unit.weight)?));
-        }
-        // A locale is for display only and refuses nobody.
-        let locale = body.locale.filter(|it| it.len() <= LOCALE_BYTES_MAX);
-        list.members.push(EligibleMember { user_id, name: body.name, locale, units });
+        let row = list.members.len() + 1;
+        let member = member_of(body, row, seen)?;
+        list.members.push(member);
     }
     for body in page.delegations {
-        let unit_id = body.unit_id.parse().map_err(|_| invalid(service, "unit_id"))?;
-        let delegate = body.delegate.parse().map_err(|_| invalid(service, "delegate"))?;
+        let row = list.delegations.len() + 1;
+        let unit: Option<UnitId> = body.unit_id.parse().ok();
+        let delegate: Option<UserId> = body.delegate.parse().ok();
+        let (Some(unit_id), Some(delegate)) = (unit.clone(), delegate.clone()) else {
+            return Err(ListRefused::row(ListFault::DelegationInvalid, row, delegate, unit));
+        };
         list.delegations.push(EligibleDelegation { unit_id, delegate });
     }
     if list.delegations.len() > ELIGIBLE_MEMBERS_MAX {
-        return Err(contradicts("the list is too long"));
+        return Err(ListRefused::whole(ListFault::TooLong));
     }
     Ok(())
 }
 
-fn weight_of(value: &Value) -> Result<Weight, ServiceError> {
+fn member_of(body: MemberBody, row: usize, seen: &mut Seen) -> Result<EligibleMember, ListRefused> {
+    let invalid = |fault, user: Option<&UserId>, unit: Option<UnitId>| {
+        ListRefused::row(fault, row, user.cloned(), unit)
+    };
+    let user: Option<UserId> = body.user_id.parse().ok();
+    let user_id = user.ok_or_else(|| invalid(ListFault::MemberInvalid, None, None))?;
+    if body.name.len() > TEXT_BYTES_MAX {
+        return Err(invalid(ListFault::MemberInvalid, Some(&user_id), None));
+    }
+    if user_id.is_reserved() {
+        return Err(invalid(ListFault::NotAPerson, Some(&user_id), None));
+    }
+    if !seen.members.insert(user_id.clone()) {
+        return Err(invalid(ListFault::MemberTwice, Some(&user_id), None));
+    }
+    let mut units = Vec::with_capacity(body.units.len());
+    for unit in body.units {
+        let unit_id: Option<UnitId> = unit.unit_id.parse().ok();
+        let unit_id =
+            unit_id.ok_or_else(|| invalid(ListFault::UnitInvalid, Some(&user_id), None))?;
+        if !seen.units.insert(unit_id.clone()) {
+            return Err(invalid(ListFault::UnitTwice, Some(&user_id), Some(unit_id)));
+        }
+        let Some(weight) = weight_of(&unit.weight) else {
+            return Err(invalid(ListFault::WeightInvalid, Some(&user_id), Some(unit_id)));
+        };
+        units.push((unit_id, weight));
+    }
+    // A locale is for display only and refuses nobody.
+    let locale = body.locale.filter(|it| it.len() <= LOCALE_BYTES_MAX);
+    Ok(EligibleMember { user_id, name: body.name, locale, units })
+}
+
+fn weight_of(value: &Value) -> Option<Weight> {
     let text = match value {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),
         _ => String::new(),
     };
-    text.parse().map_err(|_| invalid(RemoteService::UserProfiles, "weight"))
+    text.parse().ok()
 }
 
-fn contradicts(what: &'static str) -> ServiceError {
-    ServiceError::Contradicts { service: RemoteService::UserProfiles, what }
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn refused(members: &Value, delegations: &Value) -> (&'static str, String, Option<String>) {
+        let good =
+            json!([{"user_id": "o1", "name": "Ana", "units": [{"unit_id": "U1", "weight": "1"}]}]);
+        let (mut list, mut seen) = (EligibleList::default(), Seen::default());
+        let page = |members: &Value, delegations: &Value| -> Page {
+            let page = json!({"tenant_id": "t", "members": members, "delegations": delegations});
+            serde_json::from_value(page).expect("a page")
+        };
+        add_page(&mut list, &mut seen, page(&good, &json!([]))).expect("taken");
+        let refused = add_page(&mut list, &mut seen, page(members, delegations));
+        let refused = refused.expect_err("a list that is not taken");
+        let about = format!(
+            "{} {} {}",
+            refused.row.unwrap_or_default(),
+            refused.user.as_ref().map_or("-", UserId::as_str),
+            refused.unit.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
+        );
+        let text = refused.to_string();
+        let names_nobody = !text.contains("o1") && !text.contains("U1") && !text.contains("Ana");
+        (refused.fault.as_str(), about, names_nobody.then_some(text))
+    }
+
+    #[test]
+    fn a_list_that_is_refused_says_which_row_is_wrong() {
+        let member = |user: &str, unit: &str, weight: &str| {
+            let units = json!([{"unit_id": unit, "weight": weight}]);
+            json!([{"user_id": user, "name": "Bea", "units": units}])
+        };
+        for (members, fault, about) in [
+            (member("o1", "U2", "1"), "member_twice", "2 o1 -"),
+            (member("o2", "U1", "1"), "unit_twice", "2 o2 U1"),
+            (member("o2", "U2", "-5"), "weight_invalid", "2 o2 U2"),
+            (member("o2", "U2", "1e30"), "weight_invalid", "2 o2 U2"),
+            (member("o2", "", "1"), "unit_invalid", "2 o2 -"),
+            (member("", "U2", "1"), "member_invalid", "2 - -"),
+            (member("cabildo:recorder", "U2", "1"), "not_a_person", "2 cabildo:recorder -"),
+        ] {
+            let (said, row, text) = refused(&members, &json!([]));
+            assert_eq!((said, row.as_str()), (fault, about));
+            assert!(text.is_some_and(|text| text.ends_with("(row 2)")), "{fault}");
+        }
+        let delegations = json!([{"unit_id": "U1", "delegate": ""}]);
+        let (said, row, _) = refused(&json!([]), &delegations);
+        assert_eq!((said, row.as_str()), ("delegation_invalid", "1 - U1"));
+    }
 }

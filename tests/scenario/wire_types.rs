@@ -36,6 +36,7 @@ fn declarations() -> String {
     text += &declaration::<event::AttendanceView>(&config);
     text += &declaration::<event::QuorumState>(&config);
     text += &declaration::<event::LeftOutView>(&config);
+    text += &declaration::<event::ListRefusedView>(&config);
     text += &declaration::<event::EligibleListView>(&config);
     text += &declaration::<event::ChairView>(&config);
     text += &declaration::<event::NewChairView>(&config);

@@ -230,6 +230,7 @@ impl RoomEngine {
         let left_out = || self.attendance.left_out();
         let told = left_out().take(LEFT_OUT_TOLD_MAX);
         EligibleListView {
+            refused: None,
             delegations_left_out: told.map(|it| LeftOutView::new(&self.attendance, it)).collect(),
             delegations_left_out_total: u32::try_from(left_out().count()).unwrap_or(u32::MAX),
         }

@@ -49,9 +49,27 @@ pub struct LeftOutView {
     pub message: String,
 }
 
+/// An eligible list that the service gave and that is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, TS, ToSchema)]
+pub struct ListRefusedView {
+    /// Why: `member_twice`, `unit_twice`, `member_invalid`, `unit_invalid`, `weight_invalid`,
+    /// `not_a_person`, `delegation_invalid`, `too_long` or `unreadable`.
+    pub reason: String,
+    /// Which member of the list it is about, or which delegation, from 1.
+    pub row: Option<u32>,
+    /// The member or delegate, when their id is valid.
+    pub user_id: Option<String>,
+    /// The unit, when its id is valid.
+    pub unit: Option<String>,
+    /// The same in words, for whoever makes the client.
+    pub message: String,
+}
+
 /// What of the eligible list does not hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, TS, ToSchema)]
 pub struct EligibleListView {
+    /// Why nobody is on the list yet, when the service gave one that is not taken.
+    pub refused: Option<ListRefusedView>,
     /// Delegations of the list that do not hold, at most 50.
     pub delegations_left_out: Vec<LeftOutView>,
     /// How many there are.

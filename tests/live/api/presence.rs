@@ -24,7 +24,15 @@ struct Assembly {
 
 impl Assembly {
     async fn open() -> Self {
+        let assembly = Self::open_with(Mood::Well).await;
+        assembly.listed().await;
+        assembly
+    }
+
+    /// One whose user-profiles service is in this mood.
+    async fn open_with(profiles: Mood) -> Self {
         let (platform, url) = super::services::platform().await;
+        platform.set_mood("user_profiles", profiles);
         let server = Server::start_with(&[
             ("services.identity.url", &url),
             ("services.user_profiles.url", &url),
@@ -32,15 +40,22 @@ impl Assembly {
         .await;
         let session = server.create_active().await;
         let moderator = Person::with_role(&server, "moderator").await;
-        let assembly = Self { server, platform, session, moderator };
-        // The list is asked for when the room opens, which whoever asks has it do.
+        Self { server, platform, session, moderator }
+    }
+
+    /// Ends when the list is taken. It is asked for when the room opens, which whoever asks has it
+    /// do.
+    async fn listed(&self) {
         let listed = async {
-            while assembly.read("/attendance/eligible").await["total"] != 12 {
+            while self.read("/attendance/eligible").await["total"] != 12 {
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
         };
         tokio::time::timeout(PATIENCE, listed).await.expect("the list is taken");
-        assembly
+    }
+
+    async fn health(&self) -> Value {
+        send(self.server.request(Method::GET, "/health/ready")).await.json()
     }
 
     fn path(&self, rest: &str) -> String {
@@ -193,5 +208,34 @@ async fn every_refused_proof_is_counted_and_has_its_line_in_the_report() {
         let line = format!("cabildo_attendance_refused_total{{reason=\"{reason}\"}} {count}\n");
         assert!(counts.text.contains(&line), "{line}");
     }
+    assembly.server.app.stop().await;
+}
+
+#[tokio::test]
+async fn a_list_that_is_refused_shows_in_the_health_and_at_the_desk_until_it_is_mended() {
+    let assembly = Assembly::open_with(Mood::Lying).await;
+    let path = assembly.path("/attendance/register-attendee");
+    let register = async || {
+        let body = json!({"user_id": "owner-1"});
+        assembly.moderator.write(&assembly.server, Method::POST, &path, |it| it.json(&body)).await
+    };
+    let refused = async {
+        while register().await.code() != "ELIGIBLE_LIST_REFUSED" {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, refused).await.expect("the list is refused");
+    let health = assembly.health().await;
+    assert_eq!(health["status"], "degraded", "{health}");
+    assert_eq!(health["services"]["user_profiles"], "degraded", "{health}");
+    let problem = health["problems"]["user_profiles"].as_str().expect("a problem");
+    assert!(problem.contains("refused"), "{health}");
+
+    assembly.platform.set_mood("user_profiles", Mood::Well);
+    assembly.listed().await;
+    let health = assembly.health().await;
+    assert_eq!(health["services"]["user_profiles"], "ok", "{health}");
+    assert_eq!(health["problems"].get("user_profiles"), None, "{health}");
+    assert_eq!(register().await.status, 200);
     assembly.server.app.stop().await;
 }

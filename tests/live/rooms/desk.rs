@@ -12,6 +12,7 @@ use cabildo::attendance::ports::{
 use cabildo::attendance::{Member, Roll};
 use cabildo::clock::Clock;
 use cabildo::domain::attendance::{AttendanceFailure, AttendanceMethod};
+use cabildo::domain::eligible_list::{ListFault, ListRefused};
 use cabildo::domain::error_code::ErrorCode;
 use cabildo::domain::id::{ActionId, AssemblyId, SessionKey, TenantId, UserId};
 use cabildo::domain::role::Role;
@@ -48,6 +49,8 @@ impl PresenceVerifier for Identity {
 struct Owners {
     asked: AtomicU32,
     delegated: Vec<(&'static str, &'static str)>,
+    /// Why its list is not taken.
+    refused: Option<ListRefused>,
 }
 
 #[async_trait]
@@ -58,6 +61,9 @@ impl EligibleSource for Owners {
         _assembly: AssemblyId,
     ) -> Result<EligibleList, EligibleUnavailable> {
         self.asked.fetch_add(1, Ordering::SeqCst);
+        if let Some(refused) = &self.refused {
+            return Err(EligibleUnavailable::Refused(refused.clone()));
+        }
         let delegated = self.delegated.iter();
         let delegated = delegated
             .map(|(unit, who)| (unit.parse().expect("a unit"), who.parse().expect("an id")));
@@ -351,4 +357,36 @@ async fn moderators_are_told_which_delegations_of_the_services_list_were_left_ou
     while let Ok(message) = unaware.try_recv() {
         assert!(!matches!(message, Outbound::EligibleList(_)), "only moderators are told");
     }
+}
+
+#[tokio::test]
+async fn moderators_are_told_that_the_services_list_is_refused_and_which_row_is_wrong() {
+    let house = House::build().await;
+    let (user, unit) = ("bea".parse().expect("an id"), "101".parse().expect("a unit"));
+    let refused = ListRefused::row(ListFault::UnitTwice, 2, Some(user), Some(unit));
+    let source = Owners { refused: Some(refused), ..Owners::default() };
+    let eligible: Arc<dyn EligibleSource> = Arc::new(source);
+    let ports = RoomPorts { eligible: Some(eligible), ..RoomPorts::default() };
+    let (rooms, _) = house.process_with(ports);
+    let (sink, mut told) = mpsc::channel(512);
+    let chair = house.principal_as("chair", Role::Moderator);
+    let _chair = in_time(rooms.enter(chair, house.session, [1; 32], sink)).await.expect("let in");
+    assert_eq!(told_of_list(&mut told).await, [r#"unit_twice Some(2) Some("bea") Some("101")"#]);
+
+    let key = SessionKey::new(house.tenant, house.session);
+    let register = || AttendanceAction::Register {
+        user: "ana".parse().expect("an id"),
+        represents: Vec::new(),
+        decision: ActionId::generate(),
+        by: "chair".parse().expect("an id"),
+    };
+    let answer = in_time(rooms.attend(key, register())).await.expect_err("no list is known");
+    assert_eq!(answer.code(), ErrorCode::EligibleListRefused);
+    assert!(answer.to_string().contains("a unit is listed twice (row 2)"), "{answer}");
+
+    let taken = AttendanceAction::TakeList(Box::new(owners()));
+    in_time(rooms.attend(key, taken)).await.expect("taken");
+    assert_eq!(told_of_list(&mut told).await, [""; 0], "it is known now");
+    in_time(rooms.attend(key, register())).await.expect("registered");
+    rooms.shutdown().await;
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use cabildo::domain::id::AssemblyId;
 use cabildo::domain::secret::Secret;
 use cabildo::services::{
     BiometricKind, CodeChannel, ProofContext, Refusal, TENANCY_FAILED_FOR, TENANCY_FRESH_FOR,
@@ -10,6 +11,7 @@ use cabildo::services::{
 };
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
 
 use super::fixture::{World, assembly, code, context, owner, secret, tenant, token};
 use crate::platform::Mood;
@@ -55,6 +57,28 @@ async fn the_eligible_list_is_read_over_all_its_pages_and_kept_for_a_minute() {
     world.pass(Duration::from_mins(1));
     world.profiles.eligible(tenant(), assembly()).await.expect("a list");
     assert_eq!(world.calls(), 6);
+}
+
+#[tokio::test]
+async fn a_list_that_is_refused_is_a_fault_of_the_service_until_it_is_mended() {
+    let world = World::new().await;
+    world.is("user_profiles", Mood::Lying);
+    let refused = world.profiles.eligible(tenant(), assembly()).await.expect_err("refused");
+    assert_eq!(refused.kind(), "contradicts");
+    assert!(!world.profiles.state().is_well(), "it answers, and what it says is not taken");
+    let problem = world.profiles.problem().expect("a problem");
+    assert!(problem.contains("not a list of this assembly"), "{problem}");
+    world.is("user_profiles", Mood::Well);
+    world.profiles.eligible(tenant(), assembly()).await.expect("a list");
+    assert!(world.profiles.state().is_well());
+    assert_eq!(world.profiles.problem(), None);
+
+    let another = AssemblyId::from_uuid(Uuid::from_u128(9));
+    world.is("user_profiles", Mood::Lying);
+    world.profiles.eligible(tenant(), another).await.expect_err("refused");
+    assert!(!world.profiles.state().is_well());
+    world.pass(Duration::from_mins(3));
+    assert!(world.profiles.state().is_well(), "nobody has asked for that list for a while");
 }
 
 #[tokio::test]

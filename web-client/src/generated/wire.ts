@@ -1610,7 +1610,7 @@ transport: TransportName,
  * subscribe transport its subscriptions end: the client makes a new peer connection and
  * offers or subscribes again.
  */
-state: string, } | { "type": "transcript_chunk" } & TranscriptChunkView | { "type": "connection_quality", 
+state: string, } | { "type": "transcript_chunk" } & TranscriptChunkView | { "type": "eligible_list" } & EligibleListView | { "type": "connection_quality", 
 /**
  * The people.
  */
@@ -1743,3 +1743,7 @@ seq: number,
  */
 resumed: boolean, };
 
+
+export type LeftOutView = { unit: string, user_id: string, name: string, reason: string, code: string, message: string, };
+export type ListRefusedView = { reason: string, row: number | null, user_id: string | null, unit: string | null, message: string, };
+export type EligibleListView = { refused: ListRefusedView | null, delegations_left_out: Array<LeftOutView>, delegations_left_out_total: number, };

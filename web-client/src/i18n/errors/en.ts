@@ -154,6 +154,8 @@ export const errors: ErrorTexts = {
     'They would represent more units than they may. Choose fewer, or somebody else.',
   'error.ELIGIBLE_LIST_FIXED':
     'The list of those who may attend is fixed and does not change. Talk to whoever called the session.',
+  'error.ELIGIBLE_LIST_REFUSED':
+    'The list of those who may attend has a fault and was refused. Moderators see which row it is; it has to be corrected where it comes from.',
   'error.ELIGIBLE_LIST_UNKNOWN':
     'The list of those who may attend is not known yet. Wait a moment and try again.',
   'error.MICROPHONE_REFUSED':

@@ -155,6 +155,8 @@ export const errors = {
     'Representaría más unidades de las que puede. Elija menos, o a otra persona.',
   'error.ELIGIBLE_LIST_FIXED':
     'La lista de quienes pueden asistir ya está fijada y no cambia. Hable con quien convocó la sesión.',
+  'error.ELIGIBLE_LIST_REFUSED':
+    'La lista de quienes pueden asistir tiene un error y se ha rechazado. Quien preside o modera ve qué fila es; hay que corregirla en su origen.',
   'error.ELIGIBLE_LIST_UNKNOWN':
     'Todavía no se conoce la lista de quienes pueden asistir. Espere un momento y vuelva a intentarlo.',
   'error.MICROPHONE_REFUSED':

@@ -154,6 +154,8 @@ export const errors: ErrorTexts = {
     'Representaria mais unidades do que pode. Escolha menos, ou outra pessoa.',
   'error.ELIGIBLE_LIST_FIXED':
     'A lista de quem pode participar já está fixada e não muda. Fale com quem convocou a sessão.',
+  'error.ELIGIBLE_LIST_REFUSED':
+    'A lista de quem pode participar tem um erro e foi recusada. Quem modera vê qual linha é; é preciso corrigi-la na origem.',
   'error.ELIGIBLE_LIST_UNKNOWN':
     'Ainda não se conhece a lista de quem pode participar. Espere um momento e tente de novo.',
   'error.MICROPHONE_REFUSED':
