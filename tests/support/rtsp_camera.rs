@@ -53,10 +53,10 @@ pub(crate) struct Behaviour {
     pub(crate) sends_sets: bool,
     /// Whether every packet says that it is the last one of its picture.
     pub(crate) marks_everything: bool,
-    /// How much faster than it was filmed the film is sent.
-    pub(crate) speed: u32,
     /// What is added to the stamps.
     pub(crate) stamp_offset: u32,
+    /// By which time the stamps go on, in thousandths of that which goes by.
+    pub(crate) clock_permille: u32,
     /// Whether it sends anything.
     pub(crate) plays: bool,
     /// The name of its codec.
@@ -83,8 +83,8 @@ impl Default for Behaviour {
             announces_sets: true,
             sends_sets: true,
             marks_everything: false,
-            speed: 5,
             stamp_offset: 0xFFFF_0000,
+            clock_permille: 1_000,
             plays: true,
             encoding: "H264/90000",
             film: 0,
@@ -266,6 +266,8 @@ struct Reel {
     sequence: u16,
     picture: u32,
     film: usize,
+    /// The stamp of the next picture that is shown when it is sent.
+    stamp: u32,
 }
 
 impl Connection {
@@ -285,12 +287,11 @@ impl Connection {
             let Some(playing) = &mut reel else {
                 let request = self.request().await?;
                 if self.answer(&request).await? {
-                    reel = Some(Reel { sequence: 65_530, picture: 0, film: 0 });
+                    reel = Some(Reel { sequence: 65_530, picture: 0, film: 0, stamp: 0 });
                     next = tokio::time::Instant::now();
                 }
                 continue;
             };
-            let speed = self.behaviour().speed;
             tokio::select! {
                 request = self.request() => {
                     let request = request?;
@@ -300,7 +301,7 @@ impl Connection {
                     }
                 }
                 () = tokio::time::sleep_until(next) => {
-                    next += Duration::from_secs(1) / (FRAMES_PER_S * speed);
+                    next += Duration::from_secs(1) / FRAMES_PER_S;
                     self.show(playing).await?;
                 }
             }
@@ -472,7 +473,10 @@ impl Connection {
         let length = u32::try_from(film.len()).expect("short");
         let picture = &film[usize::try_from(reel.picture % length).expect("short")];
         let shown = shown_at(film, reel.picture);
-        let stamp = (shown * (90_000 / FRAMES_PER_S)).wrapping_add(behaviour.stamp_offset);
+        let step = 90 * behaviour.clock_permille / FRAMES_PER_S;
+        // With B-frames before or after it.
+        let later = shown.wrapping_sub(reel.picture).wrapping_mul(step);
+        let stamp = reel.stamp.wrapping_add(later).wrapping_add(behaviour.stamp_offset);
         let is_set = |unit: &[u8]| matches!(unit[0] & 0x1F, 7 | 8);
         let units = picture.iter().filter(|unit| behaviour.sends_sets || !is_set(unit));
         let payloads: Vec<Vec<u8>> = units.flat_map(|unit| packets(unit)).collect();
@@ -484,9 +488,10 @@ impl Connection {
         }
         if self.sound {
             let sequence = u16::try_from(reel.picture & 0xFFFF).expect("16 bits");
-            push(&mut bytes, 2, (0, false), (sequence, reel.picture * 533), &[0xFF; 160]);
+            push(&mut bytes, 2, (0, false), (sequence, reel.stamp * 4 / 45), &[0xFF; 160]);
         }
         reel.picture += 1;
+        reel.stamp += step;
         self.socket.get_mut().write_all(&bytes).await
     }
 }

@@ -86,7 +86,7 @@ async fn a_session_is_watched_until_it_ends() {
 
     let (media, state) = watched(&server, &session).await;
     assert_eq!(get(&server, &state).await.json(), json!({"unseen": "nobody", "ended": false}));
-    let camera = RtspCamera::start(Behaviour { speed: 1, ..Behaviour::default() }).await;
+    let camera = RtspCamera::start(Behaviour::default()).await;
     let body =
         json!({"tenantId": server.tenant.to_string(), "cameraId": "hall", "rtspUrl": camera.url()});
     let provisioned = send(server.govern(Method::POST, "/gateway/provision").json(&body)).await;

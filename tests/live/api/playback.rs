@@ -122,7 +122,7 @@ impl Hall {
     /// Waits until the playlist is as wanted, and fails after a while.
     pub(super) async fn playlist_until(&self, path: &str, is_so: impl Fn(&str) -> bool) -> String {
         let mut last = None;
-        for _ in 0..400 {
+        for _ in 0..800 {
             let answer = self.get(path).await;
             if answer.status == 200 && is_so(&answer.text) {
                 return answer.text;
@@ -133,9 +133,8 @@ impl Hall {
         panic!("{last:?} {:?}", self.health().await)
     }
 
-    /// Plays the first seconds with ffprobe, at the pace of a film.
+    /// Plays the first seconds with ffprobe.
     async fn probe(&self, path: &str, seconds: u32) -> Value {
-        self.camera.behave(|it| it.speed = 1);
         probe(format!("{}{path}", self.server.http), seconds).await
     }
 

@@ -29,11 +29,6 @@ use crate::rtsp_camera::{Behaviour, RtspCamera};
 const PATIENCE: Duration = Duration::from_secs(40);
 const USER: &str = "cabildo:camera:hall";
 
-/// Film at the pace at which it was made.
-fn film(behaviour: Behaviour) -> Behaviour {
-    Behaviour { speed: 1, ..behaviour }
-}
-
 async fn provision(server: &Server, camera: &str, url: &str) {
     let tenant = server.tenant.to_string();
     let body = json!({"tenantId": tenant, "cameraId": camera, "rtspUrl": url});
@@ -259,7 +254,7 @@ async fn event(channel: &mut Channel, kind: &str, wanted: impl Fn(&Value) -> boo
 #[tokio::test]
 async fn a_viewer_in_a_room_decodes_the_pictures_of_a_camera() {
     let server = Server::start_with(&[("cameras.probe_interval_s", "0")]).await;
-    let camera = RtspCamera::start(film(Behaviour::default())).await;
+    let camera = RtspCamera::start(Behaviour::default()).await;
     provision(&server, "hall", &camera.url()).await;
     let session = server.create_active().await;
     let chair = Person::with_role(&server, "moderator").await;
@@ -293,7 +288,7 @@ async fn a_viewer_in_a_room_decodes_the_pictures_of_a_camera() {
 #[tokio::test]
 async fn a_camera_in_a_room_is_a_participant_whom_moderators_rule() {
     let server = Server::start_with(&[("cameras.probe_interval_s", "0")]).await;
-    let camera = RtspCamera::start(film(Behaviour::default())).await;
+    let camera = RtspCamera::start(Behaviour::default()).await;
     provision(&server, "hall", &camera.url()).await;
     let session = server.create_active().await;
     let chair = Person::with_role(&server, "moderator").await;
@@ -349,8 +344,8 @@ async fn a_camera_in_a_room_comes_back_after_a_restart_unless_it_was_taken_out()
     let keys = [("cameras.probe_interval_s", "0")];
     let server = Server::start_with(&keys).await;
     let (hall, door) = (
-        RtspCamera::start(film(Behaviour::default())).await,
-        RtspCamera::start(film(Behaviour::default())).await,
+        RtspCamera::start(Behaviour::default()).await,
+        RtspCamera::start(Behaviour::default()).await,
     );
     provision(&server, "hall", &hall.url()).await;
     provision(&server, "door", &door.url()).await;
@@ -446,12 +441,12 @@ async fn a_camera_that_a_room_can_not_show_says_why() {
     let session = server.create_active().await;
     let chair = Person::with_role(&server, "moderator").await;
     let hevc = Behaviour { encoding: "H265/90000", ..Behaviour::default() };
-    let hevc = RtspCamera::start(film(hevc)).await;
+    let hevc = RtspCamera::start(hevc).await;
     provision(&server, "hevc", &hevc.url()).await;
     let refused = add_one(&server, &chair, (&session, "hevc")).await;
     assert_eq!((refused.status, refused.code().as_str()), (422, "CAMERA_CODEC_UNSUPPORTED"));
     // B-frames show only after some pictures, when the camera is in the room.
-    let reordering = RtspCamera::start(film(Behaviour { film: 2, ..Behaviour::default() })).await;
+    let reordering = RtspCamera::start(Behaviour { film: 2, ..Behaviour::default() }).await;
     provision(&server, "hall", &reordering.url()).await;
     let (mut channel, _) = Channel::enter(&server, &session, &chair).await;
     let added = add(&server, &chair, &session).await;
