@@ -427,7 +427,7 @@ fn fault_of(stream: &Stream, aac: AacSound) -> Option<StreamFault> {
         StreamStatus::Running if report.video == Some(CameraCodec::H265) => {
             Some(StreamFault::CodecUnsupported)
         }
-        StreamStatus::Running if report.packets.has_b_frames => {
+        StreamStatus::Running if report.packets.times.has_b_frames => {
             Some(StreamFault::UnsupportedBframes)
         }
         StreamStatus::Running

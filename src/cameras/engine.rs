@@ -8,6 +8,7 @@ pub mod attempts;
 pub mod group;
 pub mod growing;
 pub mod late;
+mod pace;
 pub mod pictures;
 pub mod playlist;
 pub mod policy;

@@ -87,6 +87,11 @@ named_values!(
         PacketsStopped => "packets_stopped",
         /// It closed the connection.
         ConnectionClosed => "connection_closed",
+        /// Its pictures come, and its clock is much too slow or too fast: their times are those of
+        /// their arrival.
+        ClockDrifts => "clock_drifts",
+        /// Its pictures come, and its clock stands still: their times are those of their arrival.
+        ClockStandsStill => "clock_stands_still",
     }
 );
 

@@ -58,7 +58,9 @@ pub(in crate::api) struct CameraHealthBody {
     status: &'static str,
     /// `online`, `degraded` or `offline`.
     health: &'static str,
-    /// Why nothing comes: a word such as `credentials_refused`.
+    /// Why nothing comes: a word such as `credentials_refused`. Of a camera that runs, what is wrong
+    /// with its clock: `clock_stands_still`, or `clock_drifts` when it is wrong by more than 8 %. Its
+    /// pictures then have the times at which they come, and its health is `degraded`.
     fault: Option<&'static str>,
     /// The codec of its pictures.
     codec: Option<&'static str>,
@@ -78,8 +80,12 @@ pub(in crate::api) struct CameraHealthBody {
     latency_ms: Option<u64>,
     packets: u64,
     packets_lost: u64,
-    /// Time stamps that could not be, and were corrected.
+    /// Time stamps that could not be, or those of a clock that is grossly wrong: they were corrected.
     time_faults: u64,
+    /// By how many millionths the camera's clock is faster than this server's, or slower when it is
+    /// negative: -1000000 when it stands still. Up to 80000 are made up for. Nothing until it is
+    /// known, half a minute after the call.
+    clock_drift_ppm: Option<i64>,
     /// Whether pictures are sent in another order than they are shown, which browsers
     /// in a room can't follow.
     has_b_frames: bool,
@@ -140,8 +146,9 @@ impl CameraHealthBody {
             latency_ms,
             packets: packets.packets,
             packets_lost: packets.packets_lost,
-            time_faults: packets.time_faults,
-            has_b_frames: packets.has_b_frames,
+            time_faults: packets.times.faults,
+            clock_drift_ppm: packets.times.clock_drift_ppm,
+            has_b_frames: packets.times.has_b_frames,
             last_probe_at: probe.map(|it| Moment(it.at)),
             last_probe_health: probe.map(|it| it.health.as_str()),
             failures: probe.map_or(0, |it| it.failures),

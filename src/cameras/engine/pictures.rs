@@ -179,7 +179,9 @@ fn ticks_of(us: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cameras::engine::segments::Segments;
     use crate::cameras::engine::testing::{PPS, SPS};
+    use crate::domain::time::Timestamp;
 
     /// A key picture, its second slice, and another picture.
     const KEY: &[u8] = &[0x65, 0x88, 1];
@@ -259,6 +261,52 @@ mod tests {
         assert_eq!(run(&[SPS, PPS], packets()).len(), 1);
         assert_eq!(run(&[], packets()).len(), 0, "nothing can be decoded without sets");
         assert_eq!(run(&[&[0xFF, 1], SPS, &[], PPS], packets()).len(), 1);
+    }
+
+    #[test]
+    fn a_camera_whose_clock_is_wrong_is_played_and_recorded_as_its_pictures_come() {
+        let frozen = |s: i64| s.min(4 * TICKS_PER_S);
+        let slow = |s: i64| s * 7 / 10;
+        let very_slow = |s: i64| s / 10;
+        let fast = |s: i64| s * 10;
+        let fine = |s: i64| s + s / 5_000;
+        let clocks: [(&str, &dyn Fn(i64) -> i64); 5] = [
+            ("frozen", &frozen),
+            ("slow", &slow),
+            ("very slow", &very_slow),
+            ("fast", &fast),
+            ("200 ppm fast", &fine),
+        ];
+        for (what, told) in clocks {
+            let mut pictures = Pictures::default();
+            let sets = [SPS, PPS].map(Bytes::from_static).to_vec();
+            pictures.handle_new_source(CameraCodec::H264, sets);
+            let (mut live, mut recorded) =
+                (Segments::new("live".to_owned(), 0), Segments::to_record());
+            for n in 0..15 * 120_i64 {
+                let payload = if n % 15 == 0 { KEY } else { DELTA };
+                let arrived_us = n.unsigned_abs() * 1_000_000 / 15;
+                let packet = packet(told(n * 6_000), true, payload);
+                for picture in pictures.handle(packet, arrived_us) {
+                    let picture = std::sync::Arc::new(picture);
+                    let at = Timestamp::from_unix_us(arrived_us.cast_signed());
+                    live.handle(picture.clone(), at);
+                    recorded.handle(picture, at);
+                }
+            }
+            assert!(live.part_ticks().is_some_and(|it| it <= 70_000), "{what}: its parts");
+            for (segments, most) in [(&live, 2), (&recorded, 10)] {
+                let kept: Vec<_> = segments.listed().collect();
+                assert!(kept.len() >= 2, "{what}: {} segments", kept.len());
+                for two in kept.windows(2) {
+                    let took = two[1].at.unix_us() - two[0].at.unix_us();
+                    let lasts = two[0].ticks.cast_signed() * 100 / 9;
+                    assert!((lasts - took).abs() < took / 10, "{what}: {lasts} of {took} µs");
+                    assert!(lasts < most * 1_100_000, "{what}: a segment of {lasts} µs");
+                    assert!(!two[1].is_break && two[1].begins_with_key, "{what}");
+                }
+            }
+        }
     }
 
     #[test]

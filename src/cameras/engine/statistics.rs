@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::domain::camera::{CameraHealth, StreamStatus};
+use crate::domain::camera::{CameraHealth, StreamFault, StreamStatus};
 use crate::domain::time::Timestamp;
 
 /// Seconds over which rates are measured. Raising it makes them steadier and
@@ -14,6 +14,19 @@ const LOSS_PERMILLE_MAX: u64 = 20;
 /// Longest time between two key frames before a camera is degraded: whoever
 /// begins to watch waits as long.
 const KEY_FRAMES_APART_MAX: Duration = Duration::from_secs(12);
+
+/// What is known of the times of a camera's pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Times {
+    /// Time stamps that could not be, or were not followed.
+    pub faults: u64,
+    /// Why the camera's clock is not followed; nothing when it is.
+    pub clock_fault: Option<StreamFault>,
+    /// By how many millionths the camera's clock is faster than this server's, once that is known.
+    pub clock_drift_ppm: Option<i64>,
+    /// Whether pictures are sent in another order than they are shown.
+    pub has_b_frames: bool,
+}
 
 /// What came within a second.
 #[derive(Debug, Clone, Copy, Default)]
@@ -42,10 +55,8 @@ pub struct Report {
     pub packets_lost: u64,
     /// Share of packets that was lost lately, in permille.
     pub loss_permille: u64,
-    /// Time stamps that could not be.
-    pub time_faults: u64,
-    /// Whether pictures are sent in another order than they are shown.
-    pub has_b_frames: bool,
+    /// The times of its pictures.
+    pub times: Times,
     /// How long ago the last key frame came, and the one before it came earlier.
     key_frames_apart: Option<Duration>,
 }
@@ -75,8 +86,12 @@ impl Statistics {
                 packets: 0,
                 packets_lost: 0,
                 loss_permille: 0,
-                time_faults: 0,
-                has_b_frames: false,
+                times: Times {
+                    faults: 0,
+                    clock_fault: None,
+                    clock_drift_ppm: None,
+                    has_b_frames: false,
+                },
                 key_frames_apart: None,
             },
             pictures_since_key: 0,
@@ -109,9 +124,8 @@ impl Statistics {
     }
 
     /// How times of its pictures are.
-    pub const fn handle_times(&mut self, faults: u64, has_b_frames: bool) {
-        self.report.time_faults = faults;
-        self.report.has_b_frames = has_b_frames;
+    pub const fn handle_times(&mut self, times: Times) {
+        self.report.times = times;
     }
 
     /// What is known at `now`.
@@ -164,7 +178,8 @@ pub fn health(status: StreamStatus, report: &Report) -> CameraHealth {
         return CameraHealth::Offline;
     }
     let has_pictures = report.key_frames_apart.is_some_and(|apart| apart <= KEY_FRAMES_APART_MAX);
-    if has_pictures && report.loss_permille <= LOSS_PERMILLE_MAX {
+    let has_clock = report.times.clock_fault.is_none();
+    if has_pictures && has_clock && report.loss_permille <= LOSS_PERMILLE_MAX {
         CameraHealth::Online
     } else {
         CameraHealth::Degraded
@@ -220,6 +235,11 @@ mod tests {
         send(&mut statistics, &at, 5..10);
         let seen = statistics.report(at(10_000));
         assert_eq!(health(StreamStatus::Running, &seen), CameraHealth::Online);
+        let fault = Some(StreamFault::ClockDrifts);
+        statistics.handle_times(Times { clock_fault: fault, ..Times::default() });
+        let odd = statistics.report(at(10_000));
+        assert_eq!(health(StreamStatus::Running, &odd), CameraHealth::Degraded);
+        statistics.handle_times(Times::default());
         for status in [StreamStatus::Stopped, StreamStatus::Starting, StreamStatus::Error] {
             assert_eq!(health(status, &seen), CameraHealth::Offline, "{status}");
         }

@@ -23,7 +23,7 @@ pub struct StreamReport {
     pub status: StreamStatus,
     /// How well the camera does.
     pub health: CameraHealth,
-    /// Why it does not run.
+    /// Why it does not run, or what is wrong with its clock when it does.
     pub fault: Option<StreamFault>,
     /// The codec of its pictures.
     pub video: Option<CameraCodec>,
@@ -159,10 +159,12 @@ impl Stream {
     pub fn report(&self, now: Instant) -> StreamReport {
         let state = self.lock();
         let (packets, status) = (state.statistics.report(now), state.attempts.status());
+        let is_running = status == StreamStatus::Running;
+        let of_clock = packets.times.clock_fault.filter(|_| is_running);
         StreamReport {
             status,
             health: health(status, &packets),
-            fault: state.attempts.fault(),
+            fault: state.attempts.fault().or(of_clock),
             video: state.video,
             audio: state.audio,
             audio_fault: (state.audio.is_some() && state.segments.sound_format().is_none())
@@ -436,8 +438,7 @@ impl Stream {
                 state.playlists = [None, None];
             }
         }
-        let timeline = state.pictures.timeline();
-        state.statistics.handle_times(timeline.faults(), timeline.has_b_frames());
+        state.statistics.handle_times(state.pictures.timeline().times());
         if is_news {
             self.proceed();
         }
