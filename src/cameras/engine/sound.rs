@@ -20,6 +20,8 @@ const NEAR_FRAMES: i64 = 2;
 /// it is moved there; and at once, as then the camera counts anew.
 const DRIFT_MS_MAX: i64 = 300;
 const JUMP_MS_MAX: i64 = 5_000;
+/// How far before its arrival a frame may be that leaves a hole behind the one before, in milliseconds.
+const AHEAD_MS_MAX: i64 = 100;
 /// Of how many frames the distance from the arrival is averaged.
 const AVERAGED: i64 = 32;
 /// Frames that wait for pictures, and their bytes; at the limit the oldest go. Raising it uses
@@ -87,6 +89,8 @@ pub(super) struct SoundTrack {
     frames: AacFrames,
     /// What is added to stamps so that they are times of the pictures' timeline.
     offset: Option<i64>,
+    /// The stamp of a frame that follows the last one.
+    following: Option<i64>,
     /// How far frames are from their arrival, times [`AVERAGED`].
     drift: i64,
     /// Where the next frame begins; nothing before the first picture.
@@ -101,6 +105,7 @@ impl SoundTrack {
             format,
             frames: AacFrames::default(),
             offset: None,
+            following: None,
             drift: 0,
             next: None,
             waiting: VecDeque::new(),
@@ -115,6 +120,7 @@ impl SoundTrack {
     /// The camera was called anew: its stamps begin anew.
     pub(super) fn handle_new_source(&mut self) {
         self.offset = None;
+        self.following = None;
         self.frames.handle_loss();
     }
 
@@ -152,8 +158,11 @@ impl SoundTrack {
         };
         let now = self.own_ticks(now);
         let length: i64 = frames.iter().map(|(_, ticks, _)| ticks).sum();
+        if lost > 0 {
+            self.following = None;
+        }
         for (stamp, ticks, data) in frames {
-            let at = self.place(stamp, now.saturating_sub(length));
+            let at = self.place((stamp, ticks), now.saturating_sub(length));
             self.append(Frame { at, ticks, data });
         }
     }
@@ -175,9 +184,19 @@ impl SoundTrack {
 
     /// Where a frame with this stamp is. Its time of arrival is not exact, and its stamp may be
     /// wrong: so stamps count as long as they keep near the arrival.
-    fn place(&mut self, stamp: i64, arrived: i64) -> i64 {
+    fn place(&mut self, (stamp, ticks): (i64, i64), arrived: i64) -> i64 {
         let per_ms = i64::from(self.format.rate_hz()) / 1_000;
-        let offset = *self.offset.get_or_insert_with(|| arrived.saturating_sub(stamp));
+        let mut offset = *self.offset.get_or_insert_with(|| arrived.saturating_sub(stamp));
+        let following = self.following.replace(stamp.saturating_add(ticks));
+        // How much too early its stamp is to follow the frame before.
+        let early = following.map_or(0, |following| following.saturating_sub(stamp));
+        let ahead = stamp.saturating_add(offset).saturating_sub(arrived);
+        let leaves_hole = early < -ticks / 4 && ahead > AHEAD_MS_MAX * per_ms;
+        if early > ticks / 4 || leaves_hole {
+            // Nothing was lost, and it does not begin before the other one ends, nor before it comes.
+            offset = offset.saturating_add(early);
+            self.offset = Some(offset);
+        }
         let at = stamp.saturating_add(offset);
         let apart = at.saturating_sub(arrived);
         if apart.saturating_abs() > JUMP_MS_MAX * per_ms {
@@ -331,6 +350,25 @@ mod tests {
         }
         let behind = 1_000 * 1_620 / 90 - track.next.expect("sound") / 48;
         assert!(behind.abs() < 1_000, "{behind} ms from the pictures");
+    }
+
+    #[test]
+    fn sound_whose_clock_is_grossly_wrong_is_whole_and_stays_with_the_pictures() {
+        for permille in [0, 100, 700, 1_300, 10_000, -1_000] {
+            let (mut track, mut silence) = (track(), 0);
+            for n in 0..1_500 {
+                let stamp = 777 + n * 960 * permille / 1_000;
+                track.handle(stamp, &Bytes::from_static(FRAME), 0, (n + 1) * 1_800);
+                if n % 50 == 49 {
+                    let (_, frames, silent) = part(&mut track, n + 1);
+                    assert!(frames >= 40, "{permille}: {frames} of a second");
+                    silence += silent;
+                }
+            }
+            assert!(silence <= 8, "{permille}: {silence} of 1,500");
+            let behind = 1_500 * 20 - track.next.expect("sound") / 48;
+            assert!(behind.abs() < 150, "{permille}: {behind} ms from the pictures");
+        }
     }
 
     #[test]
