@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crate::cameras::engine::group::Group;
 use crate::cameras::engine::pictures::Picture;
 use crate::domain::time::Timestamp;
+use crate::formats::codec::opus_duration_us;
 use crate::formats::rtp::FIXED_HEADER_BYTES;
 use crate::sfu::rtcp::{SenderReport, write_sender_report};
 use crate::sfu::sdp::{CodecConfig, H264Profile, PacketizationMode};
@@ -26,6 +27,11 @@ const REPEAT_EVERY: Duration = Duration::from_secs(1);
 /// it shows a camera with rare key pictures sooner to people who come shortly one after the
 /// other.
 const REPEATED_BYTES_PER_S: usize = 1024 * 1024;
+/// Ticks per second of G.711, of which each is a byte (RFC 3551 §4.5.14).
+const TELEPHONE_HZ: u32 = 8_000;
+/// How far sound may be from its arrival, in milliseconds, until stamps that do not fit its packets
+/// are not followed.
+const APART_MS_MAX: i64 = 100;
 /// The type of a fragment of a NAL unit, FU-A (RFC 6184 §5.8).
 const FRAGMENT: u8 = 28;
 /// Seconds from 1900, where NTP begins, to 1970.
@@ -305,6 +311,8 @@ pub struct Sounds {
     track: Track,
     /// What is added to the camera's stamps; nothing after a break.
     offset: Option<i64>,
+    /// The time of the packet that was placed by its arrival, in ticks, and when it came.
+    placed: Option<(i64, Instant)>,
     out: Vec<u8>,
 }
 
@@ -312,7 +320,7 @@ impl Sounds {
     /// Sound of which nothing was sent.
     #[must_use]
     pub const fn new(track: Track) -> Self {
-        Self { track, offset: None, out: Vec::new() }
+        Self { track, offset: None, placed: None, out: Vec::new() }
     }
 
     /// Sends a packet with this stamp of the camera, whose time is `now`.
@@ -338,9 +346,35 @@ impl Sounds {
             self.offset = None;
             return;
         }
-        let ticks = self.track.after_last(ticks);
+        if !is_placed {
+            self.placed = Some((ticks, now));
+        }
+        let followed = self.followed(ticks, payload, now);
+        self.offset = Some(offset.saturating_add(followed.saturating_sub(ticks)));
+        let ticks = self.track.after_last(followed);
         self.track.packet((ticks, false), &[payload], &mut self.out, &mut send);
         self.track.last = Some((ticks, now));
+    }
+
+    /// The time of a packet whose stamp is at `ticks`. A clock that is grossly wrong would play
+    /// packets over each other, or leave holes between them: then each follows the one before.
+    fn followed(&self, ticks: i64, payload: &[u8], now: Instant) -> i64 {
+        let (Some((last, _)), Some((from, at))) = (self.track.last, self.placed) else {
+            return ticks;
+        };
+        let rate_hz = i64::from(self.track.rate_hz);
+        let length = if self.track.rate_hz == TELEPHONE_HZ {
+            i64::try_from(payload.len()).unwrap_or(0)
+        } else {
+            i64::from(opus_duration_us(payload)) * rate_hz / 1_000_000
+        };
+        let us = i64::try_from(now.saturating_duration_since(at).as_micros()).unwrap_or(0);
+        let due = from.saturating_add(us.saturating_mul(rate_hz) / 1_000_000);
+        let (apart, step) = (ticks.saturating_sub(due), ticks.saturating_sub(last));
+        let far = rate_hz * APART_MS_MAX / 1_000;
+        let overlaps = apart < -far && step < length - length / 4;
+        let leaves_hole = apart > far && step > length + length / 4;
+        if length > 0 && (overlaps || leaves_hole) { last.saturating_add(length) } else { ticks }
     }
 
     /// What comes next does not go on where this ended.
@@ -563,6 +597,27 @@ mod tests {
         assert_eq!(stamps, [0, 960, 961, 48_961, 50_881, 530_881, 531_841]);
         let report = sounds.report(now + Duration::from_millis(11_081), Timestamp::from_unix_us(0));
         assert!(report.is_some_and(|it| it[1] == 200 && it.len() == 28));
+    }
+
+    #[test]
+    fn sound_whose_clock_is_grossly_wrong_goes_on_as_it_comes() {
+        for permille in [0, 100, 700, 1_000, 10_000] {
+            let mut sounds = Sounds::new(track(8_000));
+            let (now, mut stamps) = (start(), Vec::new());
+            for n in 0..1_000_i64 {
+                // All of a second comes at once, as over a connection that is held up.
+                let at = now + Duration::from_secs(n.unsigned_abs() / 50 + 1);
+                sounds.handle(n * 160 * permille / 1_000, &[0xFF; 160], at, |packet| {
+                    stamps.push(Header::parse(packet).expect("a header").timestamp);
+                });
+            }
+            assert_eq!(stamps.len(), 1_000, "{permille}");
+            let last = i64::from(stamps[999].wrapping_sub(stamps[0]));
+            assert!((last - 999 * 160).abs() < 16_000, "{permille}: {last}");
+            let steps = stamps.windows(2).map(|two| two[1].wrapping_sub(two[0]));
+            let odd = steps.filter(|step| *step != 160).count();
+            assert!(odd <= if permille == 1_000 { 0 } else { 300 }, "{permille}: {odd}");
+        }
     }
 
     #[test]
