@@ -29,6 +29,7 @@ const es = {
   codec: 'Códec',
   rate: 'Imágenes por segundo',
   bitrate: 'Caudal',
+  drift: 'Desvío del reloj',
   viewers: 'Espectadores',
   checkedAt: 'Comprobada',
   never: 'nunca',
@@ -60,6 +61,10 @@ const es = {
   'fault.answer_timed_out': 'No envió nada a tiempo.',
   'fault.packets_stopped': 'Dejó de enviar.',
   'fault.connection_closed': 'Cortó la conexión.',
+  'fault.clock_drifts':
+    'Su reloj va mucho más rápido o más lento de lo debido: se muestran y se graban sus imágenes con la hora a la que llegan. Reiníciela o actualícela.',
+  'fault.clock_stands_still':
+    'Su reloj está parado: se muestran y se graban sus imágenes con la hora a la que llegan. Reiníciela o actualícela.',
   'fault.other': 'No llega nada de ella.',
   recording: 'Grabación',
   'recording.off': 'No se graba',
@@ -136,6 +141,7 @@ const en: typeof es = {
   codec: 'Codec',
   rate: 'Pictures per second',
   bitrate: 'Bit rate',
+  drift: 'Clock drift',
   viewers: 'Viewers',
   checkedAt: 'Checked',
   never: 'never',
@@ -167,6 +173,10 @@ const en: typeof es = {
   'fault.answer_timed_out': 'It sent nothing in time.',
   'fault.packets_stopped': 'It stopped sending.',
   'fault.connection_closed': 'It closed the connection.',
+  'fault.clock_drifts':
+    'Its clock is much too fast or too slow: its pictures are shown and recorded with the time at which they come. Restart it or update it.',
+  'fault.clock_stands_still':
+    'Its clock stands still: its pictures are shown and recorded with the time at which they come. Restart it or update it.',
   'fault.other': 'Nothing comes from it.',
   recording: 'Recording',
   'recording.off': 'Not recorded',
@@ -243,6 +253,7 @@ const pt: typeof es = {
   codec: 'Codec',
   rate: 'Imagens por segundo',
   bitrate: 'Taxa de bits',
+  drift: 'Desvio do relógio',
   viewers: 'Espectadores',
   checkedAt: 'Verificada',
   never: 'nunca',
@@ -274,6 +285,10 @@ const pt: typeof es = {
   'fault.answer_timed_out': 'Não enviou nada a tempo.',
   'fault.packets_stopped': 'Parou de enviar.',
   'fault.connection_closed': 'Fechou a conexão.',
+  'fault.clock_drifts':
+    'O relógio dela anda rápido ou devagar demais: as imagens são mostradas e gravadas com a hora em que chegam. Reinicie-a ou atualize-a.',
+  'fault.clock_stands_still':
+    'O relógio dela está parado: as imagens são mostradas e gravadas com a hora em que chegam. Reinicie-a ou atualize-a.',
   'fault.other': 'Não chega nada dela.',
   recording: 'Gravação',
   'recording.off': 'Não é gravada',

@@ -40,6 +40,7 @@ interface Health {
   readonly bitrateBps: number;
   readonly frameRate: number;
   readonly gopPictures: number | null;
+  readonly clockDriftPpm: number | null;
   readonly hasBFrames: boolean;
   readonly lastProbeAt: string | null;
 }
@@ -61,6 +62,8 @@ const LIST_EVERY_MS = 5_000;
 const PREVIEW_EVERY_MS = 15_000;
 /** A viewer waits for a whole picture; longer than this is worth a word. */
 const GOP_S_MAX = 4;
+/** A clock that drifts as much as this is told in percent. */
+const PERCENT_FROM_PPM = 10_000;
 
 /** Signs in, on a development server by asking who one is. */
 function Cameras() {
@@ -189,7 +192,7 @@ function Card(props: { access: Access; camera: Camera; onChange: () => void }) {
         </span>
       </p>
       {health.fault !== null && (
-        <Notice look="danger" testId="camera-fault">
+        <Notice look={health.health === 'offline' ? 'danger' : 'warn'} testId="camera-fault">
           <p>{cameraWord('fault', health.fault)}</p>
         </Notice>
       )}
@@ -205,6 +208,8 @@ function Card(props: { access: Access; camera: Camera; onChange: () => void }) {
         <dd>{number(health.frameRate, 1)}</dd>
         <dt>{c('bitrate')}</dt>
         <dd>{number(health.bitrateBps / 1_000)} kbit/s</dd>
+        <dt>{c('drift')}</dt>
+        <dd data-testid="camera-drift">{driftText(health.clockDriftPpm)}</dd>
         <dt>{c('viewers')}</dt>
         <dd data-testid="camera-viewers">{number(camera.viewers)}</dd>
         <dt>{c('checkedAt')}</dt>
@@ -264,6 +269,15 @@ function Card(props: { access: Access; camera: Camera; onChange: () => void }) {
       {dialog === 'bridge' && <Bridge {...props} onClose={() => setDialog(null)} />}
     </article>
   );
+}
+
+/** How much faster than the server's the camera's clock is; only what can be seen is in percent. */
+function driftText(ppm: number | null): string {
+  if (ppm === null) return '—';
+  const sign = ppm > 0 ? '+' : '';
+  return Math.abs(ppm) < PERCENT_FROM_PPM
+    ? `${sign}${number(ppm)} ppm`
+    : `${sign}${number(ppm / 10_000, 1)} %`;
 }
 
 /** What is worth changing in the camera, in words. */
