@@ -4,6 +4,7 @@
 mod attendance;
 mod bad_input;
 mod binary;
+mod camera_clocks;
 mod camera_connections;
 mod camera_recordings;
 mod cameras;
