@@ -19,7 +19,7 @@ use rtsp_camera::{Behaviour, RtspCamera};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let plays = Behaviour { speed: 1, ..Behaviour::default() };
+    let plays = Behaviour::default();
     let silent = Behaviour { silent_at: Some("OPTIONS"), ..plays.clone() };
     let (camera, silent) = (RtspCamera::start(plays).await, RtspCamera::start(silent).await);
     let mut output = std::io::stdout();

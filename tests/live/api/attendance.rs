@@ -420,7 +420,7 @@ async fn a_list_says_which_of_its_delegations_were_left_out() {
     assert_eq!(left_out[0]["user_id"], "lawyer", "the same unit, to the eye");
     assert_eq!(left_out[1]["reason"], "own_unit");
     assert_eq!(desk.read("/attendance/eligible").await["delegations_left_out"], left_out);
-    let bea = Person::new(&desk.server, "bea").await;
+    let bea = Person::named(&desk.server, "bea", "participant").await;
     let path = desk.path("/attendance/eligible");
     let page = bea.read(&desk.server, Method::GET, &path).await.json();
     assert_eq!(page["delegations_left_out"], json!([]), "for moderators and auditors");
