@@ -1085,6 +1085,79 @@ roll_known: boolean,
 turned: boolean, };
 
 /**
+ * A delegation of the eligible list that does not hold.
+ */
+export type LeftOutView = { 
+/**
+ * The unit.
+ */
+unit: string, 
+/**
+ * Who would have represented it.
+ */
+user_id: string, 
+/**
+ * Their name; empty when nobody said it.
+ */
+name: string, 
+/**
+ * Why: `unit_not_found`, `own_unit`, `not_a_person`, `already_delegated`, `limit_reached` or
+ * `full`.
+ */
+reason: string, 
+/**
+ * The code that entering it at the desk is refused with.
+ */
+code: string, 
+/**
+ * The same in words, for whoever makes the client.
+ */
+message: string, };
+
+/**
+ * An eligible list that the service gave and that is not taken.
+ */
+export type ListRefusedView = { 
+/**
+ * Why: `member_twice`, `unit_twice`, `member_invalid`, `unit_invalid`, `weight_invalid`,
+ * `not_a_person`, `delegation_invalid`, `too_long` or `unreadable`.
+ */
+reason: string, 
+/**
+ * Which member of the list it is about, or which delegation, from 1.
+ */
+row: number | null, 
+/**
+ * The member or delegate, when their id is valid.
+ */
+user_id: string | null, 
+/**
+ * The unit, when its id is valid.
+ */
+unit: string | null, 
+/**
+ * The same in words, for whoever makes the client.
+ */
+message: string, };
+
+/**
+ * What of the eligible list does not hold.
+ */
+export type EligibleListView = { 
+/**
+ * Why nobody is on the list yet, when the service gave one that is not taken.
+ */
+refused: ListRefusedView | null, 
+/**
+ * Delegations of the list that do not hold, at most 50.
+ */
+delegations_left_out: Array<LeftOutView>, 
+/**
+ * How many there are.
+ */
+delegations_left_out_total: number, };
+
+/**
  * Whoever presides. They may be away, or have left.
  */
 export type ChairView = { 
@@ -1610,11 +1683,11 @@ transport: TransportName,
  * subscribe transport its subscriptions end: the client makes a new peer connection and
  * offers or subscribes again.
  */
-state: string, } | { "type": "transcript_chunk" } & TranscriptChunkView | { "type": "eligible_list" } & EligibleListView | { "type": "connection_quality", 
+state: string, } | { "type": "transcript_chunk" } & TranscriptChunkView | { "type": "connection_quality", 
 /**
  * The people.
  */
-people: Array<PersonQualityView>, } | { "type": "evidence_head", 
+people: Array<PersonQualityView>, } | { "type": "eligible_list" } & EligibleListView | { "type": "evidence_head", 
 /**
  * When it was signed, RFC 3339.
  */
@@ -1743,7 +1816,3 @@ seq: number,
  */
 resumed: boolean, };
 
-
-export type LeftOutView = { unit: string, user_id: string, name: string, reason: string, code: string, message: string, };
-export type ListRefusedView = { reason: string, row: number | null, user_id: string | null, unit: string | null, message: string, };
-export type EligibleListView = { refused: ListRefusedView | null, delegations_left_out: Array<LeftOutView>, delegations_left_out_total: number, };
