@@ -80,7 +80,7 @@ pub(super) async fn once(
     body: &[u8],
     work: impl Future<Output = Result<Response, ApiError>> + Send,
 ) -> Result<Response, ApiError> {
-    once_creating(api, credentials, (tenant, caller), body, |_| work).await
+    carry_out(api, credentials, (tenant, caller), (body, Keep::Answer), |_| work).await
 }
 
 /// As [`once`], for a request that creates something with the id that it is given, or finds it under

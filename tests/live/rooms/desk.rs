@@ -310,10 +310,13 @@ async fn each_of_two_desks_is_answered_with_its_own_decision() {
 async fn told_of_list(outbound: &mut mpsc::Receiver<Outbound>) -> Vec<String> {
     loop {
         if let Outbound::EligibleList(view) = in_time(outbound.recv()).await.expect("still there") {
+            let refused = view
+                .refused
+                .iter()
+                .map(|it| format!("{} {:?} {:?} {:?}", it.reason, it.row, it.user_id, it.unit));
             let left_out = view.delegations_left_out.iter();
-            return left_out
-                .map(|it| format!("{} {} {}", it.unit, it.user_id, it.reason))
-                .collect();
+            let left_out = left_out.map(|it| format!("{} {} {}", it.unit, it.user_id, it.reason));
+            return refused.chain(left_out).collect();
         }
     }
 }
