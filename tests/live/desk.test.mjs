@@ -25,8 +25,11 @@ async function open(stage) {
   stage.session = await startedSession(stage.server, { modality: 'mixed' });
   const { id, tenant_id: tenant } = stage.session;
   const chair = await Person.of(stage.server, { tenant, user: 'secretary', roles: ['moderator'] });
-  const given = await chair.call('PUT', `/api/v1/sessions/${id}/attendance/eligible`, { members });
-  assert.equal(given.status, 200, JSON.stringify(given.body));
+  stage.give = async (list) => {
+    const given = await chair.call('PUT', `/api/v1/sessions/${id}/attendance/eligible`, list);
+    assert.equal(given.status, 200, JSON.stringify(given.body));
+  };
+  await stage.give({ members });
 }
 
 /** Notes how long after each change of the field the page has been painted. */
@@ -93,5 +96,23 @@ story('The desk of a large hall', open, {
     }
     t.diagnostic(told('until it is painted', await desk.evaluate(() => window.__times)));
     t.diagnostic(told("the page's own computing", spent));
+  },
+  'names the delegations of a list that do not hold': async ({ give, pages: { desk } }) => {
+    const few = members.slice(0, 3);
+    const [own, another] = few.map(({ units: [{ id }] }) => id);
+    const delegations = [
+      { unit: own, user_id: few[0].user_id },
+      { unit: another, user_id: few[2].user_id },
+      { unit: another, user_id: few[0].user_id },
+    ];
+    await give({ members: few, delegations });
+    const notice = desk.getByTestId('delegations-left-out');
+    await notice.getByRole('listitem').nth(1).waitFor();
+    assert.deepEqual(await notice.getByRole('listitem').allInnerTexts(), [
+      `${own}, delegada en ${few[0].name}: la unidad ya es suya`,
+      `${another}, delegada en ${few[0].name}: otra persona representa ya esa unidad`,
+    ]);
+    await give({ members: few });
+    await notice.waitFor({ state: 'detached' });
   },
 });
