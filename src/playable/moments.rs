@@ -19,6 +19,11 @@
 //! clock that stood still during a mute, or was set). During all other silence, such as while the
 //! gate is closed, the RTP clock runs on and the epoch continues. Between two anchors the number is
 //! interpolated; before the first anchor and after the last one it is constant.
+//!
+//! What a sender counts may be wrong: too fast, too slow, or not at all. Where the times by its
+//! anchors are too far from when packets arrived, its timestamps are **doubted**, and what they
+//! belong to was captured when it arrived, without the jitter of the network ([`Pace`]). Nothing is
+//! captured later than [`AHEAD_MAX_US`] after it arrived.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,6 +45,29 @@ const CLOCK_SET_US: i64 = 500_000;
 const MEDIAN_SPAN_US: i64 = 20_000_000;
 /// Reports within this time on each side are used for the smallest difference.
 const SMALLEST_SPAN_US: i64 = 60_000_000;
+/// Arrivals over this much time are compared with the anchors together. Raising it notices later
+/// that a sender counts too fast.
+const CHECK_US: u64 = 1_000_000;
+/// By how much all packets over this time may have arrived later than they were captured. Without
+/// reports the anchors themselves are arrivals, so only the delay of the network has changed; with
+/// them, the whole delay of the network counts.
+const LATE_MAX_US: i64 = 1_000_000;
+const LATE_BY_REPORTS_MAX_US: i64 = 3_000_000;
+/// By how much a single packet may have, sent once more or held back.
+const LATE_PACKET_MAX_US: i64 = 5_000_000;
+/// By how much a packet may arrive before its picture is shown: senders that reorder pictures say
+/// when they are shown.
+pub(super) const AHEAD_MAX_US: i64 = 500_000;
+/// What is this near to doubted timestamps is doubted too: anchors depend on it.
+const DOUBT_SPREADS_US: u64 = 35_000_000;
+/// Longest time between two arrivals from which the usual one is learnt, and the largest difference
+/// from it that is taken for jitter. A larger one is a pause.
+const JITTER_MAX_US: i64 = 300_000;
+/// Smallest distance of two that were sent one after the other.
+const ORDER_US: i64 = 1_000;
+/// Arrivals over which the usual time between two is averaged; a late one moves the times that follow
+/// by this part of what it is late.
+const AVERAGED: i64 = 32;
 /// Most epochs of a track. At the limit the last one continues.
 const EPOCHS_MAX: usize = 65_536;
 /// Most ended sources that are remembered.
@@ -190,6 +218,16 @@ struct Observed {
     /// For each window: RTP time, and the smallest difference of arrival and RTP time.
     smallest: Vec<(i64, i64)>,
     reports: Vec<Report>,
+    checks: Vec<Check>,
+}
+
+/// What arrived over [`CHECK_US`]: RTP time, and difference of arrival and RTP time.
+#[derive(Debug, Clone, Copy)]
+struct Check {
+    from_us: u64,
+    until_us: u64,
+    least: (i64, i64),
+    most: (i64, i64),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -219,6 +257,7 @@ impl Survey {
         let rate = self.sources.rate;
         let Some(epoch) = self.epochs.get_mut(place.epoch) else { return };
         let anchor = (place.ticks, at_us.cast_signed() - us_of(place.ticks, rate));
+        epoch.check(at_us, anchor);
         match epoch.smallest.last_mut() {
             Some(smallest) if at_us < epoch.window_end_us => {
                 if anchor.1 < smallest.1 {
@@ -257,12 +296,39 @@ impl Survey {
     /// Computes the anchors.
     pub(super) fn finish(self) -> Moments {
         let rate = self.sources.rate;
-        let anchors = self.epochs.into_iter().map(Observed::anchors).collect();
-        Moments { rate, anchors }
+        let (mut anchors, mut doubted) = (Vec::new(), Vec::new());
+        for mut epoch in self.epochs {
+            let checks = std::mem::take(&mut epoch.checks);
+            let has_reports = !epoch.reports.is_empty();
+            let found = epoch.anchors();
+            doubted.push(doubts(&checks, &found, has_reports));
+            anchors.push(found);
+        }
+        Moments { rate, anchors, doubted }
     }
 }
 
 impl Observed {
+    fn check(&mut self, at_us: u64, anchor: (i64, i64)) {
+        match self.checks.last_mut() {
+            Some(check) if at_us < check.from_us.saturating_add(CHECK_US) => {
+                check.until_us = check.until_us.max(at_us);
+                if anchor.1 < check.least.1 {
+                    check.least = anchor;
+                }
+                if anchor.1 > check.most.1 {
+                    check.most = anchor;
+                }
+            }
+            _ => self.checks.push(Check {
+                from_us: at_us,
+                until_us: at_us,
+                least: anchor,
+                most: anchor,
+            }),
+        }
+    }
+
     fn anchors(self) -> Vec<(i64, i64)> {
         let mut anchors: Vec<(i64, i64)> = if self.reports.is_empty() {
             let smallest = &self.smallest;
@@ -279,6 +345,44 @@ impl Observed {
         anchors.sort_unstable();
         anchors.dedup_by_key(|anchor| anchor.0);
         anchors
+    }
+}
+
+/// From when to when timestamps are doubted, in order of arrival and apart.
+fn doubts(checks: &[Check], anchors: &[(i64, i64)], has_reports: bool) -> Vec<(u64, u64)> {
+    let late_max_us = if has_reports { LATE_BY_REPORTS_MAX_US } else { LATE_MAX_US };
+    let late_us =
+        |(ticks, offset_us): (i64, i64)| offset_us.saturating_sub(interpolated(anchors, ticks));
+    let mut doubted: Vec<(u64, u64)> = Vec::new();
+    for check in checks {
+        let least_us = late_us(check.least);
+        let is_right = (-AHEAD_MAX_US..=late_max_us).contains(&least_us)
+            && late_us(check.most) <= LATE_PACKET_MAX_US;
+        if is_right {
+            continue;
+        }
+        let from_us = check.from_us.saturating_sub(DOUBT_SPREADS_US);
+        let until_us = check.until_us.saturating_add(DOUBT_SPREADS_US);
+        match doubted.last_mut() {
+            Some(before) if from_us <= before.1 => before.1 = before.1.max(until_us),
+            _ => doubted.push((from_us, until_us)),
+        }
+    }
+    doubted
+}
+
+/// Microseconds to add to this RTP time.
+fn interpolated(anchors: &[(i64, i64)], ticks: i64) -> i64 {
+    let after = anchors.partition_point(|anchor| anchor.0 <= ticks);
+    let next = anchors.get(after);
+    match (after.checked_sub(1).and_then(|at| anchors.get(at)), next) {
+        (Some(before), Some(next)) => {
+            let span = i128::from(next.0 - before.0).max(1);
+            let part = i128::from(next.1 - before.1) * i128::from(ticks - before.0) / span;
+            before.1 + i64::try_from(part).unwrap_or(0)
+        }
+        (Some(only), None) | (None, Some(only)) => only.1,
+        (None, None) => 0,
     }
 }
 
@@ -306,24 +410,57 @@ pub(super) struct Moments {
     rate: i64,
     /// For each epoch, in order of RTP time: RTP time, and microseconds to add.
     anchors: Vec<Vec<(i64, i64)>>,
+    /// For each epoch, from when to when what arrived is doubted.
+    doubted: Vec<Vec<(u64, u64)>>,
 }
 
 impl Moments {
-    /// Time of capture in microseconds since 1970 on the server's clock.
+    /// Time of capture in microseconds since 1970 on the server's clock, by the timestamp.
     pub(super) fn captured_us(&self, epoch: usize, ticks: i64) -> i64 {
         let anchors = self.anchors.get(epoch).map_or(&[][..], Vec::as_slice);
-        let after = anchors.partition_point(|anchor| anchor.0 <= ticks);
-        let next = anchors.get(after);
-        let offset_us = match (after.checked_sub(1).and_then(|at| anchors.get(at)), next) {
-            (Some(before), Some(next)) => {
-                let span = i128::from(next.0 - before.0).max(1);
-                let part = i128::from(next.1 - before.1) * i128::from(ticks - before.0) / span;
-                before.1 + i64::try_from(part).unwrap_or(0)
+        us_of(ticks, self.rate).saturating_add(interpolated(anchors, ticks))
+    }
+
+    /// Whether the timestamps of what arrived at `at_us` are doubted.
+    pub(super) fn is_doubted(&self, epoch: usize, at_us: u64) -> bool {
+        let doubted = self.doubted.get(epoch).map_or(&[][..], Vec::as_slice);
+        let place = doubted.partition_point(|range| range.1 < at_us);
+        doubted.get(place).is_some_and(|range| range.0 <= at_us)
+    }
+}
+
+/// Tells when something was captured by when it arrived: at even distances, as long as it arrives at
+/// about those. Whatever was on its way for the shortest time tells best.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Pace {
+    /// When the last one arrived, and was captured.
+    last: Option<(i64, i64)>,
+    interval_us: i64,
+    /// From how many arrivals that was learnt, up to [`AVERAGED`].
+    learnt: i64,
+}
+
+impl Pace {
+    /// Time of capture of the next one, which arrived at `at_us`.
+    pub(super) fn captured_us(&mut self, at_us: i64) -> i64 {
+        let mut captured_us = at_us;
+        if let Some((arrived_us, before_us)) = self.last {
+            let step_us = at_us.saturating_sub(arrived_us);
+            if step_us.abs() <= JITTER_MAX_US {
+                self.learnt = (self.learnt + 1).min(AVERAGED);
+                self.interval_us += (step_us - self.interval_us) / self.learnt;
             }
-            (Some(only), None) | (None, Some(only)) => only.1,
-            (None, None) => 0,
-        };
-        us_of(ticks, self.rate) + offset_us
+            let expected_us = before_us.saturating_add(self.interval_us);
+            let late_us = at_us.saturating_sub(expected_us);
+            if late_us.abs() <= JITTER_MAX_US {
+                captured_us = at_us.min(expected_us + late_us / self.learnt.max(1));
+            }
+            // What was sent later was captured later, also when it overtook what was sent before.
+            let next_us = before_us.saturating_add(ORDER_US);
+            captured_us = captured_us.max(next_us.min(at_us.saturating_add(AHEAD_MAX_US)));
+        }
+        self.last = Some((at_us, captured_us));
+        captured_us
     }
 }
 
@@ -448,6 +585,103 @@ mod tests {
         let fourth = place(121, 2, 5).expect("taken");
         assert_eq!((fourth.epoch, fourth.new_source), (2, true));
         assert_eq!(place(121, 1, 60 * 48_000 + 1_920), None);
+    }
+
+    /// The timestamp of a packet.
+    type Count = fn(u64) -> u64;
+
+    /// The survey of packets of sound every 20 ms for so many seconds that arrive `delay_us` late, and
+    /// whose timestamps are `ticks`. With reports, their clock is right.
+    fn counted(
+        seconds: u64,
+        has_reports: bool,
+        delay_us: impl Fn(u64) -> u64,
+        ticks: impl Fn(u64) -> u64,
+    ) -> (Vec<(u64, Place)>, Moments) {
+        let mut survey = Survey::new(Codec::Opus);
+        let mut sources = Sources::new(Codec::Opus);
+        let mut places = Vec::new();
+        for n in 0..seconds * 50 {
+            let at_us = START_US + n * 20_000 + delay_us(n);
+            let timestamp = u32::try_from(ticks(n) % (1 << 32)).expect("32 bits");
+            survey.handle_packet(at_us, &packet(1, timestamp));
+            places
+                .push((at_us, sources.handle_packet(at_us, &packet(1, timestamp)).expect("taken")));
+            if has_reports && n % 50 == 25 {
+                let said = report(1, START_US + n * 20_000, timestamp);
+                survey.handle_report(at_us, &said);
+            }
+        }
+        (places, survey.finish())
+    }
+
+    #[test]
+    fn timestamps_that_count_wrongly_are_doubted() {
+        let rates: [(&str, Count); 6] = [
+            ("a second in 20 ms", |n| n * 48_000),
+            ("twice as fast", |n| n * 1_920),
+            ("44,100 a second", |n| n * 882),
+            ("8,000 a second", |n| n * 160),
+            ("stands still", |_| 5),
+            ("backwards", |n| 4_000_000_000 - n * 960),
+        ];
+        for (name, ticks) in rates {
+            for has_reports in [false, true] {
+                let (places, moments) = counted(40, has_reports, delay_us, ticks);
+                for (at_us, place) in places {
+                    let captured_us = moments.captured_us(place.epoch, place.ticks);
+                    let is_near = captured_us.abs_diff(at_us.cast_signed()) <= 3_000_000;
+                    let is_doubted = moments.is_doubted(place.epoch, at_us);
+                    assert!(is_near || is_doubted, "{name} {has_reports}: {captured_us} {at_us}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn right_timestamps_are_not_doubted_whatever_the_network_does() {
+        // 200 ms of jitter, one packet in thirty sent once more, a network that holds all back for
+        // two seconds, and a clock that is 200 millionths fast.
+        let delay = |n: u64| {
+            let again_us = if n.is_multiple_of(30) { 600_000 } else { 0 };
+            let held_us = (1_000_u64..1_100).contains(&n).then(|| (1_100 - n) * 20_000);
+            held_us.unwrap_or(n * 7_919 % 200_000 + again_us)
+        };
+        for has_reports in [false, true] {
+            let (places, moments) = counted(90, has_reports, delay, |n| n * 960 + n / 5);
+            for (at_us, place) in places {
+                assert_eq!(place.epoch, 0);
+                assert!(!moments.is_doubted(place.epoch, at_us), "{has_reports} {at_us}");
+            }
+        }
+        // Speech with pauses in which nothing is sent.
+        let pauses = |n: u64| (n / 50) * 7_000_000;
+        let (places, moments) = counted(90, false, pauses, |n| n * 960 + (n / 50) * 336_000);
+        for (at_us, place) in places {
+            assert!(!moments.is_doubted(place.epoch, at_us), "{at_us}");
+        }
+    }
+
+    #[test]
+    fn what_is_doubted_goes_on_evenly_and_in_order() {
+        let mut pace = Pace::default();
+        let mut before_us = 0;
+        for n in 0..3_000_u64 {
+            let at_us = (n * 40_000 + n * 7_919 % 60_000).cast_signed();
+            let captured_us = pace.captured_us(at_us);
+            assert!(captured_us <= at_us + 20_000 && at_us <= captured_us + JITTER_MAX_US, "{n}");
+            assert!(n == 0 || captured_us > before_us, "{n}");
+            if n > 500 {
+                let step_us = captured_us - before_us;
+                assert!((25_000..47_000).contains(&step_us), "{n}: {step_us}");
+            }
+            before_us = captured_us;
+        }
+        // Nobody speaks for a while.
+        assert_eq!(pace.captured_us(200_000_000), 200_000_000);
+        // However much comes at once, it is near to when it comes.
+        let last_us = (0..10_000).map(|_| pace.captured_us(200_000_000)).last();
+        assert_eq!(last_us, Some(200_000_000 + AHEAD_MAX_US));
     }
 
     #[test]

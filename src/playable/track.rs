@@ -7,12 +7,12 @@ use bytes::Bytes;
 use crate::domain::media::{Codec, MediaKind};
 use crate::formats::codec::{Depacketiser, Frame, Setup};
 use crate::formats::mp4::Mp4Writer;
-use crate::formats::order::{Order, Ordered};
+use crate::formats::order::{InOrder, Order, Ordered};
 use crate::formats::rtp::Packet;
 use crate::formats::sample::{Finished, Sample};
 use crate::formats::webm::WebmWriter;
 use crate::playable::PlayableError;
-use crate::playable::moments::{Moments, Sources, Survey};
+use crate::playable::moments::{AHEAD_MAX_US, Moments, Pace, Sources, Survey};
 use crate::playable::telephone::Telephone;
 use crate::recorder::journal::{JournalReader, RecordKind};
 
@@ -66,8 +66,12 @@ pub struct TrackWriter {
     codec: Codec,
     moments: Moments,
     sources: Sources,
-    epoch: usize,
-    order: Order,
+    order: Order<Arrived>,
+    /// When what arrives is captured while its timestamps are doubted.
+    pace: Pace,
+    /// The last packet in order, which belongs to what is collected in `frames`.
+    last: Option<Last>,
+    /// Counts microseconds since 1970: when frames were captured.
     frames: Depacketiser,
     /// Makes Opus of G.711.
     telephone: Option<Telephone>,
@@ -75,6 +79,26 @@ pub struct TrackWriter {
     /// When the first frame was captured, in microseconds since 1970.
     zero_us: Option<i64>,
     last_us: u64,
+}
+
+/// A packet before it is in its order.
+#[derive(Debug)]
+struct Arrived {
+    at_us: u64,
+    epoch: usize,
+    /// RTP timestamp, extended by the wraps.
+    ticks: i64,
+    marker: bool,
+    payload: Bytes,
+}
+
+/// The last packet in its order.
+#[derive(Debug, Clone, Copy)]
+struct Last {
+    epoch: usize,
+    ticks: i64,
+    marker: bool,
+    captured_us: i64,
 }
 
 /// The properties of a finished file.
@@ -109,8 +133,9 @@ impl TrackWriter {
             codec,
             moments,
             sources: Sources::new(codec),
-            epoch: 0,
             order: Order::default(),
+            pace: Pace::default(),
+            last: None,
             frames: Depacketiser::new(codec),
             telephone: Telephone::of(codec),
             muxer,
@@ -158,15 +183,15 @@ impl TrackWriter {
         let Some(place) = self.sources.handle_packet(at_us, &packet.header) else { return Ok(()) };
         if place.new_epoch {
             self.end_epoch(out)?;
-            self.epoch = place.epoch;
         }
         if place.new_source {
             self.order = Order::default();
             self.frames.handle_new_source();
         }
         let payload = journal.slice_ref(packet.payload);
-        let ordered = Ordered { ticks: place.ticks, marker: packet.header.marker, payload };
-        self.order.handle_packet(at_us, packet.header.sequence, ordered);
+        let (epoch, ticks, marker) = (place.epoch, place.ticks, packet.header.marker);
+        let arrived = Arrived { at_us, epoch, ticks, marker, payload };
+        self.order.handle_packet(at_us, packet.header.sequence, arrived);
         self.take_ordered(out)
     }
 
@@ -183,9 +208,48 @@ impl TrackWriter {
 
     fn take_ordered(&mut self, out: &mut Vec<u8>) -> Result<(), PlayableError> {
         for item in self.order.poll() {
+            let item = match item {
+                InOrder::Packet(padding) if padding.payload.is_empty() => continue,
+                InOrder::Packet(packet) => {
+                    let ticks = self.captured_us(&packet);
+                    let Arrived { marker, payload, .. } = packet;
+                    InOrder::Packet(Ordered { ticks, marker, payload })
+                }
+                InOrder::Lost => InOrder::Lost,
+            };
             self.frames.handle(item);
         }
         self.take_frames(out)
+    }
+
+    /// When the frame of this packet, which is next, was captured: for every packet of a picture the
+    /// same, and for the next picture something else.
+    fn captured_us(&mut self, packet: &Arrived) -> i64 {
+        let &Arrived { at_us, epoch, ticks, marker, .. } = packet;
+        let is_doubted = self.moments.is_doubted(epoch, at_us);
+        let is_video = self.codec.kind() == MediaKind::Video;
+        let last = self.last.filter(|_| is_video);
+        let captured_us = match last {
+            // A clock that stands still does not tell pictures apart.
+            Some(last)
+                if (last.epoch, last.ticks) == (epoch, ticks) && !(is_doubted && last.marker) =>
+            {
+                last.captured_us
+            }
+            _ => {
+                let at_us = at_us.cast_signed();
+                let captured_us = if is_doubted {
+                    self.pace.captured_us(at_us)
+                } else {
+                    let latest_us = at_us.saturating_add(AHEAD_MAX_US);
+                    self.moments.captured_us(epoch, ticks).min(latest_us)
+                };
+                let is_same = last.is_some_and(|last| last.captured_us == captured_us);
+                captured_us.saturating_add(i64::from(is_same))
+            }
+        };
+        self.last = Some(Last { epoch, ticks, marker, captured_us });
+        captured_us
     }
 
     fn take_frames(&mut self, out: &mut Vec<u8>) -> Result<(), PlayableError> {
@@ -196,7 +260,7 @@ impl TrackWriter {
     }
 
     fn write(&mut self, frame: Frame, out: &mut Vec<u8>) -> Result<(), PlayableError> {
-        let captured_us = self.moments.captured_us(self.epoch, frame.ticks);
+        let captured_us = frame.ticks;
         let is_first = self.zero_us.is_none();
         let zero_us = *self.zero_us.get_or_insert(captured_us);
         let captured_us = u64::try_from(captured_us.saturating_sub(zero_us)).unwrap_or(0);

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use cabildo::domain::media::Codec;
 use cabildo::playable::{PlayableError, TrackFile, TrackSurvey};
+use cabildo::recorder::journal::{JournalWriter, SENDER_REPORT_BYTES, SideEvent};
 use tempfile::TempDir;
 
 use crate::playable::media::{
@@ -242,6 +243,103 @@ fn sound_keeps_its_time_across_a_gap() {
         assert!(loudness(&sound, at, 440.0) < 0.005, "{at}");
         assert!(loudness(&sound, at, 1_000.0) < 0.005, "{at}");
     }
+}
+
+/// The timestamp of a frame.
+type Stamp = fn(u32) -> u32;
+
+/// As sent, with these timestamps for the frames.
+fn stamped(mut sent: Vec<Sent>, stamp: impl Fn(u32) -> u32) -> Vec<Sent> {
+    let mut before = None;
+    let mut frames = 0;
+    for Sent { packet, .. } in &mut sent {
+        let was: [u8; 4] = packet[4..8].try_into().expect("four bytes");
+        frames += u32::from(before.is_some_and(|before| before != was));
+        before = Some(was);
+        packet[4..8].copy_from_slice(&stamp(frames).to_be_bytes());
+    }
+    sent
+}
+
+#[test]
+fn a_sender_that_counts_wrongly_has_its_frames_when_they_arrived() {
+    let sound_frames = tone(440, 6);
+    let wrong: [(&str, Stamp); 6] = [
+        ("50 times as fast", |n| n.wrapping_mul(48_000)),
+        ("twice as fast", |n| n.wrapping_mul(1_920).wrapping_add(4_294_900_000)),
+        ("six times as slow", |n| n * 160),
+        ("stands still", |_| 7),
+        ("backwards", |n| 7_u32.wrapping_sub(n * 960)),
+        ("anything", |n| n.wrapping_mul(2_654_435_761)),
+    ];
+    for (name, stamp) in wrong {
+        let sent = stamped(Source::new(Codec::Opus, 1).send(&sound_frames, 0), stamp);
+        let (_directory, path, file) = file(Codec::Opus, &sent);
+        assert!(
+            file.from_us.abs_diff(START_US.cast_signed()) <= 20_000,
+            "{name}: {}",
+            file.from_us
+        );
+        assert!(file.duration_us.abs_diff(6_000_000) <= 60_000, "{name}: {}", file.duration_us);
+        let times: Vec<f64> = packets(&path).into_iter().map(|(at, _)| at).collect();
+        assert_eq!(times.len(), sound_frames.len(), "{name}");
+        for (n, at) in times.into_iter().enumerate() {
+            let wanted = f64::from(u32::try_from(n).expect("small")) * 0.02;
+            assert!(near(at, wanted, 0.03), "{name} {n}: {at}");
+        }
+    }
+    let wrong: [(&str, Stamp); 4] = [
+        ("50 times as fast", |n| n.wrapping_mul(180_000)),
+        ("three times as slow", |n| n * 1_200),
+        ("stands still", |_| 7),
+        ("anything", |n| n.wrapping_mul(2_654_435_761)),
+    ];
+    for codec in VIDEO {
+        let frames = video(codec, "320x240", 6);
+        for (name, stamp) in wrong {
+            let sent = stamped(Source::new(codec, 1).send(&frames, 0), stamp);
+            let (_directory, path, file) = file(codec, &sent);
+            assert!(
+                file.duration_us.abs_diff(6_000_000) <= 100_000,
+                "{codec} {name}: {}",
+                file.duration_us
+            );
+            let seen = brightness(&path);
+            assert_eq!(seen.len(), frames.len(), "{codec} {name}");
+            for (n, (at, light)) in seen.into_iter().enumerate() {
+                let wanted = f64::from(u32::try_from(n).expect("small")) * 0.04;
+                assert!(near(at, wanted, 0.05), "{codec} {name} {n}: {at}");
+                assert!(near(light, clock_light(n), 4.0), "{codec} {name} {n}: {light}");
+            }
+        }
+    }
+}
+
+#[test]
+fn reports_that_lie_move_no_frame_behind_its_arrival() {
+    let sent = Source::new(Codec::Opus, 1).send(&tone(440, 6), 0);
+    let mut journal = Vec::new();
+    let mut writer = JournalWriter::begin(START_US, &mut journal);
+    let codec = SideEvent::Codec { payload_type: 96, codec: Codec::Opus };
+    writer.side(START_US, codec, &mut journal);
+    for (n, Sent { at_us, packet }) in (0_u32..).zip(&sent) {
+        let at_us = START_US + at_us;
+        writer.rtp(at_us, packet, &mut journal).expect("a packet");
+        if n.is_multiple_of(50) {
+            // What was captured now is said to be captured in two seconds.
+            let stamp = u32::from_be_bytes(packet[4..8].try_into().expect("four bytes"));
+            let ntp_s = u32::try_from(at_us / 1_000_000).expect("32 bits");
+            let mut report = [0; SENDER_REPORT_BYTES];
+            report[..4].copy_from_slice(&[0x80, 200, 0, 6]);
+            report[4..8].copy_from_slice(&packet[8..12]);
+            report[8..12].copy_from_slice(&ntp_s.to_be_bytes());
+            report[16..20].copy_from_slice(&stamp.wrapping_sub(96_000).to_be_bytes());
+            writer.sender_report(at_us, &report, &mut journal).expect("a report");
+        }
+    }
+    let (file, _) = build(Codec::Opus, &[journal]).expect("can be made");
+    assert!(file.from_us.abs_diff(START_US.cast_signed()) <= 20_000, "{}", file.from_us);
+    assert!(file.duration_us.abs_diff(6_000_000) <= 60_000, "{}", file.duration_us);
 }
 
 #[test]
