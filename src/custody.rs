@@ -32,7 +32,7 @@ use crate::domain::id::{RecordedTrackId, SessionId};
 use crate::domain::store_error::StoreError;
 use crate::evidence::repository::EvidenceRepository;
 use crate::recorder::repository::RecordingRepository;
-use crate::vault::{KeyVault, KeyVaultError, Vault, VaultError};
+use crate::vault::{DamagedObjects, KeyVault, KeyVaultError, Vault, VaultError};
 
 pub use archive::{Archive, ArchiveStream};
 pub use bundle::{Bundle, BundleWanted, CLIP_SEGMENTS_MAX, ClipWanted, Exported};
@@ -65,6 +65,8 @@ pub struct CustodyParts {
     pub log: Arc<dyn CustodyLog>,
     /// The wall clock.
     pub clock: Clock,
+    /// Told of objects that are not as the log says.
+    pub damaged: DamagedObjects,
 }
 
 /// Custody of recordings. Cloning is cheap.

@@ -11,6 +11,7 @@ mod library;
 mod moments;
 mod part;
 mod reader;
+mod renewal;
 mod scenes;
 mod telephone;
 mod track;
@@ -31,6 +32,7 @@ pub use library::{
 };
 pub use part::PART_BYTES;
 pub use reader::{PlayableReader, READ_BYTES_MAX};
+pub use renewal::Reading;
 pub use scenes::{FloorTurn, Heard, MeetingTimeline};
 pub use track::{TrackFile, TrackSurvey, TrackWriter};
 

@@ -1,6 +1,7 @@
 //! Storage of sealed objects, and of the keys that wrap keys. Both are traits: a local directory is
 //! the built-in default; S3 and a key management service can be used where they are available.
 
+mod damage;
 mod directory;
 mod files;
 mod local_keys;
@@ -19,6 +20,7 @@ use crate::domain::id::{
 };
 use crate::domain::secret::Secret;
 
+pub use damage::{Damage, DamagedObjects};
 pub use directory::Directory;
 pub use local_keys::LocalKeyVault;
 pub use s3::{S3, S3Options, S3Timeouts};
@@ -26,6 +28,7 @@ pub use watch::{PutFailures, VaultState, VaultWatch, WatchedVault};
 
 /// Describes every metric of vaults.
 pub fn describe_metrics() {
+    damage::describe_metrics();
     outcome::describe_metrics();
     watch::describe_metrics();
 }

@@ -35,7 +35,7 @@ use crate::moderation::{ChannelLimits, ChannelOptions, routes};
 use crate::recorder::Recorder;
 use crate::sfu::Sfu;
 use crate::store::Store;
-use crate::vault::VaultState;
+use crate::vault::{DamagedObjects, VaultState};
 
 /// The sockets of the listeners. They are bound before anything else is started, since in
 /// development the public URL depends on the port.
@@ -246,6 +246,7 @@ fn api(base: &Base, behind: Behind<'_>) -> Api {
             store: base.store.clone(),
             media: media.sfu.clone(),
             vault: recording.vault(),
+            damaged: foundation.damaged.clone(),
             clock,
             services: services.clone(),
             providers: providers.clients.clone(),
@@ -265,6 +266,7 @@ struct Dependencies {
     store: Store,
     media: Sfu,
     vault: VaultState,
+    damaged: DamagedObjects,
     clock: ClockState,
     services: Services,
     providers: ProviderClients,
@@ -285,6 +287,7 @@ impl Readiness for Dependencies {
 
     fn parts(&self) -> Vec<Part> {
         let vault = self.vault.problem().map(|error| error.to_string());
+        let vault = vault.or_else(|| self.damaged.problem());
         let mut parts = vec![
             Part { name: "vault", problem: vault },
             Part { name: "clock", problem: self.clock.problem() },

@@ -19,7 +19,8 @@ use crate::evidence::repository::Hash;
 use crate::evidence::{Evidence, EvidenceKeys, EvidenceOptions, EvidenceParts, OperatorKey};
 use crate::store::Store;
 use crate::vault::{
-    Directory, KeyVault, LocalKeyVault, PutFailures, S3, S3Options, S3Timeouts, Vault, WatchedVault,
+    DamagedObjects, Directory, KeyVault, LocalKeyVault, PutFailures, S3, S3Options, S3Timeouts,
+    Vault, WatchedVault,
 };
 
 /// Bytes of the executable that are read at once while it is hashed.
@@ -31,6 +32,8 @@ pub struct Foundation {
     pub vault: Arc<dyn Vault>,
     /// The failures to store something in it.
     pub put_failures: PutFailures,
+    /// Its objects that were found missing or changed.
+    pub damaged: DamagedObjects,
     /// The keys of tenants.
     pub keys: Arc<dyn KeyVault>,
     /// The logs of sessions.
@@ -98,7 +101,8 @@ pub fn open_foundation(
     });
     let put_failures = PutFailures::default();
     let vault = Arc::new(WatchedVault::new(open_vault(config)?, put_failures.clone()));
-    Ok(Foundation { vault, put_failures, keys, evidence, claims })
+    let damaged = DamagedObjects::default();
+    Ok(Foundation { vault, put_failures, damaged, keys, evidence, claims })
 }
 
 /// The origin of the operator log: the public origin without its scheme.
@@ -170,5 +174,6 @@ pub fn custody_of(store: &Store, foundation: &Foundation, clock: &Clock) -> Cust
         keys: foundation.keys.clone(),
         log: Arc::new(log),
         clock: clock.clone(),
+        damaged: foundation.damaged.clone(),
     })
 }

@@ -53,9 +53,8 @@ impl Recording {
         let playables = start_playables(base, foundation, history.clone())?;
         let library = Library::new(LibraryParts {
             repository: store.clone(),
-            vault: foundation.vault.clone(),
-            keys: foundation.keys.clone(),
             recorder: recorder.clone(),
+            reading: playables.reading(),
         });
         let settlement = Settlement::new(SettlementParts {
             sessions: store.clone(),
@@ -164,6 +163,7 @@ fn start_playables(
         timeline: Arc::new(history),
         claims: foundation.claims.clone(),
         clock: base.clock.clone(),
+        damaged: foundation.damaged.clone(),
     };
     let scratch = recorder.spool.join("scratch");
     Ok(Playables::start(parts, PlayablesOptions { ffmpeg, scratch, part_bytes: PART_BYTES }))

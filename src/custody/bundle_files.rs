@@ -13,7 +13,7 @@ use crate::custody::{Bundle, CustodyError, Exported};
 use crate::domain::id::RecordedTrackId;
 use crate::evidence::repository::{StoredEntry, StoredHead};
 use crate::recorder::repository::RecordedSegment;
-use crate::vault::{ObjectName, VaultError};
+use crate::vault::{Damage, ObjectName, VaultError};
 
 /// Bytes of an object read at once.
 const PIECE_BYTES: u64 = 1 << 20;
@@ -189,6 +189,8 @@ impl Bundle {
         let mut reads = stream::iter(reads).buffered(OBJECTS_AT_ONCE);
         while let Some(object) = reads.next().await {
             let Object { segment, pieces, state } = object?;
+            let name = ObjectName::segment(self.key, segment.track, segment.index);
+            self.tell(&name, state).await?;
             if !self.seen().note(*place, state) {
                 let problem = "an object is not what it was when it was first handed out";
                 return Err(CustodyError::Disagrees(problem.to_owned()));
@@ -197,7 +199,6 @@ impl Bundle {
             if state != ObjectState::Whole {
                 exported.damaged += 1;
                 if exported.damaged_names.len() < NAMED_MAX {
-                    let name = ObjectName::segment(self.key, segment.track, segment.index);
                     exported.damaged_names.push(name.as_str().to_owned());
                 }
             }
@@ -211,6 +212,23 @@ impl Bundle {
             for piece in pieces {
                 out.append(piece).await?;
             }
+        }
+        Ok(())
+    }
+
+    /// Tells operators what an object was found to be. One that was erased meanwhile is not missing.
+    async fn tell(&self, name: &ObjectName, state: ObjectState) -> Result<(), CustodyError> {
+        let damaged = &self.custody.parts.damaged;
+        let damage = match state {
+            ObjectState::Whole => {
+                damaged.forget(name);
+                return Ok(());
+            }
+            ObjectState::Missing => Damage::Missing,
+            ObjectState::Changed { .. } => Damage::Changed,
+        };
+        if !damaged.is_noted(name) && self.is_current().await? {
+            damaged.note(name, damage);
         }
         Ok(())
     }

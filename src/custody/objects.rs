@@ -56,7 +56,11 @@ impl Custody {
         erased: &mut Erased,
     ) -> Result<(), CustodyError> {
         let mut deletions = stream::iter(names)
-            .map(|name| async move { self.parts.vault.delete(&name).await })
+            .map(|name| async move {
+                let outcome = self.parts.vault.delete(&name).await;
+                self.parts.damaged.forget(&name);
+                outcome
+            })
             .buffer_unordered(DELETES_AT_ONCE);
         while let Some(outcome) = deletions.next().await {
             match outcome {

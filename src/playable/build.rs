@@ -14,7 +14,7 @@ use crate::playable::track::{TrackFile, TrackSurvey, TrackWriter};
 use crate::playable::{PlayableError, container_of};
 use crate::recorder::repository::{Playable, RecordedSegment, RecordedTrack, RecordingRepository};
 use crate::sealing::{ContentKey, Context, Opener, TrackKey, random_key};
-use crate::vault::{KeyPurpose, KeyVault, ObjectName, Vault, VaultError};
+use crate::vault::{Damage, DamagedObjects, KeyPurpose, KeyVault, ObjectName, Vault, VaultError};
 
 /// Segments requested from the repository at once.
 const PAGE: u32 = 256;
@@ -22,6 +22,8 @@ const PAGE: u32 = 256;
 const SEGMENT_BYTES_MAX: u64 = 256 << 20;
 /// Share of the progress that the first reading counts for, in permille.
 const SURVEY_PERMILLE: u64 = 300;
+/// Most missing and changed segments of a track that are noted by name.
+const DAMAGED_MAX: usize = 1_000;
 /// Progress is reported after this many segments: about two minutes of recording.
 const TELL_EVERY: u64 = 32;
 
@@ -34,6 +36,7 @@ pub(super) struct Maker {
     pub clock: Clock,
     /// Plaintext bytes of a part.
     pub part_bytes: usize,
+    pub damaged: DamagedObjects,
     pub key: SessionKey,
 }
 
@@ -91,8 +94,14 @@ impl Maker {
         making.playable.container = container_of(track.codec);
         let last = self.repository.last_segment(self.key, track.id).await?;
         let count = last.map_or(0, |segment| segment.index + 1);
-        let mut journals =
-            Journals { maker: self, track, key: &key, page: Vec::new(), next: 0, unread: 0 };
+        let mut journals = Journals {
+            maker: self,
+            track,
+            key: &key,
+            page: Vec::new(),
+            next: 0,
+            unread: Unread::default(),
+        };
         let mut survey = TrackSurvey::new(track.codec);
         while let Some(journal) = journals.next().await? {
             if let Err(error) = survey.handle_segment(&journal) {
@@ -112,7 +121,12 @@ impl Maker {
         output.cut(&mut making).await?;
         output.end(&mut making).await?;
         making.playable.failure = journals.complaint();
-        making.finish(file).await
+        making.finish(file).await?;
+        // What was erased meanwhile is not missing: such a file can't be finished.
+        for (name, damage) in journals.unread.damaged {
+            self.damaged.note(&name, damage);
+        }
+        Ok(())
     }
 }
 
@@ -154,7 +168,11 @@ impl Making {
         self.playable.state = PlayableState::Ready;
         self.playable.progress_permille = 1_000;
         self.playable.resume_at = None;
-        self.maker.keep(&mut self.playable).await
+        self.maker.keep(&mut self.playable).await?;
+        for part in 0..self.playable.parts.len() as u64 {
+            self.maker.damaged.forget(&self.parts.name(part));
+        }
+        Ok(())
     }
 }
 
@@ -215,6 +233,14 @@ impl Output {
     }
 }
 
+impl Unread {
+    fn note(&mut self, name: ObjectName, damage: Damage) {
+        if self.damaged.len() < DAMAGED_MAX {
+            self.damaged.push((name, damage));
+        }
+    }
+}
+
 /// Reads the journals of a track in order.
 struct Journals<'maker> {
     maker: &'maker Maker,
@@ -224,15 +250,22 @@ struct Journals<'maker> {
     page: Vec<RecordedSegment>,
     /// Index of the segment after the last one returned.
     next: u64,
-    /// Number of segments that could not be read.
-    unread: u64,
+    unread: Unread,
+}
+
+/// Segments that could not be read.
+#[derive(Default)]
+struct Unread {
+    count: u64,
+    /// The first objects that are missing or were changed.
+    damaged: Vec<(ObjectName, Damage)>,
 }
 
 impl Journals<'_> {
     fn rewind(&mut self) {
         self.page.clear();
         self.next = 0;
-        self.unread = 0;
+        self.unread = Unread::default();
     }
 
     /// The next journal that can be read. A segment that is missing or was changed is skipped, like
@@ -250,11 +283,11 @@ impl Journals<'_> {
             if let Some(journal) = self.open(&segment).await? {
                 return Ok(Some(journal));
             }
-            self.unread += 1;
+            self.unread.count += 1;
         }
     }
 
-    async fn open(&self, segment: &RecordedSegment) -> Result<Option<Bytes>, PlayableError> {
+    async fn open(&mut self, segment: &RecordedSegment) -> Result<Option<Bytes>, PlayableError> {
         let Maker { vault, key, .. } = self.maker;
         if segment.size > SEGMENT_BYTES_MAX {
             return Ok(None);
@@ -263,12 +296,18 @@ impl Journals<'_> {
         let name = ObjectName::segment(*key, track, index);
         let object = match vault.read(&name, None).await {
             Ok(object) => object,
-            Err(VaultError::NotFound) => return Ok(None),
+            Err(VaultError::NotFound) => {
+                self.unread.note(name, Damage::Missing);
+                return Ok(None);
+            }
             Err(error) => return Err(error.into()),
         };
         let epoch = self.track.epoch;
         let context = Context::Segment { session: key.session, track, index, epoch };
         let journal = Opener::open(&self.key.segment_key(index), &context, &object);
+        if journal.is_err() {
+            self.unread.note(name, Damage::Changed);
+        }
         Ok(journal.ok().map(Bytes::from))
     }
 
@@ -286,14 +325,15 @@ impl Journals<'_> {
 
     fn skip_fault(&mut self, error: PlayableError) -> Result<(), PlayableError> {
         if matches!(error, PlayableError::Journal(_)) {
-            self.unread += 1;
+            self.unread.count += 1;
             return Ok(());
         }
         Err(error)
     }
 
+    /// Why the file is not complete.
     fn complaint(&self) -> Option<String> {
-        let unread = self.unread;
+        let unread = self.unread.count;
         (unread > 0).then(|| format!("{unread} segments are missing or were changed"))
     }
 }

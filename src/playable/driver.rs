@@ -18,9 +18,10 @@ use crate::domain::id::{PlayableId, SessionKey};
 use crate::domain::recording::{Container, PlayableState};
 use crate::domain::store_error::StoreError;
 use crate::playable::build::Maker;
+use crate::playable::renewal::Reading;
 use crate::playable::{MeetingTimeline, PlayableError, container_of};
 use crate::recorder::repository::{Playable, PlayableOf, RecordedTrack, RecordingRepository};
-use crate::vault::{KeyVault, KeyVaultError, Vault, VaultError};
+use crate::vault::{DamagedObjects, KeyVault, KeyVaultError, Vault, VaultError};
 
 /// Most sessions that wait in memory. Further ones wait in the repository and are found when these
 /// are done.
@@ -54,6 +55,8 @@ pub struct PlayablesParts {
     pub claims: Claims,
     /// The wall clock.
     pub clock: Clock,
+    /// Told of what is missing in the vault.
+    pub damaged: DamagedObjects,
 }
 
 /// How files are made.
@@ -72,8 +75,8 @@ pub struct PlayablesOptions {
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// State shared by the handle and the worker.
-struct Shared {
-    parts: PlayablesParts,
+pub(super) struct Shared {
+    pub(super) parts: PlayablesParts,
     options: PlayablesOptions,
     queue: Mutex<Queue>,
     wake: Notify,
@@ -149,6 +152,12 @@ impl Playables {
         self.shared.enqueue(key);
     }
 
+    /// Reads the files that are made.
+    #[must_use]
+    pub fn reading(&self) -> Reading {
+        Reading::new(Arc::clone(&self.shared))
+    }
+
     /// Waits until there is nothing left to make.
     pub async fn idle(&self) {
         let mut pending = self.shared.pending.subscribe();
@@ -179,18 +188,19 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn maker(&self, key: SessionKey, fence: Fence) -> Maker {
+    pub(super) fn maker(&self, key: SessionKey, fence: Fence) -> Maker {
         Maker {
             vault: Arc::clone(&self.parts.vault),
             keys: Arc::clone(&self.parts.keys),
             repository: Arc::clone(&self.parts.repository).fenced(fence),
             clock: self.parts.clock.clone(),
             part_bytes: self.options.part_bytes.max(1),
+            damaged: self.parts.damaged.clone(),
             key,
         }
     }
 
-    fn enqueue(&self, job: SessionKey) {
+    pub(super) fn enqueue(&self, job: SessionKey) {
         let mut queue = self.queue();
         queue.push(job);
         drop(queue);
@@ -374,6 +384,7 @@ impl Maker {
 
     async fn make_open_files(&self, shared: &Shared, is_last: bool) -> Result<(), PlayableError> {
         let tracks = self.plan().await?;
+        self.renew_tracks().await?;
         let mut files = self.repository.playables(self.key).await?;
         files.retain(|file| matches!(file.state, PlayableState::Waiting | PlayableState::Building));
         // The combined file is made from the others, so it comes last.

@@ -10,21 +10,18 @@ use crate::domain::id::{PlayableId, SessionKey};
 use crate::domain::recording::PlayableState;
 use crate::domain::session::Session;
 use crate::domain::store_error::StoreError;
-use crate::playable::{PlayableError, PlayableReader};
+use crate::playable::{PlayableError, Reading};
 use crate::recorder::Recorder;
 use crate::recorder::repository::{Lack, Playable, PlayableOf, RecordedTrack, RecordingRepository};
-use crate::vault::{KeyVault, Vault};
 
 /// The other parts that [`Library`] uses.
 pub struct LibraryParts {
     /// Tracks and files of sessions.
     pub repository: Arc<dyn RecordingRepository>,
-    /// Where the sealed files are stored.
-    pub vault: Arc<dyn Vault>,
-    /// Unwraps the keys of the files.
-    pub keys: Arc<dyn KeyVault>,
     /// Knows which segments are not stored in the vault yet.
     pub recorder: Recorder,
+    /// Reads the files.
+    pub reading: Reading,
 }
 
 /// The playable files of all sessions. Clones share the same state.
@@ -45,7 +42,16 @@ pub enum LibraryError {
     Store(#[from] StoreError),
     /// It can't be decrypted or read.
     #[error(transparent)]
-    Playable(#[from] PlayableError),
+    Playable(PlayableError),
+}
+
+impl From<PlayableError> for LibraryError {
+    fn from(error: PlayableError) -> Self {
+        match error {
+            PlayableError::NotReady => Self::NotFound,
+            error => Self::Playable(error),
+        }
+    }
 }
 
 /// The state of a session's recording.
@@ -148,16 +154,15 @@ impl Library {
     }
 
     /// The bytes of a file in `range`, decrypted as they are read, using a constant amount of
-    /// memory.
+    /// memory. Where the vault has lost or changed something of the file, it is made anew: when that
+    /// is noticed before the first byte it is [`LibraryError::NotFound`], as while it is made.
     pub async fn read(
         &self,
         key: SessionKey,
         file: &Playable,
         range: Range<u64>,
     ) -> Result<impl Stream<Item = Result<Bytes, PlayableError>> + Send + use<>, LibraryError> {
-        let (vault, keys) = (self.0.vault.clone(), &*self.0.keys);
-        let reader = PlayableReader::open(vault, keys, key, file).await?;
-        Ok(reader.read(range))
+        Ok(self.0.reading.read(key, file, range).await?)
     }
 
     /// Whether any segment of these tracks was stored. None is stored when the disk is full.

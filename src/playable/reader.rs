@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::Stream;
-use futures_util::stream::try_unfold;
+use futures_util::stream::{StreamExt as _, iter, try_unfold};
+use futures_util::{Stream, TryStreamExt as _};
 
 use crate::domain::id::SessionKey;
 use crate::domain::recording::PlayableState;
@@ -17,11 +17,17 @@ use crate::sealing::{
     CHUNK_BYTES, CHUNK_PLAINTEXT_BYTES, ContentKey, HEADER_BYTES, OpenError, Opener, chunk_of,
     chunks_of,
 };
-use crate::vault::{KeyPurpose, KeyVault, Vault};
+use crate::vault::{Damage, KeyPurpose, KeyVault, Vault};
 
 /// Most plaintext that is fetched at once and returned as one piece. A reader holds this much in
 /// memory twice: sealed and decrypted.
 pub const READ_BYTES_MAX: u64 = 16 * CHUNK_PLAINTEXT_BYTES as u64;
+
+/// Parts that are looked for before a range is read: a quarter of a gibibyte. Raising it lets players
+/// wait longer for the first byte.
+const LOOKED_FOR_MAX: usize = 64;
+/// Parts looked for at the same time.
+const LOOKED_FOR_AT_ONCE: usize = 16;
 
 /// An open playable file.
 #[derive(Clone)]
@@ -78,20 +84,70 @@ impl PlayableReader {
         &self,
         range: Range<u64>,
     ) -> impl Stream<Item = Result<Bytes, PlayableError>> + Send + use<> {
+        self.read_parts(range).map_err(|(_, error)| error)
+    }
+
+    /// As [`Self::read`]; an error names the part.
+    pub(super) fn read_parts(
+        &self,
+        range: Range<u64>,
+    ) -> impl Stream<Item = Result<Bytes, (u64, PlayableError)>> + Send + use<> {
         let (at, end) = (range.start, range.end.min(self.size()));
         let position = Position { reader: self.clone(), at, end, open: None };
         try_unfold(position, |mut position| async move {
             if position.at >= position.end {
                 return Ok(None);
             }
-            let piece = position.next_piece().await?;
+            let piece = position.next_piece().await;
+            let piece = piece.map_err(|error| (position.reader.part_at(position.at), error))?;
             Ok(Some((piece, position)))
         })
     }
 
+    /// The part that has this byte.
+    fn part_at(&self, at: u64) -> u64 {
+        self.starts.partition_point(|start| *start <= at).saturating_sub(1) as u64
+    }
+
+    /// Looks for the parts of this range, the first [`LOOKED_FOR_MAX`] of them: whether the vault has
+    /// them in their whole length.
+    pub(super) async fn look_for(&self, range: &Range<u64>) -> Result<(), (u64, PlayableError)> {
+        let end = range.end.min(self.size());
+        if range.start >= end {
+            return Ok(());
+        }
+        let parts = self.part_at(range.start)..=self.part_at(end - 1);
+        let looks = parts.take(LOOKED_FOR_MAX).map(|part| async move {
+            self.look_for_part(part).await.map_err(|error| (part, error))
+        });
+        iter(looks).buffered(LOOKED_FOR_AT_ONCE).try_collect::<()>().await
+    }
+
+    async fn look_for_part(&self, part: u64) -> Result<(), PlayableError> {
+        let place = usize::try_from(part).unwrap_or(usize::MAX);
+        let Some([start, after]) =
+            self.starts.get(place..).and_then(|rest| rest.first_chunk::<2>())
+        else {
+            return Ok(());
+        };
+        let sealed = crate::sealing::sealed_bytes(after - start);
+        let last = self.parts.vault.read(&self.parts.name(part), Some(sealed - 1..sealed)).await?;
+        if last.is_empty() { Err(OpenError::Truncated.into()) } else { Ok(()) }
+    }
+
+    /// The first part that is damaged, found by reading all of them.
+    pub(super) async fn damage(&self) -> Result<Option<(u64, Damage)>, PlayableError> {
+        let mut pieces = std::pin::pin!(self.read_parts(0..self.size()));
+        while let Some(piece) = pieces.next().await {
+            let Err((part, error)) = piece else { continue };
+            let Some(damage) = error.damage() else { return Err(error) };
+            return Ok(Some((part, damage)));
+        }
+        Ok(None)
+    }
+
     /// All bytes in `range` at once, for ranges that are known to be small.
     pub(super) async fn read_all(&self, range: Range<u64>) -> Result<Vec<u8>, PlayableError> {
-        use futures_util::TryStreamExt as _;
         let fold = |mut all: Vec<u8>, piece: Bytes| async move {
             all.extend_from_slice(&piece);
             Ok(all)

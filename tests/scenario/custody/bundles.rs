@@ -329,6 +329,10 @@ async fn damaged_objects_are_named_and_the_rest_is_written() {
         Exported { damaged_names: vec![], bytes: 0, entries: 0, ..exported },
         Exported { objects: 5, damaged: 2, ..Exported::default() }
     );
+    for index in 0..3 {
+        assert_eq!(fixture.damaged.is_noted(&name(index)), index > 0, "operators are told");
+    }
+    assert!(fixture.damaged.problem().is_some());
     assert_eq!(verified(&fixture, &out).verdict, Verdict::Invalid);
 }
 
@@ -516,6 +520,18 @@ async fn damaged_objects_do_not_change_the_length_of_an_archive() {
     let out = unpack(&fixture, &bytes);
     assert_eq!(names(&out.join(format!("objects/{}", recorded.tracks[0]))), ["0", "2"]);
     assert_eq!(verified(&fixture, &out).verdict, Verdict::Invalid);
+    for name in [name(0, 1), name(0, 2), name(1, 0)] {
+        assert!(fixture.damaged.is_noted(&name), "operators are told of {name:?}");
+    }
+    assert!(!fixture.damaged.is_noted(&name(0, 0)));
+    // What is whole again, or erased, is no problem any more.
+    spoil(&fixture, &name(1, 0), Some(&longer[..longer.len() - 2_000])).await;
+    let archive = archive_of(&fixture, &recorded, &BundleWanted::Full(None)).await;
+    taken(&archive, 0..archive.length()).await.expect("an archive");
+    assert!(!fixture.damaged.is_noted(&name(1, 0)));
+    assert!(fixture.damaged.problem().is_some());
+    fixture.custody().erase_session(key, ErasureReason::Requested).await.expect("erased");
+    assert_eq!(fixture.damaged.problem(), None);
 }
 
 #[tokio::test]

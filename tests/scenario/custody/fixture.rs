@@ -29,7 +29,8 @@ use cabildo::sealing::{ContentKey, Context, EventsKey, Sealer, TrackKey, random_
 use cabildo::sessions::{FixedLimits, NewSession, SessionService};
 use cabildo::store::{Store, StoreOptions};
 use cabildo::vault::{
-    Contents, Directory, KeyPurpose, KeyVault, LocalKeyVault, ObjectName, Vault, VaultError,
+    Contents, DamagedObjects, Directory, KeyPurpose, KeyVault, LocalKeyVault, ObjectName, Vault,
+    VaultError,
 };
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -50,6 +51,7 @@ pub(crate) struct Fixture {
     pub(crate) vault: Arc<dyn Vault>,
     pub(crate) keys: Arc<dyn KeyVault>,
     pub(crate) log: Arc<PlainLog>,
+    pub(crate) damaged: DamagedObjects,
     pub(crate) directory: TempDir,
     /// Segments that tracks get.
     pub(crate) segments: u64,
@@ -89,6 +91,7 @@ impl Fixture {
             vault: Arc::new(vault),
             keys,
             log: Arc::new(log),
+            damaged: DamagedObjects::default(),
             directory,
             segments: SEGMENTS,
             instances: Mutex::default(),
@@ -113,6 +116,7 @@ impl Fixture {
             keys: Arc::new(Faulty { inner: Arc::clone(&self.keys), life: life.clone() }),
             log: Arc::new(Faulty { inner: log, life }),
             clock: self.clock(),
+            damaged: self.damaged.clone(),
         })
     }
 

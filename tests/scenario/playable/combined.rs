@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 use cabildo::domain::id::{RecordedTrackId, SessionKey};
 use cabildo::domain::media::{Codec, TrackSource};
 use cabildo::domain::recording::{Container, LackReason, PlayableState};
-use cabildo::playable::{FloorTurn, MeetingTimeline};
+use cabildo::playable::{FloorTurn, MeetingTimeline, PlayableError};
 use cabildo::recorder::repository::PlayableOf;
 use cabildo::recorder::repository::RecordingRepository as _;
+use cabildo::vault::ObjectName;
 use tempfile::TempDir;
 
+use crate::playable::files::harm;
 use crate::playable::fixture::{Fixture, Trouble};
 use crate::playable::media::{Encoded, Source, encode_video, loudness, packets, run, sound, tone};
 
@@ -369,11 +371,8 @@ async fn killed_between_scenes_it_continues_with_the_next() {
     assert_eq!(ready.state, PlayableState::Ready, "{:?}", ready.failure);
     let after = fixture.vault.objects.lock().expect("sound").clone();
     for part in 1..stored.parts.len() as u64 {
-        let name = cabildo::vault::ObjectName::part(
-            SessionKey::new(fixture.tenant, fixture.session),
-            ready.id,
-            part,
-        );
+        let name =
+            ObjectName::part(SessionKey::new(fixture.tenant, fixture.session), ready.id, part);
         assert!(before[name.as_str()] == after[name.as_str()], "{part} was made again");
     }
     let (_directory, path) = written(&fixture).await;
@@ -393,4 +392,36 @@ async fn a_program_that_is_none_is_told() {
     assert_eq!(combined.state, PlayableState::Failed);
     assert!(combined.failure.expect("a reason").starts_with("ffmpeg can't be started"));
     assert_eq!(fixture.playable(PlayableOf::Track(track)).await.state, PlayableState::Ready);
+}
+
+#[tokio::test]
+async fn a_combined_file_that_was_lost_with_one_of_a_track_is_made_anew_of_the_segments() {
+    let fixture = Fixture::new();
+    let sent = Source::new(Codec::Opus, 1).send(&tone(440, 2), 0);
+    let track = fixture.record("ana", TrackSource::Microphone, Codec::Opus, &sent).await;
+    let sent = Source::new(Codec::Opus, 2).send(&tone(1_000, 2), 0);
+    let other = fixture.record("bea", TrackSource::Microphone, Codec::Opus, &sent).await;
+    let key = SessionKey::new(fixture.tenant, fixture.session);
+    fixture.make(Some("ffmpeg")).await;
+    let combined = fixture.playable(PlayableOf::Combined).await;
+    assert_eq!(combined.state, PlayableState::Ready, "{:?}", combined.failure);
+    let of_track = fixture.playable(PlayableOf::Track(track)).await;
+    let of_other = fixture.playable(PlayableOf::Track(other)).await;
+    let whole = fixture.bytes(PlayableOf::Track(track)).await;
+    harm(&fixture, &ObjectName::part(key, combined.id, 1), "cut");
+    harm(&fixture, &ObjectName::part(key, of_track.id, 1), "changed");
+    let playables = fixture.playables(Some("ffmpeg"));
+    playables.idle().await;
+    let size = combined.parts.iter().sum();
+    let read = playables.reading().read(key, &combined, 0..size).await;
+    assert_eq!(read.map(|_| ()), Err(PlayableError::NotReady));
+    playables.idle().await;
+    playables.shutdown().await;
+    assert_eq!(fixture.damaged.problem(), None);
+    let anew = fixture.playable(PlayableOf::Combined).await;
+    assert_eq!((anew.id, anew.state), (combined.id, PlayableState::Ready), "{:?}", anew.failure);
+    assert_eq!((anew.duration_ms, anew.lacks), (combined.duration_ms, vec![]));
+    assert!(!fixture.bytes(PlayableOf::Combined).await.is_empty());
+    assert!(fixture.bytes(PlayableOf::Track(track)).await == whole);
+    assert_eq!(fixture.playable(PlayableOf::Track(other)).await, of_other, "what is whole stays");
 }

@@ -12,7 +12,7 @@ use cabildo::recorder::repository::PlayableOf;
 use cabildo::recorder::repository::RecordingRepository as _;
 use cabildo::sealing::OpenError;
 use cabildo::vault::{ObjectName, VaultError};
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 
 use crate::playable::fixture::{Fixture, Trouble, read};
 use crate::playable::media::{Encoded, Source, brightness, tone, video};
@@ -278,12 +278,87 @@ async fn a_segment_that_is_lost_is_a_gap_and_is_told() {
     let playable = fixture.playable(PlayableOf::Track(track)).await;
     assert_eq!(playable.state, PlayableState::Ready);
     assert_eq!(playable.failure.as_deref(), Some("1 segments are missing or were changed"));
+    assert!(fixture.damaged.is_noted(&lost), "operators are told");
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("file.webm");
     std::fs::write(&path, fixture.bytes(PlayableOf::Track(track)).await).expect("written");
     let times: Vec<f64> = brightness(&path).into_iter().map(|(at, _)| at).collect();
     assert!(times.iter().all(|at| *at < 4.05 || *at > 8.9), "{times:?}");
     assert!(times.iter().any(|at| *at > 11.9));
+}
+
+/// Harms an object: takes it away, cuts it, or changes its first encrypted bytes.
+pub(crate) fn harm(fixture: &Fixture, name: &ObjectName, how: &str) {
+    let mut objects = fixture.vault.objects.lock().expect("sound");
+    let object = objects.remove(name.as_str()).expect("an object");
+    let harmed = match how {
+        "missing" => return,
+        "cut" => object.slice(..object.len() / 2),
+        _ => {
+            let mut bytes = object.to_vec();
+            bytes[200] ^= 1;
+            Bytes::from(bytes)
+        }
+    };
+    objects.insert(name.as_str().to_owned(), harmed);
+}
+
+#[tokio::test]
+async fn a_file_that_the_vault_lost_is_made_anew() {
+    for (how, part, is_noticed_first) in
+        [("missing", 4, true), ("cut", 4, true), ("changed", 0, true), ("changed", 4, false)]
+    {
+        let (fixture, track) = large_fixture().await;
+        let (of, key) =
+            (PlayableOf::Track(track), SessionKey::new(fixture.tenant, fixture.session));
+        fixture.make(None).await;
+        let (file, whole) = (fixture.playable(of).await, fixture.bytes(of).await);
+        let name = ObjectName::part(key, file.id, part);
+        harm(&fixture, &name, how);
+        let playables = fixture.playables(None);
+        playables.idle().await;
+        let read = async |range| {
+            let pieces = playables.reading().read(key, &file, range).await?;
+            let pieces: Vec<Bytes> = pieces.try_collect().await?;
+            Ok::<_, PlayableError>(pieces.concat())
+        };
+        if part > 0 {
+            assert_eq!(read(0..100).await.map(|it| it.len()), Ok(100), "{how}: that is there");
+            assert_eq!(fixture.damaged.problem(), None);
+        }
+        let begun = playables.reading().read(key, &file, 0..whole.len() as u64).await;
+        assert_eq!(begun.is_err(), is_noticed_first, "{how} {part}");
+        if let Ok(pieces) = begun {
+            let ended: Result<Vec<Bytes>, _> = pieces.try_collect().await;
+            assert_eq!(ended, Err(PlayableError::NotReady));
+        }
+        assert!(fixture.damaged.is_noted(&name), "{how} {part}: operators are told");
+        assert_eq!(fixture.playable(of).await.state, PlayableState::Waiting, "{how} {part}");
+        playables.idle().await;
+        let anew = fixture.playable(of).await;
+        assert_eq!((anew.id, anew.state), (file.id, PlayableState::Ready), "{:?}", anew.failure);
+        assert!(fixture.bytes(of).await == whole, "{how} {part}");
+        assert_eq!(fixture.damaged.problem(), None, "{how} {part}");
+        playables.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_file_that_was_erased_is_not_made_anew() {
+    let (fixture, track) = large_fixture().await;
+    let (of, key) = (PlayableOf::Track(track), SessionKey::new(fixture.tenant, fixture.session));
+    fixture.make(None).await;
+    let file = fixture.playable(of).await;
+    harm(&fixture, &ObjectName::part(key, file.id, 1), "missing");
+    *fixture.repository.erased.lock().expect("sound") = true;
+    let playables = fixture.playables(None);
+    playables.idle().await;
+    let read = playables.reading().read(key, &file, 0..file.parts.iter().sum()).await;
+    assert_eq!(read.map(|_| ()), Err(PlayableError::NotReady));
+    playables.idle().await;
+    assert_eq!(fixture.playable(of).await, file);
+    assert_eq!(fixture.damaged.problem(), None);
+    playables.shutdown().await;
 }
 
 #[tokio::test]

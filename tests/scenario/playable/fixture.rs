@@ -25,7 +25,8 @@ use cabildo::recorder::repository::{
 use cabildo::sealing::{Context, Sealer, TrackKey, random_key, random_salt};
 
 use cabildo::vault::{
-    Contents, KeyPurpose, KeyVault, LocalKeyVault, ObjectName, Put, Vault, VaultError,
+    Contents, DamagedObjects, KeyPurpose, KeyVault, LocalKeyVault, ObjectName, Put, Vault,
+    VaultError,
 };
 use futures_util::TryStreamExt as _;
 use sha2::Digest as _;
@@ -318,6 +319,7 @@ pub(crate) struct Fixture {
     pub(crate) timeline: Arc<SaidTimeline>,
     pub(crate) tenant: TenantId,
     pub(crate) session: SessionId,
+    pub(crate) damaged: DamagedObjects,
     directory: TempDir,
 }
 
@@ -331,6 +333,7 @@ impl Fixture {
             timeline: Arc::default(),
             tenant: TenantId::generate(),
             session: SessionId::generate(),
+            damaged: DamagedObjects::default(),
             directory,
         }
     }
@@ -345,6 +348,7 @@ impl Fixture {
             // The processes before have ended, and their leases with them.
             claims: of_a_new_process(Arc::new(MemoryClaims::default())),
             clock: Clock::system(),
+            damaged: self.damaged.clone(),
         };
         let (ffmpeg, scratch) = (ffmpeg.map(Into::into), self.scratch());
         Playables::start(parts, PlayablesOptions { ffmpeg, scratch, part_bytes: PART_BYTES })
