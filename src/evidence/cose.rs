@@ -86,9 +86,17 @@ pub(super) fn read_own(cose: &[u8]) -> Option<(CoseSign1, Hash, Vec<Value>)> {
 
 /// The signed `tree_size` claim of a message.
 pub(super) fn bound_tree_size(message: &CoseSign1) -> Option<u64> {
+    u64::try_from(claim(message, &"tree_size".into())?.as_integer()?).ok()
+}
+
+/// The signed `iss` claim of a message.
+pub(super) fn issuer_of(message: &CoseSign1) -> Option<&str> {
+    claim(message, &1.into())?.as_text()
+}
+
+fn claim<'a>(message: &'a CoseSign1, name: &Value) -> Option<&'a Value> {
     let claims = message.protected.header.rest.iter().find_map(|(label, value)| {
         (*label == Label::Int(CWT_CLAIMS)).then(|| value.as_map()).flatten()
     })?;
-    let (_, size) = claims.iter().find(|(name, _)| name.as_text() == Some("tree_size"))?;
-    u64::try_from(size.as_integer()?).ok()
+    claims.iter().find(|(claim, _)| claim == name).map(|(_, value)| value)
 }

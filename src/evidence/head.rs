@@ -94,9 +94,10 @@ fn sign_jws(
 }
 
 /// The contents of a stored head of this installation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct OwnHead {
     pub(super) kid: Hash,
+    pub(super) issuer: String,
     pub(super) point: Point,
     pub(super) previous: Point,
 }
@@ -115,7 +116,8 @@ pub(super) enum NotOwn {
 /// Parses a stored head and checks that a key of this installation signed it.
 pub(super) fn read_own_head(head: &StoredHead, keys: &EvidenceKeys) -> Result<OwnHead, NotOwn> {
     let (message, kid, payload) = cose::read_own(&head.cose).ok_or(NotOwn::Malformed)?;
-    let own = parse(kid, &payload).ok_or(NotOwn::Malformed)?;
+    let issuer = cose::issuer_of(&message).ok_or(NotOwn::Malformed)?;
+    let own = parse(kid, issuer, &payload).ok_or(NotOwn::Malformed)?;
     let says = Point { size: head.tree_size, root: head.root };
     if own.point != says || cose::bound_tree_size(&message) != Some(head.tree_size) {
         return Err(NotOwn::Malformed);
@@ -128,13 +130,14 @@ pub(super) fn read_own_head(head: &StoredHead, keys: &EvidenceKeys) -> Result<Ow
     Ok(own)
 }
 
-fn parse(kid: Hash, payload: &[Value]) -> Option<OwnHead> {
+fn parse(kid: Hash, issuer: &str, payload: &[Value]) -> Option<OwnHead> {
     let [version, size, root, previous_size, previous_root] = payload else { return None };
     let number = |value: &Value| u64::try_from(value.as_integer()?).ok();
     let hash = |value: &Value| Hash::try_from(value.as_bytes()?.as_slice()).ok();
     (number(version)? == 1).then_some(())?;
     Some(OwnHead {
         kid,
+        issuer: issuer.to_owned(),
         point: Point { size: number(size)?, root: hash(root)? },
         previous: Point { size: number(previous_size)?, root: hash(previous_root)? },
     })
@@ -156,7 +159,8 @@ mod tests {
         let at = Timestamp::from_unix_us(1_700_000_000_900_000);
         let head = sign_head(&identity(), point, Point::none(), at, &keys.active());
         let own = read_own_head(&head, &keys).expect("our own");
-        assert_eq!(own, OwnHead { kid: *keys.active().kid(), point, previous: Point::none() });
+        let (kid, issuer) = (*keys.active().kid(), identity().issuer);
+        assert_eq!(own, OwnHead { kid, issuer, point, previous: Point::none() });
 
         let mut other_size = head.clone();
         other_size.tree_size = 301;

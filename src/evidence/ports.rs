@@ -35,7 +35,8 @@ pub trait RoomEventSource: Send + Sync {
 /// The options of evidence.
 #[derive(Debug, Clone)]
 pub struct EvidenceOptions {
-    /// The issuer: a URL of this installation.
+    /// The issuer of logs that have no signed head yet: a URL of this installation. A log keeps
+    /// the issuer of its first head.
     pub issuer: String,
     /// Origin of the operator log: a name without scheme, spaces or `+`.
     pub origin: String,

@@ -9,7 +9,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::domain::id::{RecordedTrackId, SessionId, SessionKey, TenantId};
 use crate::evidence::commitment::{event_commitment, subject_commitment};
-use crate::evidence::cose::LogIdentity;
 use crate::evidence::entry::{Body, Entry};
 use crate::evidence::error::EvidenceError;
 use crate::evidence::head::{NotOwn, read_own_head};
@@ -21,7 +20,7 @@ use crate::evidence::public_proof::{
 use crate::evidence::readers::{Basis, Reader};
 use crate::evidence::receipt::{consistency_receipt, inclusion_receipt};
 use crate::evidence::repository::{StoredEntry, StoredHead};
-use crate::evidence::shared::Shared;
+use crate::evidence::shared::{Shared, identity_of};
 use crate::evidence::tree::leaf_hash;
 use crate::sealing::EventsKey;
 use crate::vault::KeyPurpose;
@@ -45,7 +44,6 @@ struct Proving<'a> {
     shared: &'a Shared,
     tenant: TenantId,
     session: SessionId,
-    identity: LogIdentity,
     basis: Arc<Basis>,
 }
 
@@ -80,8 +78,7 @@ impl Shared {
                 }
             },
         };
-        let identity = self.identity(session);
-        let proving = Proving { shared: self, tenant, session, identity, basis };
+        let proving = Proving { shared: self, tenant, session, basis };
         proving.prove(&mut reader, status, query).await
     }
 
@@ -97,7 +94,7 @@ impl Shared {
         let record = self.repository.log(session_key).await?.ok_or(EvidenceError::NoLog)?;
         let head = self.repository.latest_head(session_key).await?;
         let head = head.ok_or(EvidenceError::NoHead)?;
-        let key = self.key_of(&head)?;
+        let (key, issuer) = self.signer_of(&head)?;
         let size = head.tree_size;
         if reader.tree.size() < size {
             let from = reader.tree.size();
@@ -117,8 +114,11 @@ impl Shared {
             reader.consistency.clear();
         }
         let is_closed = record.closed_seq.is_some_and(|seq| seq < size);
-        let operator = self.operator_proof(session_key.session, &head, is_closed).await?;
-        let basis = Arc::new(Basis { read_at, generation, record, head, key, operator });
+        let session = session_key.session;
+        let operator = self.operator_proof(session, &head, &issuer, is_closed).await?;
+        let identity = identity_of(session, issuer);
+        let basis = Basis { read_at, generation, record, head, identity, key, operator };
+        let basis = Arc::new(basis);
         reader.basis = Some(Arc::clone(&basis));
         Ok(basis)
     }
@@ -128,10 +128,11 @@ impl Shared {
         &self,
         session: SessionId,
         head: &StoredHead,
+        issuer: &str,
         is_closed: bool,
     ) -> Result<Option<ProofOperator>, EvidenceError> {
         let (at, key) = (self.clock.now(), self.signing.active());
-        let proof = self.operator.prove(session, &self.options.issuer, at, &key).await?;
+        let proof = self.operator.prove(session, issuer, at, &key).await?;
         // If the process that closed the log ended before it added the last head to the operator
         // log, this process adds it.
         if is_closed && proof.as_ref().is_none_or(|proof| proof.head != head.cose) {
@@ -144,8 +145,9 @@ impl Shared {
         }))
     }
 
-    /// The key that signed a head, which also signs receipts for its size.
-    fn key_of(&self, head: &StoredHead) -> Result<Arc<EvidenceKey>, EvidenceError> {
+    /// The key that signed a head, which also signs receipts for its size, and the issuer that the
+    /// head names.
+    fn signer_of(&self, head: &StoredHead) -> Result<(Arc<EvidenceKey>, String), EvidenceError> {
         let own = match read_own_head(head, &self.signing) {
             Err(NotOwn::KeyMissing) if self.refresh_keys() => read_own_head(head, &self.signing),
             own => own,
@@ -156,7 +158,8 @@ impl Shared {
                 EvidenceError::Integrity("the newest head was not signed by this installation")
             }
         })?;
-        self.signing.find(&own.kid).ok_or(EvidenceError::KeyMissing)
+        let key = self.signing.find(&own.kid).ok_or(EvidenceError::KeyMissing)?;
+        Ok((key, own.issuer))
     }
 
     /// Discloses an event.
@@ -239,7 +242,7 @@ impl Proving<'_> {
             session: self.session.to_string(),
             log: b64(record.log_id),
             status: if close.is_some() { LogStatus::Closed } else { status },
-            iss: self.identity.issuer.clone(),
+            iss: self.basis.identity.issuer.clone(),
             keys: self.keys(),
             head: ProofHead {
                 tree_size: size,
@@ -266,7 +269,7 @@ impl Proving<'_> {
         if let Some(receipt) = reader.consistency.get(&from) {
             return Ok(vec![receipt.clone()]);
         }
-        let about = (&self.identity, self.shared.clock.now());
+        let about = (&self.basis.identity, self.shared.clock.now());
         let receipt = consistency_receipt(&reader.tree, from, size, about, &self.basis.key);
         let receipt = b64(receipt.ok_or(EvidenceError::NotCovered(from))?);
         keep(&mut reader.consistency, from, receipt.clone());
@@ -285,7 +288,7 @@ impl Proving<'_> {
         if reader.tree.leaf(seq) != Some(leaf_hash(&entry.bytes)) {
             return Err(EvidenceError::Integrity("an entry differs from the signed one"));
         }
-        let about = (&self.identity, self.shared.clock.now());
+        let about = (&self.basis.identity, self.shared.clock.now());
         let receipt = inclusion_receipt(&reader.tree, seq, size, about, &self.basis.key);
         let receipt = b64(receipt.ok_or(EvidenceError::NotCovered(seq))?);
         let proven = ProofEntry { seq, entry: b64(&entry.bytes), receipt };

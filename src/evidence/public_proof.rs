@@ -37,7 +37,7 @@ pub struct PublicProof {
     pub log: String,
     /// State of the log.
     pub status: LogStatus,
-    /// The issuer.
+    /// The issuer of its heads and receipts.
     pub iss: String,
     /// Public keys of the installation. A verifier should trust a list of its own instead.
     pub keys: Vec<ProofKey>,

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use crate::domain::id::SessionKey;
+use crate::evidence::cose::LogIdentity;
 use crate::evidence::keys::EvidenceKey;
 use crate::evidence::public_proof::{ProofEntry, ProofOperator};
 use crate::evidence::repository::{LogRecord, StoredHead};
@@ -23,6 +24,8 @@ pub(super) struct Basis {
     pub(super) generation: u64,
     pub(super) record: LogRecord,
     pub(super) head: StoredHead,
+    /// The issuer and subject of that head.
+    pub(super) identity: LogIdentity,
     pub(super) key: Arc<EvidenceKey>,
     pub(super) operator: Option<ProofOperator>,
 }

@@ -97,6 +97,8 @@ enum Wake {
 pub(super) struct Scribe {
     shared: Arc<Shared>,
     key: SessionKey,
+    /// Its issuer is that of the newest stored head, whatever is configured now, so that all heads
+    /// of a log have the same one.
     identity: LogIdentity,
     commands: mpsc::Receiver<Command>,
     signals: Arc<Signals>,
@@ -480,14 +482,18 @@ impl Scribe {
     async fn sign(&mut self, due: DueHead) -> Result<(), Trouble> {
         let key = self.shared.signing_key(&due.kid).ok_or(EvidenceError::KeyMissing)?;
         let at = self.shared.clock.now();
-        let head = sign_head(&self.identity, due.point, due.previous, at, &key);
+        let signed = sign_head(&self.identity, due.point, due.previous, at, &key);
         let repository = &self.shared.repository;
-        in_time(repository.put_head(self.key, due.previous.size, &head)).await??;
-        // Another process may have stored its own head of this size; then that one is reported.
+        in_time(repository.put_head(self.key, due.previous.size, &signed)).await??;
+        // Another process may have stored its own head of this size; then that one is reported, and
+        // its issuer is the log's.
         let mut stored = in_time(repository.heads(self.key, due.point.size, 1)).await??;
         let head = stored.pop().filter(|stored| stored.tree_size == due.point.size);
         let head = head.filter(|stored| stored.root == due.point.root);
         let head = head.ok_or(EvidenceError::Integrity("the head that was stored is missing"))?;
+        if head.cose != signed.cose {
+            self.identity.issuer = self.check_head(&head)?.issuer;
+        }
         self.handle_signed(due.point, head);
         Ok(())
     }

@@ -46,9 +46,10 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// The issuer and subject of heads and receipts of a session's log.
+    /// The issuer and subject of heads and receipts of a session's log that has no signed head
+    /// yet.
     pub(super) fn identity(&self, session: SessionId) -> LogIdentity {
-        LogIdentity { issuer: self.options.issuer.clone(), subject: format!("urn:uuid:{session}") }
+        identity_of(session, self.options.issuer.clone())
     }
 
     /// The store refused for good what was to be written to a log.
@@ -104,6 +105,11 @@ impl Shared {
         }
         refreshed.is_ok()
     }
+}
+
+/// The issuer and subject of heads and receipts of a session's log.
+pub(super) fn identity_of(session: SessionId, issuer: String) -> LogIdentity {
+    LogIdentity { issuer, subject: format!("urn:uuid:{session}") }
 }
 
 /// Names of the kinds of entries, by their number.

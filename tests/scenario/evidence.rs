@@ -4,6 +4,7 @@
 mod crashes;
 mod fixture;
 mod format;
+mod issuers;
 mod life;
 mod merkle;
 mod store;

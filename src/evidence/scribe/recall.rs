@@ -1,12 +1,15 @@
 //! How a scribe begins a log, or reads and checks an existing one.
 
+use std::sync::Arc;
+
 use tokio::time::Instant;
 
 use super::{Request, Scribe, Trouble, in_time};
 use crate::evidence::engine::{Beginning, LogEngine, Recollection};
 use crate::evidence::error::EvidenceError;
-use crate::evidence::head::{NotOwn, Point, read_own_head};
+use crate::evidence::head::{NotOwn, OwnHead, read_own_head};
 use crate::evidence::repository::{LogRecord, StoredHead};
+use crate::evidence::shared::identity_of;
 use crate::sealing::{EventsKey, random_key};
 use crate::vault::KeyPurpose;
 
@@ -74,8 +77,8 @@ impl Scribe {
         Ok(true)
     }
 
-    async fn read(&self, record: &LogRecord) -> Result<LogEngine, Trouble> {
-        let repository = &self.shared.repository;
+    async fn read(&mut self, record: &LogRecord) -> Result<LogEngine, Trouble> {
+        let repository = Arc::clone(&self.shared.repository);
         let mut recollection = Recollection::new(record, self.events_key(record).await?);
         while recollection.size() < record.size {
             let from = recollection.size();
@@ -89,7 +92,8 @@ impl Scribe {
             }
         }
         let head = in_time(repository.latest_head(self.key)).await??;
-        let point = head.as_ref().map(|head| self.check_head(head)).transpose()?;
+        let head = head.as_ref().map(|head| self.check_head(head)).transpose()?;
+        let point = head.as_ref().map(|head| head.point);
         if point.is_some_and(|point| point.size > record.size) {
             // Another process may have appended while this one was reading.
             let again = in_time(repository.log(self.key)).await??;
@@ -97,6 +101,10 @@ impl Scribe {
                 return Err(Trouble::Conflict);
             }
         }
+        self.identity = head.map_or_else(
+            || self.shared.identity(self.key.session),
+            |head| identity_of(self.key.session, head.issuer),
+        );
         Ok(recollection.finish(record, point, Instant::now().into_std())?)
     }
 
@@ -115,7 +123,7 @@ impl Scribe {
     }
 
     /// Checks that a stored head was signed by a key of this installation.
-    fn check_head(&self, head: &StoredHead) -> Result<Point, EvidenceError> {
+    pub(super) fn check_head(&self, head: &StoredHead) -> Result<OwnHead, EvidenceError> {
         let read = read_own_head(head, &self.shared.signing);
         let read = match read {
             Err(NotOwn::KeyMissing) if self.shared.refresh_keys() => {
@@ -123,7 +131,7 @@ impl Scribe {
             }
             read => read,
         };
-        read.map(|own| own.point).map_err(|not_own| match not_own {
+        read.map_err(|not_own| match not_own {
             NotOwn::KeyMissing => EvidenceError::KeyMissing,
             NotOwn::Malformed => EvidenceError::Integrity("the newest head is malformed"),
             NotOwn::Forged => EvidenceError::Integrity("the newest head's signature is wrong"),

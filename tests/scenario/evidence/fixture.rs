@@ -52,6 +52,11 @@ impl Fixture {
     }
 
     pub(crate) fn start_as(&self, process: &Arc<Process>) -> Evidence {
+        self.start_with(process, "https://notary.test")
+    }
+
+    /// Starts a process that is configured with this issuer.
+    pub(crate) fn start_with(&self, process: &Arc<Process>, issuer: &str) -> Evidence {
         let started = self.started;
         let clock = Clock::from_fn(move || {
             Timestamp::from_unix_us(1_800_000_000_000_000).after(started.elapsed())
@@ -65,7 +70,7 @@ impl Fixture {
             clock,
         };
         let options = EvidenceOptions {
-            issuer: "https://notary.test".to_owned(),
+            issuer: issuer.to_owned(),
             origin: "notary.test/log".to_owned(),
             build_hash: [8; 32],
         };
