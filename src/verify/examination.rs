@@ -147,7 +147,7 @@ impl Examination {
         };
         match KeyList::parse(&list) {
             Ok(list) => {
-                if list.issuer != self.proof.issuer {
+                if !list.issuers.contains(&self.proof.issuer) {
                     let text = "the proof and the list of keys have different issuers";
                     self.finds(Finding::new(Code::UnknownKey, text), Place::default());
                 }

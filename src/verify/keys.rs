@@ -82,7 +82,8 @@ pub(super) struct OperatorKey {
 /// A list of keys, in the form that is published and that bundles contain.
 #[derive(Debug, Clone)]
 pub(super) struct KeyList {
-    pub(super) issuer: String,
+    /// The issuers whose logs these keys sign.
+    pub(super) issuers: Vec<String>,
     pub(super) ring: KeyRing,
     pub(super) operator: Option<OperatorKey>,
 }
@@ -91,6 +92,7 @@ pub(super) struct KeyList {
 struct KeyListJson {
     v: u64,
     iss: String,
+    issuers: Option<Vec<String>>,
     keys: Vec<KeyJson>,
     #[serde(deserialize_with = "Option::deserialize")]
     operator: Option<OperatorJson>,
@@ -123,6 +125,10 @@ impl KeyList {
         if json.v != 1 {
             return Err(malformed("another version".into()));
         }
+        let issuers = json.issuers.unwrap_or_else(|| vec![json.iss.clone()]);
+        if !issuers.contains(&json.iss) {
+            return Err(malformed("its own issuer is not among the issuers".into()));
+        }
         let mut ring = KeyRing::default();
         for key in &json.keys {
             let words = [&key.kty, &key.crv, &key.alg, &key.purpose];
@@ -149,7 +155,7 @@ impl KeyList {
             })?),
             None => None,
         };
-        Ok(Self { issuer: json.iss, ring, operator })
+        Ok(Self { issuers, ring, operator })
     }
 }
 

@@ -35,6 +35,24 @@ fn another_issuers_keys_are_not_taken() {
 }
 
 #[test]
+fn a_list_of_keys_may_name_more_issuers_than_its_own() {
+    let forge = small();
+    let mut keys = forge.keys_json();
+    let iss = keys["iss"].clone();
+    keys["iss"] = json!("https://moved.example");
+    keys["issuers"] = json!([iss, "https://moved.example"]);
+    let report = with_keys(&forge, &keys);
+    assert_eq!(report.verdict, Verdict::Valid, "{report}");
+    keys["issuers"] = json!(["https://moved.example"]);
+    assert!(with_keys(&forge, &keys).has(Code::UnknownKey));
+    for malformed in [json!([]), json!([iss]), json!([1]), json!("https://moved.example")] {
+        keys["issuers"] = malformed;
+        let report = with_keys(&forge, &keys);
+        assert!(report.has(Code::Malformed), "{}: {report}", keys["issuers"]);
+    }
+}
+
+#[test]
 fn lists_of_keys_are_exact() {
     let forge = small();
     let point = b64(&[4; 32]);

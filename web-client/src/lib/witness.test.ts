@@ -141,6 +141,34 @@ describe('a witness', () => {
     expect((await until((view) => view.failure !== null)).failure).toBe('WRONG_SESSION');
   });
 
+  it('takes a record whose issuer the server had before, and no change of it', async () => {
+    const writer = await log();
+    const iss = 'https://moved.example';
+    writer.listed = { iss, issuers: [writer.iss, iss] };
+    const { witness, store, until } = make(() => writer);
+    witness.handleHead(told(writer));
+    await until(({ treeSize }) => treeSize === 2);
+    await grown(writer);
+    witness.handleHead(told(writer));
+    await until(({ treeSize }) => treeSize === 3);
+    await vi.advanceTimersByTimeAsync(LATER_MS);
+    await until(({ checkedAtMs }) => checkedAtMs !== null);
+    expect(store.of(writer.session)?.newest).toBe(told(writer).cose);
+    writer.iss = iss;
+    await grown(writer);
+    witness.handleResume();
+    await vi.advanceTimersByTimeAsync(LATER_MS);
+    expect((await until((view) => view.failure !== null)).failure).toBe('HEADER_INVALID');
+  });
+
+  it('fails on the head of an issuer that the list of keys does not name', async () => {
+    const writer = await log();
+    writer.listed = { iss: 'https://moved.example' };
+    const { witness, until } = make(() => writer);
+    witness.handleHead(told(writer));
+    expect((await until((view) => view.failure !== null)).failure).toBe('UNKNOWN_KEY');
+  });
+
   it('exposes a record that was written anew with the real key', async () => {
     const signer = await Signer.create();
     const kept = await log(signer);

@@ -560,6 +560,33 @@ describe('signatures', () => {
     expect(codes(await verifyProof(json(await writer.proof()), options))).toContain('UNKNOWN_KEY');
   });
 
+  it('of an issuer that the list of keys names beside its own are taken', async () => {
+    const writer = await meeting();
+    const iss = 'https://moved.example';
+    writer.listed = { iss, issuers: [writer.iss, iss] };
+    expect(await check(writer)).toMatchObject({ verdict: 'valid', iss: writer.iss });
+    for (const listed of [{ iss }, { iss, issuers: [iss] }]) {
+      writer.listed = listed;
+      expect(codes(await check(writer))).toContain('HEADER_INVALID');
+    }
+    for (const issuers of [[], [writer.iss], iss, [1]]) {
+      writer.listed = { iss, issuers };
+      expect(codes(await check(writer)), JSON.stringify(issuers)).toContain('MALFORMED');
+    }
+  });
+
+  it('of two issuers are not of one log, though the list of keys names both', async () => {
+    const writer = await meeting();
+    const [before, iss] = [writer.iss, 'https://moved.example'];
+    writer.listed = { iss, issuers: [before, iss] };
+    writer.iss = iss;
+    await writer.event(64, '{"opened":true}');
+    await writer.head();
+    const report = await check(writer);
+    expect(report.verdict).toBe('invalid');
+    expect(codes(report)).toContain('HEADER_INVALID');
+  });
+
   it('with one header more are refused', async () => {
     const writer = await Writer.create();
     await writer.begin();

@@ -10,7 +10,7 @@ import { entryOf } from './entry';
 import type { Json } from './json';
 import { field, list, parseJson, text } from './json';
 import type { KeyList } from './keys';
-import { readKeys } from './keys';
+import { keysFor, readKeys } from './keys';
 import type { LoggedSegment } from './log';
 import { LogWalk } from './log';
 import { Tree } from './merkle';
@@ -353,7 +353,8 @@ async function inspectionOf(
 ): Promise<Inspection> {
   const session = sessionOf(document);
   findings.session = session;
-  const keys = await trustedKeys(findings, document, options.trusted ?? null, ownKeys);
+  const list = await trustedKeys(findings, document, options.trusted ?? null, ownKeys);
+  const keys = keysFor(text(field(document, 'iss')), list);
   const held: Head[] = [];
   for (const bytes of options.held ?? []) {
     held.push(...(await readHeld(findings, bytes, session, keys)));

@@ -124,6 +124,11 @@ export function peekSize(cose: Bytes): number {
   return readHeaders(readMessage(cose), HEAD_TYP, false).treeSize;
 }
 
+/** The issuer that a head names, before anything of it is checked. */
+export function peekIssuer(cose: Bytes): string {
+  return readHeaders(readMessage(cose), HEAD_TYP, false).iss;
+}
+
 /** Where one message of a sequence ends. */
 export function endOfMessage(bytes: Bytes, at: number): number {
   demand(bytes[at] === TAG_SIGN1, 'MALFORMED', 'not a COSE_Sign1 with its tag');

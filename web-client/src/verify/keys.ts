@@ -14,6 +14,7 @@ const SPKI_P256 = Uint8Array.of(
 const HALF_ORDER = 0x7fffffff800000007fffffffffffffffde737d56d38bcf4279dce5617e3192a8n;
 const ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
 const MOST_KEYS = 1000;
+const MOST_ISSUERS = 1000;
 
 /** The log of an installation that its session heads go into. */
 export interface OperatorKey {
@@ -25,7 +26,10 @@ export interface OperatorKey {
 
 /** Keys that signatures are held against. */
 export interface KeyList {
+  /** The issuer that heads and receipts must name. */
   readonly iss: string;
+  /** The issuers whose logs these keys sign. */
+  readonly issuers: readonly string[];
   readonly keys: ReadonlyMap<string, CryptoKey>;
   readonly operator: OperatorKey | null;
 }
@@ -40,11 +44,21 @@ export async function readKeys(document: Json): Promise<KeyList> {
     keys.set(kid, key);
   }
   const operator = field(document, 'operator');
+  const iss = text(field(document, 'iss'));
+  const named = field(document, 'issuers') ?? [iss];
+  const issuers = list(named, MOST_ISSUERS).map((one) => text(one));
+  demand(issuers.includes(iss), 'MALFORMED', 'an issuer that is not among the issuers');
   return {
-    iss: text(field(document, 'iss')),
+    iss,
+    issuers,
     keys,
     operator: operator === undefined || operator === null ? null : await readOperator(operator),
   };
+}
+
+/** The same keys for a log of this issuer, if they sign its logs. */
+export function keysFor(iss: string, keys: KeyList): KeyList {
+  return keys.issuers.includes(iss) ? { ...keys, iss } : keys;
 }
 
 async function readKey(entry: Json): Promise<{ kid: string; key: CryptoKey }> {

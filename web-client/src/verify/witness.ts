@@ -1,10 +1,10 @@
 import type { Bytes } from './bytes';
 import { equal, fromBase64Url } from './bytes';
 import type { Head } from './cose';
-import { openHead, readReceipt } from './cose';
+import { openHead, peekIssuer, readReceipt } from './cose';
 import { field, list, parseJson, text } from './json';
 import type { KeyList } from './keys';
-import { readKeys } from './keys';
+import { keysFor, readKeys } from './keys';
 import { demand } from './problem';
 import { checkConsistency } from './proof';
 
@@ -19,7 +19,10 @@ export function keysOf(document: Bytes): Promise<KeyList> {
 
 /** A head of this session whose signature holds. */
 export async function openSessionHead(cose: string, session: string, keys: KeyList): Promise<Head> {
-  const head = await openHead(fromBase64Url(cose), keys);
+  const bytes = fromBase64Url(cose);
+  const iss = peekIssuer(bytes);
+  demand(keys.issuers.includes(iss), 'UNKNOWN_KEY', 'an issuer that is not in the list of keys');
+  const head = await openHead(bytes, keysFor(iss, keys));
   demand(head.sub === `urn:uuid:${session}`, 'WRONG_SESSION', 'the head of another session');
   return head;
 }
@@ -33,6 +36,7 @@ export async function continuation(
 ): Promise<Head> {
   const document = parseJson(proof);
   const head = await openSessionHead(text(field(field(document, 'head'), 'cose')), session, keys);
+  demand(head.iss === old.iss, 'HEADER_INVALID', 'the log has changed its issuer');
   demand(head.treeSize >= old.treeSize, 'TRUNCATED_LOG', 'the log is shorter than it was');
   if (head.treeSize === old.treeSize) {
     demand(equal(head.root, old.root), 'FORKED_LOG', 'two heads of one size');
@@ -42,7 +46,7 @@ export async function continuation(
     .map((one) => readReceipt(fromBase64Url(text(one))))
     .find(({ proof: path }) => path.kind === 'consistency' && path.from === old.treeSize);
   demand(receipt !== undefined, 'CONSISTENCY_INVALID', 'no receipt from the head that was kept');
-  await checkConsistency(receipt, session, old, head, keys);
+  await checkConsistency(receipt, session, old, head, keysFor(head.iss, keys));
   return head;
 }
 

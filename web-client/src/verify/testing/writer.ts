@@ -116,7 +116,9 @@ export class Writer {
     subjects: [] as object[],
     segments: [] as object[],
   };
-  readonly iss = 'https://meetings.example';
+  iss = 'https://meetings.example';
+  /** What the list of keys says of issuers; its own otherwise. */
+  listed: { iss: string; issuers?: unknown } | null = null;
   status = 'closed';
   /** Of every entry; logs of version 1 do not account for every moment. */
   version = 2;
@@ -297,7 +299,7 @@ export class Writer {
   keys(): object {
     return {
       v: 1,
-      iss: this.iss,
+      ...(this.listed ?? { iss: this.iss }),
       keys: this.signers.map(({ kid, spki }) => ({
         kid: b64(kid),
         spki: b64(spki),
