@@ -163,14 +163,20 @@ fn cached(headers: &HeaderMap, max_age_s: u32, content_type: &str, body: Vec<u8>
     (common, [(CONTENT_TYPE, content_type.to_owned())], body).into_response()
 }
 
+refusals!(KeysRefusals: &[ErrorCode::DependencyUnavailable]);
+
 /// Returns the public keys that verify heads, receipts and checkpoints.
 #[utoipa::path(
     get, path = "/.well-known/cabildo-evidence-keys.json", tag = "evidence",
     operation_id = "evidenceKeys",
-    responses((status = 200, description = "The keys, in the format of docs/EVIDENCE.md", body = Object))
+    responses(
+        (status = 200, description = "The keys, in the format of docs/EVIDENCE.md", body = Object),
+        KeysRefusals,
+    )
 )]
-pub(super) async fn keys(State(api): State<Api>) -> Response {
-    ([(CACHE_CONTROL, "public, max-age=60")], Json(api.evidence.published_keys())).into_response()
+pub(super) async fn keys(State(api): State<Api>) -> Result<Response, ApiError> {
+    let keys = api.evidence.published_keys(None).await?;
+    Ok(([(CACHE_CONTROL, "public, max-age=60")], Json(keys)).into_response())
 }
 
 refusals!(LogFileRefusals: &[ErrorCode::RecordingNotFound, ErrorCode::DependencyUnavailable]);

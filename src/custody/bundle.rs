@@ -201,13 +201,14 @@ impl Custody {
         contents: Contents,
     ) -> Result<Bundle, CustodyError> {
         let head = head_cose(&proof)?;
+        let issuer = proof["iss"].as_str().ok_or_else(|| malformed("it has no issuer"))?;
+        let keys = self.parts.log.published_keys(issuer).await?;
         let kind = match &contents {
             Contents::Full(_) => "full",
             Contents::Part { .. } => "clip",
         };
         let document = proof.as_object_mut().ok_or_else(|| malformed("it is not an object"))?;
         document.insert("kind".to_owned(), kind.into());
-        let keys = self.parts.log.published_keys().await?;
         let documents = vec![
             ("bundle.json", format!("{proof:#}\n").into()),
             ("keys.json", format!("{keys:#}\n").into()),

@@ -104,7 +104,7 @@ impl CustodyLog for EvidenceLog {
         serde_json::to_value(proof).map_err(|error| CustodyLogError::Refused(error.to_string()))
     }
 
-    async fn published_keys(&self) -> Result<Value, CustodyLogError> {
-        Ok(self.evidence.published_keys())
+    async fn published_keys(&self, issuer: &str) -> Result<Value, CustodyLogError> {
+        Ok(self.evidence.published_keys(Some(issuer)).await?)
     }
 }

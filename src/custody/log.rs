@@ -55,6 +55,6 @@ pub trait CustodyLog: Send + Sync {
     /// before the call.
     async fn proof(&self, key: SessionKey, seqs: &[u64]) -> Result<Value, CustodyLogError>;
 
-    /// The list of public keys, as published.
-    async fn published_keys(&self) -> Result<Value, CustodyLogError>;
+    /// The list of public keys, as published, for a log with this issuer.
+    async fn published_keys(&self, issuer: &str) -> Result<Value, CustodyLogError>;
 }

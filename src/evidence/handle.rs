@@ -227,10 +227,20 @@ impl Evidence {
         self.0.disclose_subject(key, seq, subject).await
     }
 
-    /// The list of public keys, as published and as contained in bundles.
-    #[must_use]
-    pub fn published_keys(&self) -> Value {
-        keys_document(&self.0.options.issuer, &self.0.signing, &self.0.operator)
+    /// The list of public keys, as published, and as contained in the bundle of a log with this
+    /// issuer.
+    pub async fn published_keys(&self, of_log: Option<&str>) -> Result<Value, EvidenceError> {
+        let Shared { options, signing, operator, .. } = &*self.0;
+        let issuer = of_log.unwrap_or(&options.issuer);
+        let mut issuers = operator.issuers().await?;
+        issuers.extend([options.issuer.clone(), issuer.to_owned()]);
+        Ok(json!({
+            "v": 1,
+            "iss": issuer,
+            "issuers": issuers,
+            "keys": signing.published(),
+            "operator": { "origin": operator.origin(), "vkey": operator.verifier_key() },
+        }))
     }
 
     /// The signed checkpoint of the operator log.
@@ -285,6 +295,7 @@ async fn sequence(shared: Arc<Shared>) {
             () = log.urgent() => {}
             _ = round.tick() => {
                 shared.refresh_keys();
+                log.refresh().await;
             }
         }
         log.sequence().await;
@@ -294,14 +305,4 @@ async fn sequence(shared: Arc<Shared>) {
 
 fn is_short(text: &str) -> Result<(), EvidenceError> {
     if text.len() > TEXT_BYTES_MAX { Err(EvidenceError::TooLarge) } else { Ok(()) }
-}
-
-/// Makes the list of public keys.
-fn keys_document(issuer: &str, signing: &EvidenceKeys, operator: &OperatorLog) -> Value {
-    json!({
-        "v": 1,
-        "iss": issuer,
-        "keys": signing.published(),
-        "operator": { "origin": operator.origin(), "vkey": operator.verifier_key() },
-    })
 }

@@ -4,19 +4,19 @@
 
 mod tiles;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OnceCell};
 
 use crate::domain::id::SessionId;
 use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
-use crate::evidence::cose::LogIdentity;
+use crate::evidence::cose::{LogIdentity, issuer_of, read_own};
 use crate::evidence::error::EvidenceError;
 use crate::evidence::keys::EvidenceKey;
 use crate::evidence::operator_key::OperatorKey;
@@ -28,6 +28,9 @@ pub use tiles::TilePath;
 
 /// How often the newest heads of sessions are added as leaves.
 pub(super) const SEQUENCING_INTERVAL: Duration = Duration::from_secs(10);
+/// Most issuers that the list of keys names. A proof of a log of a further one is not valid by the
+/// published list, only by its bundle's.
+const ISSUERS_MAX: usize = 256;
 /// Leaves read from the store at once.
 const PAGE: u32 = 512;
 /// The `sub` claim of its receipts.
@@ -51,6 +54,10 @@ pub(super) struct OperatorLog {
     offered: Mutex<BTreeMap<SessionId, Offered>>,
     urgent: Notify,
     size: AtomicU64,
+    /// The issuers of the heads that this process has seen.
+    issuers: Mutex<BTreeSet<String>>,
+    /// Set once the issuers of all leaves were read.
+    has_read: OnceCell<()>,
 }
 
 /// The part of a public proof about the operator log.
@@ -74,12 +81,15 @@ impl OperatorLog {
             offered: Mutex::default(),
             urgent: Notify::new(),
             size: AtomicU64::new(0),
+            issuers: Mutex::default(),
+            has_read: OnceCell::new(),
         }
     }
 
     /// Takes a head that was stored. The head of a closed log is added at once, others in the next
     /// round.
     pub(super) fn offer(&self, session: SessionId, tree_size: u64, cose: &[u8], closes: bool) {
+        self.note_issuer(cose);
         let mut offered = self.offered.lock().unwrap_or_else(PoisonError::into_inner);
         if offered.get(&session).is_none_or(|newest| newest.tree_size < tree_size) {
             offered.insert(session, Offered { tree_size, cose: cose.to_vec() });
@@ -109,6 +119,30 @@ impl OperatorLog {
                     self.offer(session, head.tree_size, &head.cose, false);
                 }
             }
+        }
+    }
+
+    /// The issuers of all heads: of those in the log, and of those that this process has signed.
+    pub(super) async fn issuers(&self) -> Result<BTreeSet<String>, EvidenceError> {
+        self.has_read.get_or_try_init(|| async { self.grown().await.map(drop) }).await?;
+        Ok(self.issuers.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    /// Reads the leaves that other processes have added, if any were read before.
+    pub(super) async fn refresh(&self) {
+        if self.has_read.initialized()
+            && let Err(error) = self.grown().await.map(drop)
+        {
+            tracing::warn!(%error, "the operator log can't be read");
+        }
+    }
+
+    /// Notes that logs are signed by the issuer of this head.
+    pub(super) fn note_issuer(&self, head: &[u8]) {
+        let Some(issuer) = issuer_in(head) else { return };
+        let mut issuers = self.issuers.lock().unwrap_or_else(PoisonError::into_inner);
+        if issuers.len() < ISSUERS_MAX {
+            issuers.insert(issuer);
         }
     }
 
@@ -201,6 +235,7 @@ impl OperatorLog {
             let is_last = leaves.len() < PAGE as usize;
             for leaf in leaves {
                 tree.append(leaf_hash(&leaf));
+                self.note_issuer(&leaf);
             }
             if is_last {
                 break;
@@ -215,4 +250,10 @@ impl OperatorLog {
         let unavailable = |_| StoreError::Unavailable("no answer in time".to_owned());
         tokio::time::timeout(SEQUENCING_INTERVAL, reading).await.map_err(unavailable)?
     }
+}
+
+/// The issuer that a head names.
+fn issuer_in(head: &[u8]) -> Option<String> {
+    let (message, ..) = read_own(head)?;
+    issuer_of(&message).map(str::to_owned)
 }

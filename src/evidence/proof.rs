@@ -114,6 +114,7 @@ impl Shared {
             reader.consistency.clear();
         }
         let is_closed = record.closed_seq.is_some_and(|seq| seq < size);
+        self.operator.note_issuer(&head.cose);
         let session = session_key.session;
         let operator = self.operator_proof(session, &head, &issuer, is_closed).await?;
         let identity = identity_of(session, issuer);

@@ -104,8 +104,8 @@ impl CustodyLog for Faulty<Arc<dyn CustodyLog>> {
         self.inner.proof(key, seqs).await
     }
 
-    async fn published_keys(&self) -> Result<Value, CustodyLogError> {
-        self.inner.published_keys().await
+    async fn published_keys(&self, issuer: &str) -> Result<Value, CustodyLogError> {
+        self.inner.published_keys(issuer).await
     }
 }
 

@@ -179,10 +179,10 @@ impl CustodyLog for PlainLog {
         Ok(self.proven(key, (&tree, &log), seqs).await)
     }
 
-    async fn published_keys(&self) -> Result<Value, CustodyLogError> {
+    async fn published_keys(&self, issuer: &str) -> Result<Value, CustodyLogError> {
         Ok(json!({
             "v": 1,
-            "iss": ISSUER,
+            "iss": issuer,
             "keys": self.signing.published(),
             "operator": null,
         }))

@@ -386,7 +386,8 @@ async fn a_key_changes_in_the_middle_of_a_meeting() {
     assert_eq!(fixture.judge().kinds, [0, 3, 6, 3, 6, 3, 6, 7, 6, 3]);
     let head = fixture.log().heads.last().expect("a head").clone();
     assert_eq!(Message::read(&head.cose).kid(), fixture.signing.active().kid());
-    assert_eq!(evidence.published_keys()["keys"].as_array().expect("keys").len(), 5);
+    let published = evidence.published_keys(None).await.expect("read");
+    assert_eq!(published["keys"].as_array().expect("keys").len(), 5);
 }
 
 #[tokio::test]
