@@ -40,7 +40,7 @@ pub use key_file::KeyFileError;
 pub use keys::{EvidenceKey, EvidenceKeys};
 pub use metrics::describe_metrics;
 pub use operator::TilePath;
-pub use operator_key::OperatorKey;
+pub use operator_key::{OperatorKey, operator_origin};
 pub use ports::{EvidenceOptions, HeadNotice, RoomEvent, RoomEventSource, SHUTDOWN_MAX};
 pub use public_proof::{
     EventDisclosure, LogStatus, PROOF_SEQS_MAX, ProofEntry, ProofHead, ProofKey, ProofOperator,

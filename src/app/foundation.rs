@@ -16,7 +16,9 @@ use crate::config::{Config, VaultConfig};
 use crate::custody::{self, Custody, CustodyParts};
 use crate::domain::id::InstanceId;
 use crate::evidence::repository::Hash;
-use crate::evidence::{Evidence, EvidenceKeys, EvidenceOptions, EvidenceParts, OperatorKey};
+use crate::evidence::{
+    Evidence, EvidenceKeys, EvidenceOptions, EvidenceParts, OperatorKey, operator_origin,
+};
 use crate::store::Store;
 use crate::vault::{
     DamagedObjects, Directory, KeyVault, LocalKeyVault, PutFailures, S3, S3Options, S3Timeouts,
@@ -75,7 +77,10 @@ pub fn open_foundation(
     let keys: Arc<dyn KeyVault> =
         Arc::new(LocalKeyVault::open(directory.join("tenants")).context("keys.directory")?);
     let signing = EvidenceKeys::open(&directory.join("evidence")).context("keys.directory")?;
-    let operator = OperatorKey::open(&directory.join("operator")).context("keys.directory")?;
+    let operator_directory = directory.join("operator");
+    let operator = OperatorKey::open(&operator_directory).context("keys.directory")?;
+    let origin = operator_origin(&operator_directory, &log_origin(public_origin));
+    let origin = origin.context("keys.directory")?;
     let issuer = config.recording.evidence.issuer.clone();
     let database = Arc::new(store.clone());
     let evidence = Evidence::start(
@@ -89,7 +94,7 @@ pub fn open_foundation(
         },
         EvidenceOptions {
             issuer: issuer.unwrap_or_else(|| public_origin.to_owned()),
-            origin: log_origin(public_origin),
+            origin,
             build_hash: build_hash(),
         },
     );
@@ -105,7 +110,7 @@ pub fn open_foundation(
     Ok(Foundation { vault, put_failures, damaged, keys, evidence, claims })
 }
 
-/// The origin of the operator log: the public origin without its scheme.
+/// The origin of an operator log that begins now: the public origin without its scheme.
 fn log_origin(public_origin: &str) -> String {
     let host = public_origin.split_once("://").map_or(public_origin, |(_, host)| host);
     format!("{host}/evidence/log")
@@ -153,7 +158,7 @@ fn open_vault(config: &Config) -> anyhow::Result<Arc<dyn Vault>> {
     })
 }
 
-/// The origin that is the issuer in heads of logs. In development it has no port, so that commands
+/// The origin that is the issuer in heads of logs that begin now. In development it has no port, so that commands
 /// use the same issuer as the server.
 pub(super) fn public_origin(config: &Config) -> &str {
     config.http.public_url.as_deref().unwrap_or("http://localhost")

@@ -25,6 +25,12 @@ pub enum KeyFileError {
         /// The file.
         path: PathBuf,
     },
+    /// The file does not contain the name of an operator log: one line without spaces and `+`.
+    #[error("{} does not hold the name of an operator log", path.display())]
+    NotAName {
+        /// The file.
+        path: PathBuf,
+    },
 }
 
 /// Makes the error for an I/O error at a path.

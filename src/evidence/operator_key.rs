@@ -1,4 +1,5 @@
-//! The Ed25519 key that signs the checkpoints of the operator log, which are C2SP signed-notes.
+//! The Ed25519 key that signs the checkpoints of the operator log, which are C2SP signed-notes, and
+//! the name in which it signs them.
 
 use std::fmt;
 use std::path::Path;
@@ -14,11 +15,28 @@ use crate::evidence::key_file::{self, KeyFileError};
 
 /// Name of the key's file.
 const FILE: &str = "operator-log.pem";
+/// Name of the file with the name of the log.
+const ORIGIN_FILE: &str = "operator-log.origin";
 /// Signature type of Ed25519 in notes.
 const ED25519: u8 = 0x01;
 
 /// The key of the operator log.
 pub struct OperatorKey(SigningKey);
+
+/// The name of the operator log whose key is in `directory`, its origin: the one that was stored
+/// beside the key first. Stores `configured` when there is none. A checkpoint in another name is one
+/// of another log, so the name must not change with the address of the server.
+pub fn operator_origin(directory: &Path, configured: &str) -> Result<String, KeyFileError> {
+    let path = directory.join(ORIGIN_FILE);
+    if !path.exists() {
+        key_file::make(directory, ORIGIN_FILE, &format!("{configured}\n"))?;
+    }
+    // Read even if it was just made: another process may have made it first.
+    let text = key_file::read(&path)?;
+    let name = text.strip_suffix('\n').unwrap_or(&text);
+    let is_name = !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c == '+');
+    if is_name { Ok(name.to_owned()) } else { Err(KeyFileError::NotAName { path }) }
+}
 
 impl OperatorKey {
     /// Reads the key in `directory`; makes it when there is none.
@@ -102,6 +120,19 @@ mod tests {
         let signature = Signature::from_slice(&signature[4..]).expect("64 bytes");
         let text = format!("{text}\n");
         public.expect("a point").verify(text.as_bytes(), &signature).expect("it verifies");
+    }
+
+    #[test]
+    fn the_first_name_of_the_log_is_kept() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let origin = |configured| operator_origin(directory.path(), configured);
+        assert_eq!(origin("old.test/evidence/log").expect("stored"), "old.test/evidence/log");
+        assert_eq!(origin("new.test/evidence/log").expect("read"), "old.test/evidence/log");
+        for wrong in ["", "\n", "a b\n", "a+b\n", "a\nb\n"] {
+            std::fs::write(directory.path().join(ORIGIN_FILE), wrong).expect("written");
+            let refused = origin("new.test/evidence/log");
+            assert!(matches!(refused, Err(KeyFileError::NotAName { .. })), "{wrong:?}");
+        }
     }
 
     #[test]
