@@ -285,6 +285,7 @@ impl Evidence {
 
 /// Adds heads to the operator log until the server stops, and once more afterwards.
 async fn sequence(shared: Arc<Shared>) {
+    compare_issuers(&shared).await;
     let log = &shared.operator;
     let mut round = tokio::time::interval(SEQUENCING_INTERVAL);
     round.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -305,4 +306,21 @@ async fn sequence(shared: Arc<Shared>) {
 
 fn is_short(text: &str) -> Result<(), EvidenceError> {
     if text.len() > TEXT_BYTES_MAX { Err(EvidenceError::TooLarge) } else { Ok(()) }
+}
+
+/// Says so when logs were begun with another issuer than the configured one.
+async fn compare_issuers(shared: &Shared) {
+    let reading = shared.operator.newest_issuer();
+    match tokio::time::timeout(SEQUENCING_INTERVAL, reading).await {
+        Ok(Ok(Some(existing))) if existing != shared.options.issuer => {
+            tracing::warn!(
+                %existing,
+                configured = %shared.options.issuer,
+                operator_log = %shared.operator.origin(),
+                "logs were begun with another issuer than the configured one: each keeps its issuer to its end, new logs get the configured one, and the operator log keeps its name"
+            );
+        }
+        Ok(Ok(_)) => {}
+        failed => tracing::warn!(?failed, "the issuer of existing logs can't be read"),
+    }
 }

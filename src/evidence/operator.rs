@@ -137,6 +137,15 @@ impl OperatorLog {
         }
     }
 
+    /// The issuer of the newest leaf.
+    pub(super) async fn newest_issuer(&self) -> Result<Option<String>, StoreError> {
+        let Some(newest) = self.repository.operator_size().await?.checked_sub(1) else {
+            return Ok(None);
+        };
+        let leaves = self.repository.operator_leaves(newest, 1).await?;
+        Ok(leaves.first().and_then(|leaf| issuer_in(leaf)))
+    }
+
     /// Notes that logs are signed by the issuer of this head.
     pub(super) fn note_issuer(&self, head: &[u8]) {
         let Some(issuer) = issuer_in(head) else { return };

@@ -6,5 +6,6 @@ mod bundles;
 mod erasure;
 mod faulty;
 mod fixture;
+mod issuers;
 mod log;
 mod rewrapping;
