@@ -2,7 +2,7 @@
 # when nothing is missing, and can be run again. `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build edge test lint wire-types openapi bench proto-baseline load-test measure-cameras measure-viewers attack contract kill-loop disk-loop network-matrix fuzz check-readme clean
+.PHONY: help run build edge test lint wire-types openapi bench proto-baseline load-test peers measure-cameras measure-viewers attack contract kill-loop disk-loop network-matrix fuzz check-readme clean
 
 # The build cache lives outside the clone; see scripts/environment.
 run: ## start everything on embedded defaults; ARGS="…" go to `cabildo serve`
@@ -35,6 +35,9 @@ bench: ## run the benchmarks
 
 load-test: ## rooms of real WebRTC clients against a release server
 	@scripts/load-test $(ARGS)
+
+peers: ## the server beside a forwarder on str0m, in one table; ARGS="--short" is quick
+	@scripts/peers $(ARGS)
 
 measure-cameras: ## what cameras in rooms and viewers of HLS cost a release server
 	@scripts/measure-cameras
