@@ -8,7 +8,7 @@ mod keeper;
 mod lease;
 pub mod repository;
 
-pub use keeper::{Claim, Claims, ClaimsParts};
+pub use keeper::{Claim, Claims, ClaimsParts, Holder};
 pub use lease::{Lease, LeaseTimes};
 
 use crate::domain::store_error::StoreError;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
@@ -126,6 +127,33 @@ impl Claims {
         self.acquire((tenant, session, work), Sharing::Allowed).await
     }
 
+    /// Takes work from whoever has it, in this process or another.
+    ///
+    /// # Errors
+    /// When the store of claims fails.
+    pub async fn seize(&self, key: SessionKey, work: Work) -> Result<Claim, StoreError> {
+        let slot = Arc::clone(lock(&self.0.slots).entry((key.session, work)).or_default());
+        let mut slot = slot.lock().await;
+        let ClaimsParts { repository, instance, clock, times } = &self.0.parts;
+        let sent_at = clock.now();
+        let epoch = repository.seize(key, work, *instance, times.length).await?;
+        let fence = Fence { session: key.session, work, epoch };
+        Ok(self.begin(&mut slot, fence, sent_at))
+    }
+
+    /// Which instance does `work` on a session now.
+    ///
+    /// # Errors
+    /// When the store of claims fails.
+    pub async fn holder(&self, key: SessionKey, work: Work) -> Result<Holder, StoreError> {
+        let holder = self.0.parts.repository.holder(key, work).await?;
+        Ok(match holder {
+            None => Holder::Nobody,
+            Some(holder) if holder == self.instance() => Holder::This,
+            Some(_) => Holder::Another,
+        })
+    }
+
     /// Ends every lease of an earlier process that is known to have ended, so that its work can be
     /// taken at once.
     ///
@@ -178,12 +206,28 @@ impl Claims {
             .take(SessionKey::new(tenant, session), work, *instance, times.length)
             .await?;
         let fence = Fence { session, work, epoch: epoch.ok_or(ClaimError::Taken)? };
-        let lease = Mutex::new(Lease::begun(sent_at, times));
+        Ok(self.begin(&mut slot, fence, sent_at))
+    }
+
+    /// A claim that the store has given for a request of `sent_at`.
+    fn begin(&self, slot: &mut Slot, fence: Fence, sent_at: Duration) -> Claim {
+        let lease = Mutex::new(Lease::begun(sent_at, &self.0.parts.times));
         let held = Arc::new(Held { fence, lease, lost: CancellationToken::new() });
         let user = Arc::new(());
         *slot = Slot { held: Some(Arc::clone(&held)), users: Arc::downgrade(&user) };
-        Ok(Claim { claims: self.clone(), held, user })
+        Claim { claims: self.clone(), held, user }
     }
+}
+
+/// Who does a piece of work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    /// This instance.
+    This,
+    /// Another one, whose lease has not run out.
+    Another,
+    /// None.
+    Nobody,
 }
 
 /// Whether a claim may be shared with others of this process.

@@ -24,6 +24,18 @@ pub trait ClaimRepository: Send + Sync {
         lease: Duration,
     ) -> Result<Option<u64>, StoreError>;
 
+    /// As [`Self::take`], whoever has the lease; an instance that had it has it no longer.
+    async fn seize(
+        &self,
+        key: SessionKey,
+        work: Work,
+        instance: InstanceId,
+        lease: Duration,
+    ) -> Result<u64, StoreError>;
+
+    /// The instance that has a valid lease of `work` on a session.
+    async fn holder(&self, key: SessionKey, work: Work) -> Result<Option<InstanceId>, StoreError>;
+
     /// Extends those of `claims` that `instance` still has by another `lease`; returns them. The
     /// others were taken by other instances.
     async fn renew(

@@ -7,6 +7,8 @@ use super::id::SessionId;
 /// A kind of background work. At most one instance does each kind for a session at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Work {
+    /// Having its room open, with the people in it.
+    Room,
     /// Recording its tracks and closing its log.
     Recording,
     /// Making playable files.
@@ -31,6 +33,7 @@ impl Work {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Room => "room",
             Self::Recording => "recording",
             Self::Playables => "playables",
             Self::Custody => "custody",
@@ -45,6 +48,7 @@ impl Work {
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         [
+            Self::Room,
             Self::Recording,
             Self::Playables,
             Self::Custody,

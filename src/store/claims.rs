@@ -25,7 +25,9 @@ const TABLES: [&str; 2] = ["work_claims", "delivery_claims"];
 const fn table_of(work: Work) -> &'static str {
     let [of_sessions, of_none] = TABLES;
     match work {
-        Work::Recording | Work::Playables | Work::Custody | Work::Governance => of_sessions,
+        Work::Room | Work::Recording | Work::Playables | Work::Custody | Work::Governance => {
+            of_sessions
+        }
         Work::Meeting | Work::CameraRecording | Work::Delivery => of_none,
     }
 }
@@ -39,7 +41,23 @@ impl ClaimRepository for Store {
         instance: InstanceId,
         lease: Duration,
     ) -> Result<Option<u64>, StoreError> {
-        Ok(take(self, (tenant, session, work), instance, lease).await?)
+        Ok(take(self, (tenant, session, work), instance, (lease, Taking::WhenFree)).await?)
+    }
+
+    async fn seize(
+        &self,
+        SessionKey { tenant, session }: SessionKey,
+        work: Work,
+        instance: InstanceId,
+        lease: Duration,
+    ) -> Result<u64, StoreError> {
+        let how = (lease, Taking::FromWhoeverHasIt);
+        let epoch = take(self, (tenant, session, work), instance, how).await?;
+        epoch.ok_or(StoreError::Conflict)
+    }
+
+    async fn holder(&self, key: SessionKey, work: Work) -> Result<Option<InstanceId>, StoreError> {
+        Ok(holder(self, key, work).await?)
     }
 
     async fn renew(
@@ -88,20 +106,30 @@ pub(super) async fn is_current(
     Ok(number::<u64>(row.try_get("", "epoch")?, "epoch")? == fence.epoch)
 }
 
+/// Whether a claim that another instance has is taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Taking {
+    WhenFree,
+    FromWhoeverHasIt,
+}
+
 /// One statement, so that no other instance can take the claim between reading and writing.
 async fn take(
     store: &Store,
     (tenant, session, work): (TenantId, SessionId, Work),
     instance: InstanceId,
-    lease: Duration,
+    (lease, how): (Duration, Taking),
 ) -> Result<Option<u64>, StoreError> {
     let tx = TenantTx::write_from_reserve(store, tenant).await?;
     let now = || database_now(tx.connection().get_database_backend());
     let table = table_of(work);
     let column = |name: &'static str| Expr::col((table, name));
-    let is_free = Condition::any()
-        .add(column("instance").eq(instance.as_uuid()))
-        .add(column("leased_until").lte(now()));
+    let is_free = match how {
+        Taking::WhenFree => Condition::any()
+            .add(column("instance").eq(instance.as_uuid()))
+            .add(column("leased_until").lte(now())),
+        Taking::FromWhoeverHasIt => Condition::all(),
+    };
     let conflict = OnConflict::columns(["session_id", "work"])
         .update_columns(["instance", "leased_until"])
         .value("epoch", column("epoch").add(1))
@@ -209,6 +237,24 @@ async fn taken_by_others(
     rows.iter()
         .map(|row| Ok(SessionId::from_uuid(row.try_get::<Uuid>("", "session_id")?)))
         .collect()
+}
+
+async fn holder(
+    store: &Store,
+    SessionKey { tenant, session }: SessionKey,
+    work: Work,
+) -> Result<Option<InstanceId>, StoreError> {
+    let backend = store.connection.get_database_backend();
+    let select = Query::select()
+        .column("instance")
+        .from(table_of(work))
+        .and_where(Expr::col("session_id").eq(session.as_uuid()))
+        .and_where(Expr::col("work").eq(work.as_str()))
+        .and_where(Expr::col("tenant_id").eq(tenant.as_uuid()))
+        .and_where(Expr::col("leased_until").gt(database_now(backend)))
+        .take();
+    let row = store.connection.query_one(&select).await?;
+    row.map(|row| Ok(InstanceId::from_uuid(row.try_get::<Uuid>("", "instance")?))).transpose()
 }
 
 fn of_work(fence: Fence) -> Condition {

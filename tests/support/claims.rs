@@ -57,6 +57,25 @@ impl ClaimRepository for MemoryClaims {
         Ok(Some(epoch))
     }
 
+    async fn seize(
+        &self,
+        SessionKey { session, .. }: SessionKey,
+        work: Work,
+        instance: InstanceId,
+        _: Duration,
+    ) -> Result<u64, StoreError> {
+        let mut owners = self.owners();
+        let epoch = owners.get(&(session, work)).map_or(1, |owner| owner.epoch + 1);
+        owners.insert((session, work), Owner { instance, epoch, leased: true });
+        Ok(epoch)
+    }
+
+    async fn holder(&self, key: SessionKey, work: Work) -> Result<Option<InstanceId>, StoreError> {
+        let owners = self.owners();
+        let owner = owners.get(&(key.session, work)).filter(|owner| owner.leased);
+        Ok(owner.map(|owner| owner.instance))
+    }
+
     async fn renew(
         &self,
         instance: InstanceId,

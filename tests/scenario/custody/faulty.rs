@@ -181,6 +181,21 @@ impl ClaimRepository for Faulty<Store> {
         step!(self, dead.clone(), self.inner.take(key, work, instance, lease))
     }
 
+    async fn seize(
+        &self,
+        key: SessionKey,
+        work: Work,
+        instance: InstanceId,
+        lease: Duration,
+    ) -> Result<u64, StoreError> {
+        let dead = StoreError::Unavailable(unavailable());
+        step!(self, dead.clone(), self.inner.seize(key, work, instance, lease))
+    }
+
+    async fn holder(&self, key: SessionKey, work: Work) -> Result<Option<InstanceId>, StoreError> {
+        self.inner.holder(key, work).await
+    }
+
     async fn renew(
         &self,
         instance: InstanceId,
