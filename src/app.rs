@@ -135,7 +135,7 @@ impl App {
         let rooms = LiveRooms::start(&base, &foundation, &media, &beside);
         transcription.tell(rooms.rooms.clone());
         let providers = ProviderMeetings::start(&base, &foundation)?;
-        let sessions = Sessions::start(&base, &rooms, &beside, &providers);
+        let sessions = Sessions::start(&base, &foundation, &rooms, &beside, &providers);
         let keeping = providers.keep(&base, &sessions);
         let governance = GovernanceCalls::start(&base, &foundation, &services).await?;
         let around =

@@ -47,6 +47,9 @@ named_values!(
         Room => "room",
         /// The recording; `seq` counts what is told of it.
         Recording => "recording",
+        /// What governance told an instance that has not the room; `seq` counts what is told of a
+        /// session.
+        Governance => "governance",
     }
 );
 

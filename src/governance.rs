@@ -13,7 +13,7 @@ pub mod payloads;
 mod planning;
 mod repository;
 
-pub use arrivals::ArrivalRepository;
+pub use arrivals::{ArrivalRepository, VoteHeard};
 pub use driver::{
     CALLS_AT_ONCE, Governance, GovernanceParts, LOOK_EVERY, REFUSALS_MAX, RETRY_FIRST, RETRY_MAX,
 };

@@ -4,6 +4,7 @@
 mod attendance_rules;
 mod change;
 mod directory;
+mod ends;
 mod error;
 mod event;
 mod idempotency;
@@ -24,6 +25,7 @@ pub use change::{
     TranscriptionPatch,
 };
 pub use directory::SessionDirectory;
+pub use ends::{RoomEnds, TakenEnd};
 pub use error::{FieldProblem, SessionError};
 pub use event::{SessionEvent, SessionEventKind};
 pub use idempotency::{

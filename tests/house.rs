@@ -95,7 +95,17 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("transcriber", &["domain", "clock", "formats", "telemetry", "services", "sfu"]),
     (
         "room",
-        &["domain", "clock", "telemetry", "tracked", "attendance", "floor", "sessions", "sfu"],
+        &[
+            "domain",
+            "clock",
+            "telemetry",
+            "tracked",
+            "claims",
+            "attendance",
+            "floor",
+            "sessions",
+            "sfu",
+        ],
     ),
     // Events as other services are told them: what sessions and rooms keep, in the
     // outbox's order and a public form.

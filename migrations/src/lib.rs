@@ -30,6 +30,7 @@ mod m0024_capture_files;
 mod m0025_camera_recordings;
 mod m0026_live_viewing;
 mod m0027_playable_lacks;
+mod m0028_votes_heard;
 
 use sea_orm::DbErr;
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
@@ -83,6 +84,7 @@ pub const TABLES: &[&str] = &[
     "capture_publications",
     "capture_files",
     "camera_recordings",
+    "votes_heard",
 ];
 
 /// What the server's role may do with each table on PostgreSQL. It can neither
@@ -130,6 +132,7 @@ pub const PRIVILEGES: &[(&str, &str)] = &[
     ("capture_publications", "SELECT, INSERT, UPDATE, DELETE"),
     ("capture_files", "SELECT, INSERT, DELETE"),
     ("camera_recordings", "SELECT, INSERT, UPDATE, DELETE"),
+    ("votes_heard", "SELECT, INSERT, DELETE"),
     (MIGRATION_TABLE, "SELECT"),
 ];
 
@@ -167,6 +170,7 @@ impl MigratorTrait for Migrations {
             Box::new(m0025_camera_recordings::CameraRecordings),
             Box::new(m0026_live_viewing::LiveViewing),
             Box::new(m0027_playable_lacks::PlayableLacks),
+            Box::new(m0028_votes_heard::VotesHeard),
         ]
     }
 }

@@ -49,6 +49,7 @@ const ATTENDING: &[ErrorCode] = &[
     ErrorCode::SessionNotFound,
     ErrorCode::SessionStateConflict,
     ErrorCode::SessionOver,
+    ErrorCode::RoomElsewhere,
     ErrorCode::ProviderUnsupported,
     ErrorCode::NotEligible,
     ErrorCode::AttendanceFull,

@@ -186,6 +186,7 @@ pub(super) const fn status_of(code: ErrorCode) -> StatusCode {
         | C::DecisionStale
         | C::UndoTooLate
         | C::LastModerator
+        | C::RoomElsewhere
         | C::RecordingStateConflict
         | C::TurnLimitReached
         | C::ProofReplayed

@@ -67,6 +67,7 @@ const OPEN: &[ErrorCode] = &[
     ErrorCode::Forbidden,
     ErrorCode::SessionNotFound,
     ErrorCode::SessionStateConflict,
+    ErrorCode::RoomElsewhere,
     ErrorCode::ParticipantLimitReached,
     ErrorCode::TrackLimitReached,
     ErrorCode::ProviderUnsupported,

@@ -67,6 +67,7 @@ refusals!(AddRefusals: WRITER, BODY, REPEATABLE, &[
     ErrorCode::SessionNotFound,
     ErrorCode::SessionStateConflict,
     ErrorCode::SessionOver,
+    ErrorCode::RoomElsewhere,
     ErrorCode::ProviderUnsupported,
     ErrorCode::CameraNotFound,
     ErrorCode::CameraCodecUnsupported,

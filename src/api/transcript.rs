@@ -410,6 +410,7 @@ struct TakenBody {
 refusals!(CorrectRefusals: WRITER, BODY, REPEATABLE, &[
     ErrorCode::SessionNotFound,
     ErrorCode::SessionStateConflict,
+    ErrorCode::RoomElsewhere,
     ErrorCode::RecordingErased,
     ErrorCode::TranscriptChunkNotFound,
     ErrorCode::UnprocessableRequest,

@@ -83,6 +83,7 @@ impl LiveRooms {
             })),
             limits: Some(tenants::limits(base, services)),
             eligible: attendance::eligible(services),
+            claims: base.store.serves_several().then(|| foundation.claims.clone()),
             transcription: transcription.state(),
         };
         let rooms = Rooms::new(store.clone(), store, media.sfu.clone(), clock.clone(), ports);

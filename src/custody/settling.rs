@@ -31,7 +31,7 @@ use crate::evidence::{EventKind, Evidence, EvidenceError};
 use crate::playable::{PlayableError, Playables};
 use crate::recorder::repository::RecordingRepository;
 use crate::recorder::{Recorder, RecorderError};
-use crate::sessions::{NotTold, SessionRepository};
+use crate::sessions::{ChangeId, NotTold, SessionRepository};
 
 /// The reason for closing a log: the session ended (`docs/EVIDENCE.md` §Entries).
 const ENDED: u32 = 1;
@@ -43,9 +43,6 @@ const RETRY_MAX: Duration = Duration::from_mins(5);
 /// How often recordings that another instance has left are looked for. Raising it makes the
 /// recordings of an instance that was killed wait longer.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// How long the end of a session may take that is recorded here: recognising its last words and
-/// telling everybody. Raising it leaves recordings longer whose end was told to nobody.
-const END_TIME_MAX: Duration = Duration::from_mins(1);
 /// Session states in one log that are searched for a state that was entered before. A session has
 /// more only after as many changes of its policy.
 const STATES_MAX: u32 = 10_000;
@@ -216,9 +213,7 @@ impl Settlement {
     }
 
     /// Settles tracks and logs on which no other instance has a claim. A session that ended less
-    /// than `grace` ago is left to the instance that ended it, and one that is recorded here to
-    /// `session_ended`: until its last words are entered and its members are told, its log must
-    /// not be closed.
+    /// than `grace` ago is left to the instance that ended it.
     async fn look(&self, grace: Duration) -> Result<(), SettlementError> {
         let Inner { sessions, logs, recorder, claims, clock, .. } = &*self.0;
         recorder.take_over().await?;
@@ -232,10 +227,16 @@ impl Settlement {
             if !session.status.is_over() {
                 continue;
             }
-            let is_own = recorder.records(key).await;
-            let grace = if is_own { END_TIME_MAX } else { grace };
-            if session.ended_at.is_none_or(|ended| clock.now().since(ended) >= grace) {
-                self.settle(session, if is_own { Ending::Seen } else { Ending::Found });
+            // Its room has to store its last events before the log is closed.
+            let change =
+                ChangeId { tenant: key.tenant, session: key.session, version: session.version };
+            if sessions.untold_event(change).await?.is_some() {
+                continue;
+            }
+            if recorder.records(key).await {
+                self.settle(session, Ending::Seen);
+            } else if session.ended_at.is_none_or(|ended| clock.now().since(ended) >= grace) {
+                self.settle(session, Ending::Found);
             }
         }
         Ok(())

@@ -70,6 +70,8 @@ impl Payload {
             EventSource::Session => of_session(event),
             EventSource::Room => of_room(event),
             EventSource::Recording => of_recording(event),
+            // Its outcome is an event of the room.
+            EventSource::Governance => Ok(None),
         };
         payload.unwrap_or_else(|Unreadable| {
             let OutboxEvent { session, source, seq, .. } = event;

@@ -119,6 +119,8 @@ named_values!(
         UndoTooLate => "UNDO_TOO_LATE",
         /// Without this moderator nobody could admit people again.
         LastModerator => "LAST_MODERATOR",
+        /// Another instance of the server has the room of the session open.
+        RoomElsewhere => "ROOM_ELSEWHERE",
         /// The recording is not in a state that allows this.
         RecordingStateConflict => "RECORDING_STATE_CONFLICT",
         /// Nobody has confirmed the minutes of the session.

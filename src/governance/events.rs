@@ -10,15 +10,18 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::arrivals::ArrivalRepository;
+use super::arrivals::{ArrivalRepository, VoteHeard};
 use super::incoming::{GovernanceEvent, MESSAGE_BYTES_MAX, Told};
 use super::metrics;
 use crate::clock::Clock;
+use crate::domain::arrival::Arrival;
 use crate::domain::backoff::Backoff;
 use crate::domain::error_code::ErrorCode;
 use crate::domain::session::{Session, SessionStatus};
+use crate::domain::store_error::StoreError;
 use crate::kafka::{Consumer, Incoming, Outgoing, Producer};
 use crate::room::Rooms;
+use crate::room::action::Vote;
 use crate::room::error::RoomError;
 use crate::sessions::{
     LIST_LIMIT_MAX, ListQuery, MeetingError, SessionError, SessionFilter, SessionService,
@@ -40,6 +43,13 @@ const FORGOTTEN_EVERY: Duration = Duration::from_hours(1);
 /// How often an event is tried in a room that does not take it although the database answers:
 /// about four minutes. Raising it makes the events behind it wait longer for one room.
 const ROOM_TRIES_MAX: u32 = 15;
+
+/// How long the instance that has a room has to announce a vote, until it is asked again. Raising it
+/// makes the events behind it wait longer while that instance is in trouble.
+const ANNOUNCED_WITHIN: Duration = Duration::from_secs(3);
+/// First and longest wait between two looks whether it has.
+const LOOK_FIRST: Duration = Duration::from_millis(100);
+const LOOK_MAX: Duration = Duration::from_millis(400);
 
 /// What governance's events are acted on with.
 pub struct EventsParts {
@@ -225,17 +235,14 @@ impl Run {
     }
 
     async fn act_on(&self, event: &GovernanceEvent, session: &Session) -> Result<(), Failure> {
-        let EventsParts { arrivals, sessions, rooms, clock, .. } = &self.parts;
+        let EventsParts { arrivals, sessions, clock, .. } = &self.parts;
         let (tenant, id, now) = (event.tenant, session.id, clock.now());
         let sessions = sessions.storing_by(arrivals.sessions_for(&event.arrival));
         let changed = match &event.what {
             Told::Activated => sessions.start(SessionKey::new(tenant, id), None, now).await,
             Told::Completed => sessions.end(SessionKey::new(tenant, id), None, now).await,
             Told::VoteStarted(vote) => {
-                let arrival = event.arrival.clone();
-                let told =
-                    rooms.announce_vote(SessionKey::new(tenant, id), vote.clone(), arrival).await;
-                return told.map_err(|error| failure_of_room(&error));
+                return self.announce(session.key(), (vote.clone(), event.arrival.clone())).await;
             }
         };
         match changed {
@@ -243,6 +250,33 @@ impl Run {
             Ok(_) | Err(SessionError::StateConflict { .. }) => Ok(()),
             Err(error) => Err(failure_of(&error)),
         }
+    }
+
+    /// Has a vote announced in the room of a session, by the instance that has it.
+    async fn announce(
+        &self,
+        key: SessionKey,
+        (vote, arrival): (Vote, Arrival),
+    ) -> Result<(), Failure> {
+        let EventsParts { arrivals, rooms, clock, .. } = &self.parts;
+        match rooms.announce_vote(key, vote.clone(), arrival.clone()).await {
+            Err(RoomError::Elsewhere) => {}
+            told => return told.map_err(|error| failure_of_room(&error)),
+        }
+        let unavailable = |error: StoreError| Failure::Unavailable(error.to_string());
+        let heard = VoteHeard { vote, arrival };
+        arrivals.put_vote(key, &heard, clock.now()).await.map_err(unavailable)?;
+        let asked = Instant::now();
+        let mut backoff = Backoff::new(LOOK_FIRST, LOOK_MAX);
+        while asked.elapsed() < ANNOUNCED_WITHIN {
+            // What is not known to be announced when this ends comes again.
+            self.wait(&mut backoff).await.map_err(|Stopped| elsewhere())?;
+            if arrivals.has_arrived(key, &heard.arrival).await.map_err(unavailable)? {
+                return Ok(());
+            }
+        }
+        // By the next time that instance may have gone.
+        Err(elsewhere())
     }
 
     /// Puts a message aside with the reason, so that those behind it go on.
@@ -312,6 +346,10 @@ fn is_meant(event: &GovernanceEvent, session: &Session) -> bool {
         }
         Told::Completed | Told::VoteStarted(_) => session.status == SessionStatus::Active,
     }
+}
+
+const fn elsewhere() -> Failure {
+    Failure::Stuck(ErrorCode::RoomElsewhere.as_str())
 }
 
 fn failure_of(error: &SessionError) -> Failure {

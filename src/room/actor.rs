@@ -16,9 +16,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::attendance::Attendance;
+use crate::claims::Claim;
 use crate::clock::Clock;
 use crate::domain::arrival::Arrival;
 use crate::domain::eligible_list::ListRefused;
@@ -133,13 +134,30 @@ impl RoomActor {
     }
 
     /// Runs until the session is over, nobody has been here for a while, or the
-    /// server stops.
+    /// server stops. `claim` is released then.
     pub(super) async fn run(
         mut self,
         session: Box<Session>,
+        claim: Option<Claim>,
+        (inputs, media): (mpsc::Receiver<Input>, mpsc::Receiver<RoomMediaEvent>),
+    ) {
+        let stopped = self.run_open(session, inputs, media).await;
+        if let Some(claim) = claim {
+            claim.release().await;
+        }
+        if let Some(stopped) = stopped {
+            // Whoever asked may have stopped waiting.
+            let _gone = stopped.send(());
+        }
+    }
+
+    /// Yields whom to tell that the room has stopped, if somebody asked for it.
+    async fn run_open(
+        &mut self,
+        session: Box<Session>,
         mut inputs: mpsc::Receiver<Input>,
         mut media: mpsc::Receiver<RoomMediaEvent>,
-    ) {
+    ) -> Option<oneshot::Sender<()>> {
         if let Some(log) = &self.parts.ports.log {
             log.room_opened(&session).await;
         }
@@ -151,11 +169,9 @@ impl RoomActor {
             match self.wait(&mut inputs, &mut waiting, &mut media).await {
                 Wake::Inputs => {
                     let stopped = self.handle_inputs(waiting.drain(..)).await;
-                    if let Some(stopped) = stopped {
+                    if stopped.is_some() {
                         self.close().await;
-                        // Whoever asked may have stopped waiting.
-                        let _gone = stopped.send(());
-                        return;
+                        return stopped;
                     }
                 }
                 Wake::Media(Some(event)) => self.handle_media(event).await,
@@ -166,6 +182,7 @@ impl RoomActor {
         // Whoever still waits in the queue is told to come again.
         inputs.close();
         self.close().await;
+        None
     }
 
     async fn wait(

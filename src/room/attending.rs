@@ -10,6 +10,7 @@ use crate::domain::arrival::Arrival;
 use crate::domain::attendance::{AttendanceFailure, AttendanceMethod};
 use crate::domain::id::{AssemblyId, SessionKey, UserId};
 use crate::domain::session::SessionStatus;
+use crate::domain::shown_text::ShownText;
 use crate::room::Rooms;
 use crate::room::action::{AttendanceAction, Vote};
 use crate::room::engine::{Attendee, ProofCheck, attendance_of};
@@ -35,7 +36,7 @@ impl Rooms {
         key: SessionKey,
         action: AttendanceAction,
     ) -> Result<Arc<Attendance>, RoomError> {
-        let room = Box::pin(self.room(key)).await?;
+        let room = Box::pin(self.room_unless_elsewhere(key)).await?;
         room.ask(|reply| Input::Attend { action, reply }).await
     }
 
@@ -49,7 +50,7 @@ impl Rooms {
         user: UserId,
         action: AttendanceAction,
     ) -> Result<Attendee, RoomError> {
-        let room = Box::pin(self.room(key)).await?;
+        let room = Box::pin(self.room_unless_elsewhere(key)).await?;
         room.ask(|reply| Input::AttendPerson { user, action, reply }).await
     }
 
@@ -64,7 +65,11 @@ impl Rooms {
         vote: Vote,
         arrival: Arrival,
     ) -> Result<(), RoomError> {
-        let room = Box::pin(self.room(key)).await?;
+        // Before it is handed to another instance, whose refusal would not be heard.
+        if ShownText::Title.cleaned(&vote.title).is_none() {
+            return Err(RoomError::Unprocessable("the title of a vote shows nothing"));
+        }
+        let room = Box::pin(self.room_unless_elsewhere(key)).await?;
         room.ask(|reply| Input::Vote { vote, arrival, reply }).await
     }
 
@@ -73,7 +78,7 @@ impl Rooms {
     /// # Errors
     /// The session's state as [`Self::enter`].
     pub async fn assembly(&self, key: SessionKey) -> Result<AssemblyId, RoomError> {
-        Ok(Box::pin(self.room(key)).await?.assembly)
+        Ok(Box::pin(self.room_unless_elsewhere(key)).await?.assembly)
     }
 
     /// Whether what somebody presents in an active session has to be validated.
@@ -86,7 +91,7 @@ impl Rooms {
         user: UserId,
         proof: Proof,
     ) -> Result<ProofCheck, RoomError> {
-        let room = Box::pin(self.room(key)).await?;
+        let room = Box::pin(self.room_unless_elsewhere(key)).await?;
         room.ask(|reply| Input::CheckProof { user, proof, reply }).await
     }
 
@@ -97,12 +102,14 @@ impl Rooms {
     /// [`RoomError::SessionNotFound`] and what the room or its repository says.
     pub async fn attendance(&self, key: SessionKey) -> Result<Arc<Attendance>, RoomError> {
         let ask = |reply: Reply<Arc<Attendance>>| Input::Attendance { reply };
-        match Box::pin(self.room(key)).await {
+        match Box::pin(self.room_unless_elsewhere(key)).await {
             Ok(room) => room.ask(ask).await,
             Err(
                 RoomError::SessionOver
                 | RoomError::SessionNotActive
-                | RoomError::ProviderUnsupported,
+                | RoomError::ProviderUnsupported
+                // The room stores it before it tells it.
+                | RoomError::Elsewhere,
             ) => self.stored_attendance(key).await,
             Err(error) => Err(error),
         }

@@ -97,6 +97,9 @@ pub enum RoomError {
     /// Another provider carries the session's media.
     #[error("another provider carries the media of this session")]
     ProviderUnsupported,
+    /// Another instance of the server has the room, with the people in it.
+    #[error("another instance of this server has the room of this session")]
+    Elsewhere,
     /// The room is closing or overloaded; trying again may succeed.
     #[error("the room can't be reached right now")]
     Unreachable,
@@ -136,6 +139,7 @@ impl RoomError {
             Self::SessionNotActive => ErrorCode::SessionStateConflict,
             Self::SessionOver => ErrorCode::SessionOver,
             Self::ProviderUnsupported => ErrorCode::ProviderUnsupported,
+            Self::Elsewhere => ErrorCode::RoomElsewhere,
         }
     }
 }

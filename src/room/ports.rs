@@ -7,6 +7,7 @@ use async_trait::async_trait;
 
 use crate::attendance::ports::EligibleSource;
 use crate::attendance::{CoarseLocation, LeftOut, PresentedHash};
+use crate::claims::Claims;
 use crate::domain::attendance::{AttendanceFailure, AttendanceMethod, Place, Weight};
 use crate::domain::error_code::ErrorCode;
 use crate::domain::id::{SessionKey, TenantId, TrackId, UserId};
@@ -133,6 +134,8 @@ pub struct RoomPorts {
     pub limits: Option<Arc<dyn TenantLimitsSource>>,
     /// Who may attend; without it a moderator gives the list.
     pub eligible: Option<Arc<dyn EligibleSource>>,
+    /// With several instances, which of them has which room.
+    pub claims: Option<Claims>,
     /// Whether what is said can become text.
     pub transcription: TranscriptionState,
 }

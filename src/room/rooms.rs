@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::claims::{Claim, Holder};
 use crate::clock::Clock;
+use crate::domain::claim::Work;
 use crate::domain::id::{CameraId, ConnectionId, SessionId, SessionKey, TenantId, UserId};
 use crate::domain::participant::{ParticipantKind, Principal};
 use crate::domain::role::{Role, Roles};
 use crate::domain::session::{Session, SessionStatus};
+use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::domain::transcript::TranscriptChunk;
 use crate::room::actor::{RoomActor, RoomParts};
@@ -293,8 +296,13 @@ impl Rooms {
         // A room may close because it is empty after it was found and before it is asked; the
         // second try opens a new one.
         for _ in 0..2 {
-            let handle = self.room(SessionKey::new(tenant, session)).await?;
+            let key = SessionKey::new(tenant, session);
             let entering = make(principal.clone());
+            let handle = match entering.kind {
+                ConnectionKind::Channel => self.room(key).await?,
+                // Whoever comes without a channel takes no room from those who are in it.
+                ConnectionKind::MediaOnly => self.room_unless_elsewhere(key).await?,
+            };
             if entering.kind == ConnectionKind::MediaOnly && handle.is_without_media {
                 return Err(RoomError::ProviderUnsupported);
             }
@@ -336,25 +344,56 @@ impl Rooms {
         if room.tenant == tenant { Ok(room.handle) } else { Err(RoomError::SessionNotFound) }
     }
 
+    /// As [`Self::room`], unless another instance has the room: opening it here would end it there.
+    pub(super) async fn room_unless_elsewhere(
+        &self,
+        key: SessionKey,
+    ) -> Result<RoomHandle, RoomError> {
+        if let Some(claims) = &self.parts.ports.claims
+            && self.open.find_opened(key.session).await.is_none()
+        {
+            let holder = claims.holder(key, Work::Room).await;
+            if holder.map_err(|error| unreadable(key, &error))? == Holder::Another {
+                return Err(RoomError::Elsewhere);
+            }
+        }
+        Box::pin(self.room(key)).await
+    }
+
+    /// Notes that this instance has a room from now on, whichever had it before.
+    async fn claim(&self, key: SessionKey) -> Result<Option<Claim>, RoomError> {
+        let Some(claims) = &self.parts.ports.claims else { return Ok(None) };
+        let claim = claims.seize(key, Work::Room).await;
+        claim.map(Some).map_err(|error| unreadable(key, &error))
+    }
+
     /// Reads a session and opens its room. This runs while the session's opening is locked. So if a
     /// session ends meanwhile, either it is read as ended, or its room is found and closed.
     async fn open_session(&self, key: SessionKey) -> Result<OpenRoom, RoomError> {
-        let SessionKey { tenant, session } = key;
+        let found = self.active(key).await?;
+        let Some(claim) = self.claim(key).await? else {
+            let handle = self.open_room(&found, None).await?;
+            return Ok(OpenRoom { tenant: key.tenant, handle });
+        };
+        // Another instance may have ended the session before it could see that the room is here.
+        let opened = match self.active(key).await {
+            Ok(found) => self.open_room(&found, Some(claim.clone())).await,
+            Err(error) => Err(error),
+        };
+        // A room that was opened has it too.
+        claim.release().await;
+        Ok(OpenRoom { tenant: key.tenant, handle: opened? })
+    }
+
+    async fn active(&self, key: SessionKey) -> Result<Session, RoomError> {
         let found = self.parts.sessions.find(key).await;
-        let found = found.map_err(|error| {
-            tracing::error!(%session, %error, "a session could not be read");
-            RoomError::StoreUnavailable
-        })?;
+        let found = found.map_err(|error| unreadable(key, &error))?;
         let found = found.ok_or(RoomError::SessionNotFound)?;
         match found.status {
-            SessionStatus::Active => {}
-            SessionStatus::Scheduled => return Err(RoomError::SessionNotActive),
-            SessionStatus::Completed | SessionStatus::Cancelled => {
-                return Err(RoomError::SessionOver);
-            }
+            SessionStatus::Active => Ok(found),
+            SessionStatus::Scheduled => Err(RoomError::SessionNotActive),
+            SessionStatus::Completed | SessionStatus::Cancelled => Err(RoomError::SessionOver),
         }
-        let handle = self.open_room(&found).await?;
-        Ok(OpenRoom { tenant, handle })
     }
 
     fn parts_of(&self, session: &Session) -> RoomParts {
@@ -411,7 +450,11 @@ impl Rooms {
         BitrateBudget { tenant, max_kbps }
     }
 
-    async fn open_room(&self, session: &Session) -> Result<RoomHandle, RoomError> {
+    async fn open_room(
+        &self,
+        session: &Session,
+        claim: Option<Claim>,
+    ) -> Result<RoomHandle, RoomError> {
         let Parts { repository, media, clock, ports, .. } = &*self.parts;
         let recorder = self.recorder(session);
         let now = clock.now();
@@ -449,14 +492,19 @@ impl Rooms {
             tokio::spawn(async move {
                 // Nothing is sent by it, and its end would end the room.
                 let _open = media_events;
-                actor.run(session, queue, media_inputs).await;
+                actor.run(session, claim, (queue, media_inputs)).await;
             });
         } else {
             drop(media_events);
-            tokio::spawn(actor.run(session, queue, media_inputs));
+            tokio::spawn(actor.run(session, claim, (queue, media_inputs)));
         }
         Ok(room)
     }
+}
+
+fn unreadable(key: SessionKey, error: &StoreError) -> RoomError {
+    tracing::error!(session = %key.session, %error, "a session could not be read");
+    RoomError::StoreUnavailable
 }
 
 /// The user id under which a camera is in rooms.

@@ -31,7 +31,7 @@ impl Rooms {
         key: SessionKey,
         (by, of, text): (UserId, u64, String),
     ) -> Result<u64, RoomError> {
-        let room = Box::pin(self.room(key)).await?;
+        let room = Box::pin(self.room_unless_elsewhere(key)).await?;
         room.ask(|reply| Input::Correct { by, of, text, reply }).await
     }
 }

@@ -44,3 +44,15 @@ pub(super) async fn tell(
         }
     }
 }
+
+/// Tells one observer of a session whose change may be any.
+pub(super) async fn tell_as_it_is(
+    observer: &dyn SessionObserver,
+    session: &Session,
+) -> Result<(), NotTold> {
+    if session.status.is_over() {
+        observer.session_ended(session).await
+    } else {
+        observer.session_changed(session).await
+    }
+}

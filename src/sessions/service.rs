@@ -1,7 +1,7 @@
 //! Creates and changes sessions.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
@@ -13,6 +13,7 @@ use crate::domain::session::{Session, SessionStatus};
 use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::sessions::change::SessionPatch;
+use crate::sessions::ends::RoomEnds;
 use crate::sessions::error::{FieldProblem, SessionError};
 use crate::sessions::event::SessionEvent;
 use crate::sessions::limits::{TenantLimits, TenantLimitsSource};
@@ -22,8 +23,8 @@ use crate::sessions::listing::{
 use crate::sessions::meetings::{Meeting, MeetingError, MeetingMaker};
 use crate::sessions::metrics;
 use crate::sessions::new_session::NewSession;
-use crate::sessions::observer::SessionObserver;
-use crate::sessions::repository::{Activation, SessionRepository};
+use crate::sessions::observer::{SessionObserver, tell_as_it_is};
+use crate::sessions::repository::{Activation, ChangeId, SessionRepository};
 use crate::sessions::telling::{SessionLocks, Telling};
 use crate::sessions::validation::{fixed_member, problems_of};
 
@@ -82,6 +83,8 @@ impl SessionService {
             repository: Arc::clone(&repository),
             observers,
             locks: SessionLocks::default(),
+            ends: OnceLock::new(),
+            left: Mutex::default(),
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
         });
@@ -100,6 +103,29 @@ impl SessionService {
     #[must_use]
     pub fn storing_by(&self, repository: Arc<dyn SessionRepository>) -> Self {
         Self { repository, ..self.clone() }
+    }
+
+    /// The same service of one of several instances: the end of a session is told by the one that
+    /// has its room, as `ends` says. To be set once.
+    #[must_use]
+    pub fn ending_by(self, ends: Arc<dyn RoomEnds>) -> Self {
+        // A second one would be ignored, since changes may have been told by the first.
+        let _set = self.telling.ends.set(ends);
+        self
+    }
+
+    /// Another instance may have stored this end of a session: it is told here unless it was told,
+    /// or another instance has the room.
+    ///
+    /// # Errors
+    /// When the change can't be read.
+    pub async fn session_over(&self, change: ChangeId) -> Result<(), SessionError> {
+        let telling = Arc::clone(&self.telling);
+        // In a task of its own, since whoever asks may stop waiting.
+        let task = self.telling.tasks.spawn(async move { telling.tell_change(change).await });
+        let told = task.await.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        told?;
+        Ok(())
     }
 
     /// Starts telling observers of changes that were stored but not told, by this process or by one
@@ -126,7 +152,7 @@ impl SessionService {
     ) -> Result<(), SessionError> {
         let _held = self.telling.locks.hold(key.session).await;
         if let Some(session) = self.repository.find(key).await?
-            && let Err(error) = observer.session_changed(&session).await
+            && let Err(error) = tell_as_it_is(observer, &session).await
         {
             tracing::warn!(session = %key.session, %error, "an observer was not told of a change");
         }

@@ -2,10 +2,11 @@
 //! an observer failed before all were told.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::OwnedMutexGuard;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -13,6 +14,7 @@ use crate::clock::Clock;
 use crate::domain::id::SessionId;
 use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
+use crate::sessions::ends::RoomEnds;
 use crate::sessions::event::SessionEvent;
 use crate::sessions::observer::{SessionObserver, tell};
 use crate::sessions::repository::{ChangeId, SessionRepository};
@@ -23,6 +25,9 @@ use crate::sessions::repository::{ChangeId, SessionRepository};
 pub const TOLD_BY: Duration = Duration::from_mins(1);
 /// Interval at which untold changes are looked for.
 const RETELL_INTERVAL: Duration = Duration::from_secs(15);
+/// Interval at which it is looked whether another instance, which had the room of a session that
+/// is over, has told of the end, or has gone without. Raising it makes the end later then.
+const LEFT_INTERVAL: Duration = Duration::from_secs(1);
 /// Untold changes read at once.
 const UNTOLD_AT_ONCE: u32 = 100;
 
@@ -48,14 +53,48 @@ pub(super) struct Telling {
     pub(super) repository: Arc<dyn SessionRepository>,
     pub(super) observers: Vec<Arc<dyn SessionObserver>>,
     pub(super) locks: SessionLocks,
+    /// With several instances, which of them ends a room.
+    pub(super) ends: OnceLock<Arc<dyn RoomEnds>>,
+    /// Ends of sessions that are another instance's to tell.
+    pub(super) left: Mutex<Vec<ChangeId>>,
     pub(super) tasks: TaskTracker,
     pub(super) stopping: CancellationToken,
 }
 
 impl Telling {
     /// Tells all observers of a change, in order, and marks it as told. The caller must hold the
-    /// lock of the session.
+    /// lock of the session. The end of a session whose room another instance has is left to that
+    /// one, which reads it in the outbox, for as long as it is there.
     pub(super) async fn tell(&self, event: &SessionEvent) {
+        let ends = self.ends.get().filter(|_| event.session.status.is_over());
+        let Some(ends) = ends else { return self.tell_here(event).await };
+        match ends.take(event.session.key()).await {
+            Ok(Some(taken)) => {
+                self.tell_here(event).await;
+                taken.release().await;
+            }
+            Ok(None) => self.leave(ChangeId::of(event)),
+            Err(error) => {
+                let session = event.session.id;
+                tracing::warn!(%session, %error, "the end of a session is told later");
+                self.leave(ChangeId::of(event));
+            }
+        }
+    }
+
+    fn leave(&self, change: ChangeId) {
+        let mut left = self.left();
+        if !left.contains(&change) {
+            left.push(change);
+        }
+    }
+
+    fn left(&self) -> MutexGuard<'_, Vec<ChangeId>> {
+        // A panic of another holder can't leave the list half changed.
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn tell_here(&self, event: &SessionEvent) {
         let session = event.session.id;
         for observer in &self.observers {
             if let Err(error) = tell(&**observer, event).await {
@@ -84,23 +123,44 @@ impl Telling {
         let mut told = 0;
         let changes = self.repository.untold(now.before(TOLD_BY), UNTOLD_AT_ONCE).await?;
         for change in changes {
-            let _held = self.locks.hold(change.session).await;
-            // It may have been told meanwhile.
-            if let Some(event) = self.repository.untold_event(change).await? {
-                self.tell(&event).await;
-                told += 1;
-            }
+            told += usize::from(self.tell_change(change).await?);
         }
         Ok(told)
+    }
+
+    /// Tells of a change, unless it was told; returns whether it was not.
+    pub(super) async fn tell_change(&self, change: ChangeId) -> Result<bool, StoreError> {
+        let _held = self.locks.hold(change.session).await;
+        // It may have been told meanwhile.
+        let Some(event) = self.repository.untold_event(change).await? else { return Ok(false) };
+        self.tell(&event).await;
+        Ok(true)
+    }
+
+    /// Looks again at ends that were left to other instances.
+    async fn tell_left(&self) {
+        let left = std::mem::take(&mut *self.left());
+        for change in left {
+            if let Err(error) = self.tell_change(change).await {
+                tracing::warn!(session = %change.session, %error, "the end of a session can't be read");
+                self.leave(change);
+            }
+        }
     }
 
     /// Looks for untold changes until the server stops.
     pub(super) async fn retell(self: Arc<Self>, clock: Clock) {
         let mut rounds = tokio::time::interval(RETELL_INTERVAL);
-        rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut looks = tokio::time::interval(LEFT_INTERVAL);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = self.stopping.cancelled() => return,
+                _ = looks.tick() => {
+                    self.tell_left().await;
+                    continue;
+                }
                 _ = rounds.tick() => {}
             }
             if let Err(error) = self.tell_untold(clock.now()).await {

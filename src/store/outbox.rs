@@ -33,6 +33,7 @@ const STATE: &str = "outbox_state";
 const READERS: &str = "outbox_readers";
 const SESSION_EVENTS: &str = "session_events";
 const RECORDING_EVENTS: &str = "recording_events";
+pub(super) const VOTES_HEARD: &str = "votes_heard";
 
 #[async_trait]
 impl Outbox for Store {
@@ -308,6 +309,7 @@ async fn prune(store: &Store, kept_since: Timestamp, limit: u32) -> Result<u32, 
         let (table, number) = match row.source {
             EventSource::Session => (SESSION_EVENTS, "version"),
             EventSource::Recording => (RECORDING_EVENTS, "seq"),
+            EventSource::Governance => (VOTES_HEARD, "seq"),
             // They are events of the room.
             EventSource::Room => continue,
         };

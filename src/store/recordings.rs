@@ -15,6 +15,7 @@ use crate::domain::time::Timestamp;
 use crate::recorder::repository::{
     Playable, RecordedGap, RecordedSegment, RecordedTrack, RecordingRepository,
 };
+use crate::store::arrivals;
 use crate::store::connect::Store;
 use crate::store::recording_agenda;
 use crate::store::tenant_tx::TenantTx;
@@ -127,6 +128,7 @@ impl RecordingRepository for Store {
         recording_agenda::erased(&tx, session, at).await?;
         tracks::forget_people(&tx, session).await?;
         rooms::forget(&tx, session).await?;
+        arrivals::forget_votes(&tx, session).await?;
         media_tokens::forget(&tx, session).await?;
         tx.commit().await
     }

@@ -1,10 +1,13 @@
 // Two servers on one PostgreSQL. People are in a room of the first, and whoever watches watches there;
-// a request that changes their session reaches the second. The first learns of it at once.
+// a request that changes or ends their session reaches the second, and so does what governance tells
+// by Kafka. The first learns of it at once.
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { asGovernance, startedSession } from './api.mjs';
+import { asGovernance, call, startedSession } from './api.mjs';
+import { Brokers } from './brokers.mjs';
+import { evidence, verify } from './cabildo.mjs';
 import { Person } from './person.mjs';
 import { Postgres } from './postgres.mjs';
 import { Server } from './server.mjs';
@@ -18,16 +21,45 @@ async function open(stage) {
     ...stage.postgres.environment,
     CABILDO_KEYS__DIRECTORY: join(stage.directory, 'keys'),
   };
+  stage.brokers = await Brokers.start();
   stage.server = await Server.start('here', shared);
-  stage.other = await Server.start('elsewhere', shared);
+  stage.other = await Server.start('elsewhere', { ...shared, ...stage.brokers.environment });
   stage.session = await startedSession(stage.server, { moderation: 'open' });
   stage.stop = async () => {
     await stage.other.destroy();
     await stage.server.stop('SIGKILL');
+    await stage.brokers.stop();
     stage.postgres.stop();
     rmSync(stage.directory, { recursive: true, force: true });
   };
 }
+
+/** The room tells within this; the outbox is looked at five times a second. */
+const TOLD_WITHIN_MS = 3_000;
+/** Longer than a lease: whoever waits for it to run out has to be given this long. */
+const TAKE_OVER_MS = 60_000;
+
+/** Waits until the log of a session is closed, and verifies all of it; the types of its events. */
+async function closed(stage, session) {
+  const path = `/api/v1/sessions/${session.id}/audit-proof`;
+  await until(
+    'a closed log',
+    async (seen) => {
+      seen.last = (await call(stage.other, 'GET', path)).body.status;
+      return seen.last === 'closed';
+    },
+    TAKE_OVER_MS,
+  );
+  const out = join(stage.directory, session.id);
+  const done = await evidence(stage.other, 'export', session.id, '--out', out);
+  assert.equal(done.code, 0, done.stderr + done.stdout);
+  const verified = await verify(out);
+  assert.equal(verified.code, 0, verified.stdout + verified.stderr);
+  const room = `SELECT kind FROM room_events WHERE session_id = '${session.id}' ORDER BY seq`;
+  return stage.postgres.sql('cabildo', room).split('\n');
+}
+
+const count = (kinds, wanted) => kinds.filter((kind) => kind === wanted).length;
 
 /** Changes the session by the other server. */
 async function change({ other, session }, wanted) {
@@ -70,6 +102,92 @@ story('A session that is changed by another instance', open, {
     await change(stage, { live_viewing: false });
     await until('the end', async () => (await (await fetch(media)).text()).includes('ENDLIST'));
     t.diagnostic(`after ${Date.now() - began} ms`);
-    await stage.ana.leave();
+  },
+
+  'a vote that the other instance hears of is announced to them, once': async (stage, t) => {
+    const { server, session, ana, brokers } = stage;
+    const bob = await Person.of(server, { tenant: session.tenant_id, user: 'bob' });
+    stage.bob = await bob.enter(session.id);
+    const began = Date.now();
+    await brokers.startVote(session, { vote_id: 'budget', title: 'Presupuesto' });
+    for (const person of [ana, stage.bob]) {
+      const { cameAt } = await person.told('vote_announced', ({ vote_id }) => vote_id === 'budget');
+      assert.ok(cameAt - began < TOLD_WITHIN_MS, `after ${cameAt - began} ms`);
+      t.diagnostic(`after ${cameAt - began} ms`);
+    }
+    // It is still their room.
+    const said = await ana.request({ type: 'chat', text: 'De acuerdo' });
+    assert.equal(said.type, 'ack', JSON.stringify(said));
+    await brokers.startVote(session, { vote_id: 'roof', title: 'Cubierta' });
+    await ana.told('vote_announced', ({ vote_id }) => vote_id === 'roof');
+    assert.equal(
+      count(
+        ana.messages.map(({ type }) => type),
+        'vote_announced',
+      ),
+      2,
+    );
+  },
+
+  'what would open the room a second time is refused': async (stage) => {
+    const { other, session } = stage;
+    const chair = await Person.of(other, {
+      tenant: session.tenant_id,
+      user: 'chair',
+      roles: ['moderator'],
+    });
+    const path = `/api/v1/sessions/${session.id}/attendance/eligible`;
+    const members = [{ user_id: 'ana', name: 'Ana', units: [{ id: 'A1', weight: '1' }] }];
+    const refused = await chair.call('PUT', path, { members });
+    assert.equal(refused.body.code, 'ROOM_ELSEWHERE', JSON.stringify(refused));
+    assert.equal(refused.status, 409);
+  },
+
+  'its end is told to all, and its log closes': async (stage, t) => {
+    const { other, session, ana, bob } = stage;
+    const began = Date.now();
+    const ended = await asGovernance(other, 'POST', `/api/v1/sessions/${session.id}/end`);
+    assert.equal(ended.status, 200, JSON.stringify(ended.body));
+    for (const person of [ana, bob]) {
+      const { cameAt } = await person.told('session_ended');
+      assert.ok(cameAt - began < TOLD_WITHIN_MS, `after ${cameAt - began} ms`);
+      t.diagnostic(`after ${cameAt - began} ms`);
+      assert.equal(await person.closed, 4410);
+    }
+    const kinds = await closed(stage, session);
+    assert.equal(count(kinds, 'session_ended'), 1);
+    assert.equal(count(kinds, 'vote_announced'), 2);
+    for (const server of [stage.server, other]) {
+      assert.doesNotMatch(server.log(), /the log is closed/);
+    }
+  },
+
+  'and so does that of an assembly of which it hears': async (stage, t) => {
+    const { server, brokers } = stage;
+    const session = await startedSession(server, { moderation: 'open' });
+    const person = await Person.of(server, { tenant: session.tenant_id, user: 'ana' });
+    const ana = await person.enter(session.id);
+    const began = Date.now();
+    const { tenant_id, assembly_id } = session;
+    await brokers.tell('assembly.completed.v1', { tenant_id, assembly_id });
+    const { cameAt } = await ana.told('session_ended');
+    assert.ok(cameAt - began < TOLD_WITHIN_MS, `after ${cameAt - began} ms`);
+    t.diagnostic(`after ${cameAt - began} ms`);
+    assert.equal(count(await closed(stage, session), 'session_ended'), 1);
+  },
+
+  'a session whose room was lost with its instance ends as well': async (stage, t) => {
+    const { server, other } = stage;
+    const session = await startedSession(server, { moderation: 'open' });
+    const person = await Person.of(server, { tenant: session.tenant_id, user: 'ana' });
+    await person.enter(session.id);
+    await server.stop('SIGKILL');
+    const began = Date.now();
+    const ended = await asGovernance(other, 'POST', `/api/v1/sessions/${session.id}/end`);
+    assert.equal(ended.status, 200, JSON.stringify(ended.body));
+    const kinds = await closed(stage, session);
+    t.diagnostic(`closed after ${Date.now() - began} ms`);
+    assert.equal(count(kinds, 'session_ended'), 1);
+    assert.doesNotMatch(other.log(), /the log is closed/);
   },
 });

@@ -1,15 +1,19 @@
 //! What governance tells in Kafka, with a real database and real rooms.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cabildo::clock::Clock;
-use cabildo::domain::id::{AssemblyId, SessionId, SessionKey, TenantId};
+use cabildo::domain::id::{ActionId, AssemblyId, SessionId, SessionKey, TenantId};
 use cabildo::domain::participant::Principal;
 use cabildo::domain::role::{Role, Roles};
 use cabildo::domain::session::{Modality, SessionStatus};
+use cabildo::events::{EventSource, Outbox as _, Scope};
 use cabildo::governance::payloads::{AssemblyActivated, AssemblyCompleted, VoteStarted};
-use cabildo::governance::{EventsParts, GovernanceEvents, MESSAGE_BYTES_MAX};
+use cabildo::governance::{EventsParts, GovernanceEvents, MESSAGE_BYTES_MAX, VoteHeard};
 use cabildo::kafka::{Consumer, Outgoing, Producer};
+use cabildo::room::action::AttendanceAction;
+use cabildo::room::error::RoomError;
 use cabildo::room::ports::RoomPorts;
 use cabildo::room::repository::RoomRepository as _;
 use cabildo::room::{Outbound, Rooms};
@@ -21,9 +25,12 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::brokers::{Brokers, Received};
+use crate::claims::of_a_new_process;
 
 const TOPIC: &str = "governance.events";
 const DEAD: &str = "governance.events.dlq";
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One assembly of one tenant.
 struct House {
@@ -45,14 +52,7 @@ impl House {
         let store = Store::connect(&options).await.expect("a store");
         let default = TenantLimits { max_active_sessions, ..TenantLimits::default() };
         let limits = Arc::new(FixedLimits { default, ..FixedLimits::default() });
-        let media = Sfu::start(SfuOptions { workers: 1, ..SfuOptions::default() });
-        let rooms = Rooms::new(
-            Arc::new(store.clone()),
-            Arc::new(store.clone()),
-            media.expect("a media plane"),
-            Clock::system(),
-            RoomPorts::default(),
-        );
+        let rooms = rooms(&store, RoomPorts::default());
         let brokers = Brokers::start(&[(TOPIC, 1), (DEAD, 1)]);
         Self {
             producer: brokers.producer(),
@@ -139,6 +139,20 @@ impl House {
         self.tell(&headers, listed.to_string().as_bytes()).await;
     }
 
+    fn ana(&self) -> Principal {
+        Principal {
+            tenant_id: self.tenant,
+            user_id: "ana".parse().expect("a user id"),
+            roles: Roles::of(&[Role::Participant]),
+            name: "Ana".to_owned(),
+            locale: None,
+            session_id: None,
+            key_thumbprint: None,
+            expires_at: Clock::system().now().after(Duration::from_hours(1)),
+            judged_at: Clock::system().now(),
+        }
+    }
+
     fn vote(&self) -> VoteStarted {
         VoteStarted {
             tenant_id: self.tenant.to_string(),
@@ -158,6 +172,32 @@ impl House {
         assert_eq!(letters.pop().expect("the last one").value, b"the last one");
         letters
     }
+}
+
+/// What was announced to somebody.
+fn announced(outbound: &mut mpsc::Receiver<Outbound>) -> Vec<Value> {
+    let mut announced = Vec::new();
+    while let Ok(told) = outbound.try_recv() {
+        if let Outbound::Told(texts) = told {
+            for text in texts.iter() {
+                let event: Value = serde_json::from_str(text).expect("JSON");
+                announced.extend((event["type"] == "vote_announced").then_some(event));
+            }
+        }
+    }
+    announced
+}
+
+fn rooms(store: &Store, ports: RoomPorts) -> Rooms {
+    let media = Sfu::start(SfuOptions { workers: 1, ..SfuOptions::default() });
+    let media = media.expect("a media plane");
+    Rooms::new(Arc::new(store.clone()), Arc::new(store.clone()), media, Clock::system(), ports)
+}
+
+/// The rooms of one of several instances.
+fn rooms_of_an_instance(store: &Store) -> Rooms {
+    let claims = Some(of_a_new_process(Arc::new(store.clone())));
+    rooms(store, RoomPorts { claims, ..RoomPorts::default() })
 }
 
 fn binary<'a>(id: &'a str, kind: &'a str, content_type: &'a str) -> [(&'a str, &'a str); 5] {
@@ -267,18 +307,57 @@ async fn a_vote_told_under_another_event_id_is_announced_again_only_when_it_chan
     assert_eq!(kept.iter().filter(|event| event.kind == "vote_announced").count(), 3);
 }
 
-/// The votes that somebody was told of.
-fn announced(outbound: &mut mpsc::Receiver<Outbound>) -> Vec<Value> {
-    let mut announced = Vec::new();
-    while let Ok(told) = outbound.try_recv() {
-        if let Outbound::Told(texts) = told {
-            for text in texts.iter() {
-                let event: Value = serde_json::from_str(text).expect("JSON");
-                announced.extend((event["type"] == "vote_announced").then_some(event));
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vote_that_another_instance_hears_of_is_announced_where_the_people_are() {
+    let mut house = House::build(9).await;
+    let here = rooms_of_an_instance(&house.store);
+    house.rooms = rooms_of_an_instance(&house.store);
+    let (session, store) = (house.session(true).await, house.store.clone());
+    let key = SessionKey::new(house.tenant, session);
+    let process = house.process();
+    house.activated("1").await;
+    house.dead_letters(0).await;
+    let (sink, mut outbound) = mpsc::channel(64);
+    here.enter(house.ana(), session, [1; 32], sink).await.expect("let in");
+
+    let place = store.extent().await.expect("read").newest;
+    house.tell_protobuf("vote-1", "vote.started.v1", &house.vote()).await;
+    let heard = async {
+        loop {
+            let read = store.after(Scope::Everyone, place, 99).await.expect("read").events;
+            let heard = read.into_iter().find(|event| event.source == EventSource::Governance);
+            match heard {
+                Some(heard) => return heard,
+                None => tokio::task::yield_now().await,
             }
         }
-    }
-    announced
+    };
+    let heard = tokio::time::timeout(PATIENCE, heard).await.expect("it is in the outbox");
+    assert_eq!((heard.tenant, heard.session), (house.tenant, session));
+    let VoteHeard { vote, arrival } = VoteHeard::read(&heard.payload).expect("a vote");
+    here.announce_vote(key, vote, arrival).await.expect("announced");
+    assert_eq!(house.dead_letters(1).await.len(), 1, "it is done with");
+    let told = announced(&mut outbound);
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0]["title"], "¿Se aprueba el presupuesto?");
+
+    let refused = AttendanceAction::MarkLeft {
+        user: house.ana().user_id,
+        decision: ActionId::generate(),
+        by: house.ana().user_id,
+    };
+    assert_eq!(house.rooms.attend(key, refused).await, Err(RoomError::Elsewhere));
+    assert_eq!(house.rooms.count(), 0, "the room is not opened a second time");
+    assert!(house.rooms.attendance(key).await.is_ok(), "who attends is stored");
+
+    // Once that instance has gone, this one opens the room.
+    here.shutdown().await;
+    house.tell_protobuf("vote-2", "vote.started.v1", &house.vote()).await;
+    house.dead_letters(2).await;
+    assert_eq!(house.rooms.count(), 1);
+    let kept = store.events_after(key, 0, 99).await.expect("kept");
+    assert_eq!(kept.iter().filter(|event| event.kind == "vote_announced").count(), 2);
+    process.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

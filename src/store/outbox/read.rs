@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use sea_orm::sea_query::{Expr, ExprTrait as _, Order, Query};
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, Select};
 
-use super::{OUTBOX, RECORDING_EVENTS, ROW_COLUMNS, Row, SESSION_EVENTS, row_of, state};
+use super::{
+    OUTBOX, RECORDING_EVENTS, ROW_COLUMNS, Row, SESSION_EVENTS, VOTES_HEARD, row_of, state,
+};
 use crate::domain::id::{SessionId, TenantId};
 use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
@@ -88,6 +90,10 @@ async fn batch(
                 EventSource::Recording => {
                     let span = (row.first, row.last);
                     numbered_events(&tx, (RECORDING_EVENTS, "seq"), row.session, span).await?
+                }
+                EventSource::Governance => {
+                    let span = (row.first, row.last);
+                    numbered_events(&tx, (VOTES_HEARD, "seq"), row.session, span).await?
                 }
                 EventSource::Room => (row.first..=row.last)
                     .filter_map(|seq| of_rooms.remove(&(row.session, seq)))

@@ -18,7 +18,7 @@ cases!(
     a_database_answers,
 );
 
-const ALL: [&str; 27] = [
+const ALL: [&str; 28] = [
     "m0001_foundation",
     "m0002_session_directory",
     "m0003_evidence",
@@ -46,6 +46,7 @@ const ALL: [&str; 27] = [
     "m0025_camera_recordings",
     "m0026_live_viewing",
     "m0027_playable_lacks",
+    "m0028_votes_heard",
 ];
 
 async fn what_is_applied_is_not_applied_again(fixture: Fixture) {

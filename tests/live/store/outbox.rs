@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cabildo::domain::id::{SessionId, SessionKey, TenantId};
 use cabildo::domain::session::Session;
+use cabildo::domain::store_error::StoreError;
 use cabildo::domain::time::Timestamp;
 use cabildo::events::{
     Beginning, EventSource, Outbox, OutboxError, OutboxEvent, Position, ReaderName, Scope,
@@ -15,8 +16,8 @@ use cabildo::evidence::repository::{Append, EvidenceRepository};
 use cabildo::recorder::repository::RecordingRepository as _;
 use cabildo::room::repository::{RoomRepository, StoredChange, ToldEvent};
 use cabildo::sessions::{
-    Change, FixedLimits, NotTold, SessionEvent, SessionEventKind, SessionObserver, SessionPatch,
-    SessionRepository as _, SessionService, TOLD_BY,
+    Change, ChangeId, FixedLimits, NotTold, RoomEnds, SessionEvent, SessionEventKind,
+    SessionObserver, SessionPatch, SessionRepository as _, SessionService, TOLD_BY, TakenEnd,
 };
 use cabildo::store::Store;
 use tokio::task::JoinSet;
@@ -35,6 +36,7 @@ cases!(
     observers_are_told_of_each_change_in_order,
     what_a_dead_process_left_untold_is_told_by_the_next,
     an_observer_that_fails_is_told_again,
+    an_end_is_told_by_the_instance_that_has_the_room,
     a_sealed_recording_is_told_with_the_end_of_its_log,
     events_of_many_rooms_are_read_together_in_their_order,
 );
@@ -407,4 +409,56 @@ async fn an_observer_that_fails_is_told_again(fixture: Fixture) {
     assert_eq!(service.tell_untold(LATER).await.expect("read"), 1);
     assert_eq!(listener.heard(), [("started", 2)]);
     assert_eq!(service.tell_untold(LATER).await.expect("read"), 0);
+}
+
+/// Whether another instance has every room.
+#[derive(Default)]
+struct Ends {
+    are_elsewhere: Mutex<bool>,
+}
+
+struct Taken;
+
+#[async_trait]
+impl RoomEnds for Ends {
+    async fn take(&self, _key: SessionKey) -> Result<Option<Box<dyn TakenEnd>>, StoreError> {
+        let are_elsewhere = *self.are_elsewhere.lock().expect("not poisoned");
+        Ok((!are_elsewhere).then(|| Box::new(Taken) as Box<dyn TakenEnd>))
+    }
+}
+
+#[async_trait]
+impl TakenEnd for Taken {
+    async fn release(self: Box<Self>) {}
+}
+
+async fn an_end_is_told_by_the_instance_that_has_the_room(fixture: Fixture) {
+    let [first, second] = &fixture.stores;
+    let (asked, listener) = observed(first);
+    let ends = Arc::new(Ends::default());
+    let asked = asked.ending_by(ends.clone());
+    let (owner, listener_there) = observed(second);
+    let owner = owner.ending_by(Arc::new(Ends::default()));
+    let tenant = TenantId::generate();
+    let started = async || {
+        let session = asked.create(new_session(tenant), NOW).await.expect("created");
+        asked.start(session.key(), None, NOW).await.expect("started")
+    };
+    let (one, other) = (started().await, started().await);
+    *ends.are_elsewhere.lock().expect("not poisoned") = true;
+    let ended = asked.end(one.key(), None, NOW).await.expect("ended");
+    let cancelled = asked.cancel(other.key(), None, NOW).await.expect("cancelled");
+    assert_eq!(listener.heard(), [("started", 2), ("started", 2)], "it has not the rooms");
+    let change_of =
+        |session: &Session| ChangeId { tenant, session: session.id, version: session.version };
+    owner.session_over(change_of(&ended)).await.expect("read");
+    assert_eq!(listener_there.heard(), [("ended", 3)]);
+    // The other instance has gone before it told the second end.
+    *ends.are_elsewhere.lock().expect("not poisoned") = false;
+    for session in [&ended, &cancelled, &cancelled] {
+        asked.session_over(change_of(session)).await.expect("read");
+    }
+    assert_eq!(listener.heard(), [("started", 2), ("started", 2), ("ended", 3)]);
+    owner.session_over(change_of(&cancelled)).await.expect("read");
+    assert_eq!(listener_there.heard(), [("ended", 3)], "each is told once");
 }

@@ -45,6 +45,8 @@ export const errors: ErrorTexts = {
   'error.TRACK_LIMIT_REACHED':
     'The session takes no more pictures or sounds of yours. Stop sending something and try again.',
   'error.UNPROCESSABLE_REQUEST': 'Some value is not valid. Check it and try again.',
+  'error.ROOM_ELSEWHERE':
+    'The room of this session is on another server. Try again there, or in a moment.',
   'error.RECORDING_STATE_CONFLICT': 'The recording has already changed. Look at how it is now.',
   'error.SIGN_IN_REQUIRED': 'You have to sign in to go on. Press the button to do so.',
   'error.SIGN_IN_LOOP':

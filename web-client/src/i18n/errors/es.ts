@@ -44,6 +44,8 @@ export const errors = {
   'error.TRACK_LIMIT_REACHED':
     'La sesión no admite más imágenes o sonidos suyos. Deje de enviar algo y reintente.',
   'error.UNPROCESSABLE_REQUEST': 'Algún dato no es válido. Revíselo y reintente.',
+  'error.ROOM_ELSEWHERE':
+    'La sala de esta sesión está en otro servidor. Vuelva a intentarlo allí o dentro de un momento.',
   'error.RECORDING_STATE_CONFLICT': 'La grabación ya cambió de estado. Mire cómo está ahora.',
   'error.SIGN_IN_REQUIRED': 'Hay que iniciar sesión para seguir. Pulse el botón para hacerlo.',
   'error.SIGN_IN_LOOP':

@@ -44,6 +44,8 @@ export const errors: ErrorTexts = {
   'error.TRACK_LIMIT_REACHED':
     'A sessão não aceita mais imagens ou sons seus. Deixe de enviar algo e tente de novo.',
   'error.UNPROCESSABLE_REQUEST': 'Algum dado não é válido. Revise-o e tente de novo.',
+  'error.ROOM_ELSEWHERE':
+    'A sala desta sessão está em outro servidor. Tente de novo lá ou daqui a pouco.',
   'error.RECORDING_STATE_CONFLICT': 'A gravação já mudou de estado. Veja como está agora.',
   'error.SIGN_IN_REQUIRED':
     'É preciso iniciar sessão para continuar. Aperte o botão para fazer isso.',
