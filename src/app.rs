@@ -6,6 +6,7 @@
 mod attendance;
 mod base;
 mod cameras;
+mod certificates;
 mod clock;
 mod delivery;
 mod doors;

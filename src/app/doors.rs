@@ -10,6 +10,7 @@ use async_trait::async_trait;
 
 use super::base::Base;
 use super::cameras::Cameras;
+use super::certificates::Certificates;
 use super::clock::ClockState;
 use super::delivery::Delivery;
 use super::foundation::{Foundation, custody_of};
@@ -248,6 +249,7 @@ fn api(base: &Base, behind: Behind<'_>) -> Api {
             vault: recording.vault(),
             damaged: foundation.damaged.clone(),
             clock,
+            certificates: identity.certificates,
             services: services.clone(),
             providers: providers.clients.clone(),
             kafka_is_well: delivery.kafka_is_well(),
@@ -268,6 +270,7 @@ struct Dependencies {
     vault: VaultState,
     damaged: DamagedObjects,
     clock: ClockState,
+    certificates: Certificates,
     services: Services,
     providers: ProviderClients,
     kafka_is_well: Option<Box<dyn Fn() -> bool + Send + Sync>>,
@@ -291,6 +294,7 @@ impl Readiness for Dependencies {
         let mut parts = vec![
             Part { name: "vault", problem: vault },
             Part { name: "clock", problem: self.clock.problem() },
+            Part { name: "certificates", problem: self.certificates.problem() },
         ];
         parts.extend(self.transcription.part());
         let lists = self.services.user_profiles.as_ref().and_then(|client| client.problem());

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow};
 
 use super::base::Base;
+use super::certificates::Certificates;
 use crate::auth::client_cert::{ServiceAllowList, ServiceIdentity, TlsFiles};
 use crate::auth::dev_issuer::DevIssuer;
 use crate::auth::{
@@ -23,6 +24,8 @@ pub(super) struct Identity {
     pub(super) dev_issuer: Option<Arc<DevIssuer>>,
     /// The certificate files of the internal listener.
     pub(super) tls: TlsFiles,
+    /// When the certificates of this server run out.
+    pub(super) certificates: Certificates,
     /// The origins at which clients may address this server.
     pub(super) origins: Vec<String>,
 }
@@ -40,6 +43,7 @@ impl Identity {
             services: allow_list(&base.config)?,
             origins: public_origins(&base.config, http, dev_issuer.is_some())?,
             dev_issuer,
+            certificates: Certificates::start(base, &tls).await,
             tls,
         })
     }

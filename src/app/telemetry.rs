@@ -57,6 +57,7 @@ impl MetricsSource for Readings {
 /// Describes every metric of the server.
 fn describe() {
     telemetry::metrics::describe_process();
+    super::certificates::describe_metrics();
     super::clock::describe_metrics();
     sessions::describe_metrics();
     sfu::describe_metrics();

@@ -16,6 +16,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::auth::error::AuthError;
 use crate::domain::participant::ServiceName;
+use crate::domain::time::Timestamp;
 
 /// Most names read from one certificate; further ones are ignored.
 const NAMES_MAX: usize = 32;
@@ -244,6 +245,15 @@ pub(super) fn read_certificates(
         return Err(TlsFilesInvalid::NoCertificate { path: path.to_owned() });
     }
     Ok(certificates)
+}
+
+/// When the first certificate in a PEM file runs out; `None` when it can't be read. Blocks.
+#[must_use]
+pub fn end_of_certificate(path: &Path) -> Option<Timestamp> {
+    let certificates = read_certificates(path).ok()?;
+    let (_, certificate) = X509Certificate::from_der(certificates.first()?).ok()?;
+    let end_s = certificate.validity().not_after.timestamp();
+    Some(Timestamp::from_unix_us(end_s.saturating_mul(1_000_000)))
 }
 
 /// Reads the private key in a PEM file.

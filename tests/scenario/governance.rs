@@ -98,7 +98,7 @@ impl House {
             locale: None,
             session_id: None,
             key_thumbprint: None,
-            expires_at: Clock::system().now().after(std::time::Duration::from_hours(1)),
+            expires_at: Clock::system().now().after(Duration::from_hours(1)),
             judged_at: Clock::system().now(),
         };
         self.rooms.enter(principal, session, [1; 32], sink).await.expect("let in");

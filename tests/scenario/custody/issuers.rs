@@ -56,6 +56,7 @@ fn start(fixture: &Fixture, address: &str) -> Process {
         vault: Arc::clone(&fixture.vault),
         keys: Arc::clone(&fixture.keys),
         log: Arc::new(EvidenceLog::new(evidence.clone(), store)),
+        damaged: fixture.damaged.clone(),
         clock: fixture.clock(),
     });
     Process { evidence, custody }
