@@ -45,8 +45,7 @@ export const es = {
   'join.join': 'Entrar',
   'join.notStarted':
     'La sesión aún no ha empezado. Esta página entrará cuando usted lo pida y haya empezado.',
-  'join.cancelled': 'La sesión se canceló. No se puede entrar.',
-  'join.over': 'La sesión ha terminado. Ya no se puede entrar.',
+  'join.over': 'Ya no se puede entrar.',
   'join.camera': 'Cámara',
   'join.microphone': 'Micrófono',
   'join.loudspeaker': 'Altavoz',

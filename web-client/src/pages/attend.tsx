@@ -35,7 +35,6 @@ boot(
     role="participant"
     name="role.participant"
     waits
-    ends
     room={(access, session, found) => (
       <AttendPage access={access} session={session} found={found} />
     )}

@@ -32,6 +32,7 @@ import { isOver } from '../ui/ending';
 import { Meeting } from '../ui/meeting';
 import { narrate } from '../ui/narrator';
 import { SessionFacts } from '../ui/session_facts';
+import { SessionOver } from '../ui/session_over';
 import { Failure, isAboutSignIn } from '../ui/sign_in';
 import { makeWitness } from '../ui/witness';
 
@@ -52,6 +53,7 @@ function Participant() {
   const [person, setPerson] = useState<DevPerson>(() => devPerson(link, 'participant'));
   const [choices, setChoices] = useState<Choices>(storedChoices);
   const [room, setRoom] = useState<Room | null>(null);
+  const [over, setOver] = useState<Session | null>(null);
   const [blocked, setBlocked] = useState(false);
   const open = useRef<OpenDevices>({ microphone: null, camera: null });
   /** What is chosen now, for what outlives a drawing of the page. */
@@ -84,12 +86,19 @@ function Participant() {
   }, []);
   useEffect(() => {
     // A reload in the middle of a meeting goes on with the meeting.
-    if (access === null || room !== null || !hasJoined()) return;
-    void reopened(choices, person.role).then(enter, showFailure);
+    if (access === null || link.session === null || room !== null || !hasJoined()) return;
+    const resume = async (id: string) => {
+      // What can't be asked goes on as far as it can.
+      const found = await access.api.session(id).catch(() => null);
+      if (found !== null && isOver(found)) setOver(found);
+      else enter(await reopened(choices, person.role));
+    };
+    resume(link.session).catch(showFailure);
   }, [access === null]);
 
   if (link.session === null || !isUuid(link.session)) return <NoSession />;
   if (failure !== null) return <Failed text={failureText(failure)} />;
+  if (over !== null && access !== null) return <SessionOver access={access} found={over} />;
   if (door === null || (hasJoined() && room === null))
     return <p class="page">{t('common.loading')}</p>;
   if (room !== null && access !== null) {
@@ -147,6 +156,11 @@ function Join(props: {
   // Who may not even read of the session is not invited into it.
   const refused = session === null && failure instanceof ApiError && failure.code === 'FORBIDDEN';
   const ready = session?.status === 'active' && (!door.config.dev || person.name.trim() !== '');
+  const over = session !== null && isOver(session);
+  useEffect(() => {
+    if (over) releaseDevices(props.open);
+  }, [over]);
+  if (over && access !== null) return <SessionOver access={access} found={session} />;
   return (
     <main class="page stack" data-testid="join">
       <PageHeader title={session?.title ?? t('join.title')} />
@@ -170,7 +184,8 @@ function Join(props: {
           <p>{t('join.observer')}</p>
         </Notice>
       )}
-      {!refused && role !== 'observer' && (
+      {session === null && failure === null && access !== null && <p>{t('common.loading')}</p>}
+      {session !== null && role !== 'observer' && (
         <DeviceCheck choices={props.choices} open={props.open} onChange={props.onChoices} />
       )}
       {session?.status === 'active' && session.modality !== 'virtual' && role !== 'observer' && (
@@ -180,21 +195,18 @@ function Join(props: {
           </a>
         </p>
       )}
-      {session?.status === 'scheduled' && <p role="status">{t('join.notStarted')}</p>}
-      {session?.status === 'completed' && <p role="status">{t('join.over')}</p>}
-      {session?.status === 'cancelled' && (
-        <p role="status" data-testid="join-cancelled">
-          {t('join.cancelled')}
-        </p>
-      )}
-      {!refused && (
+      {session !== null && (
         <div class="join-bar">
+          {session.status === 'scheduled' && (
+            <p role="status" data-testid="join-waits">
+              {t('join.notStarted')}
+            </p>
+          )}
           {moderates && (
             <Button
               label={t('join.console')}
               look="main wide"
               testId="console-button"
-              disabled={session === null || isOver(session)}
               onPress={() => {
                 rememberPerson(person);
                 releaseDevices(props.open);
@@ -208,7 +220,6 @@ function Join(props: {
             testId="join-button"
             disabled={!ready}
             onPress={() => {
-              if (session === null) return;
               const { id, title } = session;
               rememberVisit({ id, title, tenant: person.tenant, at: new Date().toISOString() });
               props.onJoin();
@@ -256,7 +267,9 @@ function useSession(access: Access | null, tenant: string) {
         if (found.status === 'scheduled') timer = setTimeout(() => void ask(), POLL_MS);
       } catch (error) {
         if (stopped || error instanceof SignInRequired) return;
-        setSession(null);
+        // Devices that are being checked stay open while the server can't be reached.
+        const passes = error instanceof ApiError && (error.status === 0 || error.status >= 500);
+        if (!passes) setSession(null);
         setFailure(error);
         if (isAboutSignIn(error)) return;
         timer = setTimeout(() => void ask(), POLL_MS);

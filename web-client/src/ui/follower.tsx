@@ -14,13 +14,11 @@ import {
   rememberPerson,
   signedIn,
 } from './access';
-import { ChooseSession } from './choose_session';
 import { Button, PageHeader } from './components';
-import { Closed } from './connection';
 import { DevForm } from './dev_form';
-import type { Ending } from './ending';
 import { isOver, neverHeld } from './ending';
 import { SessionFacts } from './session_facts';
+import { SessionOver } from './session_over';
 import { Failure } from './sign_in';
 
 const link = readLink();
@@ -39,8 +37,6 @@ export function Follower(props: {
   name: Key;
   /** Whether the page is only good while the session runs. */
   waits: boolean;
-  /** Whether nothing can be done on the page once the session is over. */
-  ends?: boolean;
   /** `found` is the session, where it could be read. */
   room: (access: Access, session: string, found: Session | null) => ComponentChildren;
   /** What else is shown to whoever waits for the start. */
@@ -55,14 +51,20 @@ export function Follower(props: {
   const [access, setAccess] = useState<Access | null>(null);
   const [awaited, setAwaited] = useState<Session | null>(null);
   const [asks, setAsks] = useState(false);
-  const [ending, setEnding] = useState<Ending | null>(null);
+  const [over, setOver] = useState(false);
+  /** Loaded when it is wanted: links name a session. */
+  const [chooser, setChooser] = useState<ComponentChildren>(null);
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   const session = link.session ?? link.sessionId;
   const enter = async () => {
     clearTimeout(timer.current);
     try {
       const door: Door = await openDoor();
-      if (session === null) return;
+      if (session === null) {
+        const { ChooseSession } = await import('./choose_session');
+        setChooser(<ChooseSession />);
+        return;
+      }
       if (door.config.dev && !isUuid(person.tenant)) {
         setAsks(true);
         return;
@@ -75,8 +77,7 @@ export function Follower(props: {
       const awaits = await (props.waits ? asked : asked.catch(() => null));
       setFailure(null);
       setAwaited(awaits);
-      const end = awaits === null ? null : endOf(awaits, props.ends === true);
-      if (end !== null) setEnding(end);
+      if (awaits !== null && (props.waits ? isOver : neverHeld)(awaits)) setOver(true);
       else if (props.waits && awaits?.status === 'scheduled')
         timer.current = setTimeout(() => void enter(), POLL_MS);
       else setEntered({ access: found, session });
@@ -95,11 +96,12 @@ export function Follower(props: {
     return () => clearTimeout(timer.current);
   }, []);
   if (entered !== null) return <>{props.room(entered.access, entered.session, awaited)}</>;
-  if (ending !== null) return <Closed reason={ending} code={null} again={location.href} />;
+  if (over && access !== null && awaited !== null)
+    return <SessionOver access={access} found={awaited} />;
   return (
     <main class="page stack" data-testid="waiting-room">
       <PageHeader title={awaited?.title ?? t(props.title)} />
-      {session === null && <ChooseSession />}
+      {chooser}
       {failure !== null && (
         <Failure
           error={failure}
@@ -129,11 +131,4 @@ export function Follower(props: {
       )}
     </main>
   );
-}
-
-/** Why there is nothing to do on a page with a session, or null where there is. */
-function endOf(session: Session, ends: boolean): Ending | null {
-  if (neverHeld(session)) return 'cancelled';
-  if (!ends || !isOver(session)) return null;
-  return session.status === 'cancelled' ? 'cancelled' : 'over';
 }
