@@ -2,11 +2,24 @@
 import assert from 'node:assert/strict';
 import { asGovernance, scheduledSession, startedSession } from './api.mjs';
 import { launch, screenshot } from './browser.mjs';
+import { fits, isAccessible } from './looks.mjs';
 import { join, openAttendance, openConsole, openHall, openJoin } from './pages.mjs';
 import { Server } from './server.mjs';
 import { story } from './story.mjs';
 
-const PAGES = ['/console', '/hall', '/desk', '/attend', '/report'];
+const PAGES = ['/console', '/hall', '/desk', '/attend', '/report', '/join'];
+/** The pages that are only good while a session runs. */
+const WAITING = ['/join', '/attend', '/hall', '/console'];
+const PHONE = { width: 360, height: 740 };
+/** Run in every page: counts how often it wanted a camera or a microphone. */
+const COUNT_DEVICES = `
+  window.__devicesAsked = 0;
+  const asked = navigator.mediaDevices.getUserMedia;
+  navigator.mediaDevices.getUserMedia = function (wanted) {
+    window.__devicesAsked += 1;
+    return asked.call(this, wanted);
+  };
+`;
 
 async function open(stage) {
   stage.server = await Server.start('endings');
@@ -23,6 +36,24 @@ const address = (server, session, path) => {
   const role = path === '/attend' ? 'participant' : path === '/hall' ? 'observer' : 'moderator';
   return `${server.origin}${path}?${query}&user=somebody&name=Alguien&role=${role}`;
 };
+
+/** Asserts that a page without any device tells an end, at its top, and has nothing that is dead. */
+async function tellsTheEnd(page, reason, name) {
+  await isClosed(page, reason);
+  assert.equal(await page.evaluate(() => window.__devicesAsked), 0, name);
+  for (const id of ['device-check', 'recording-policy', 'join-button', 'attend'])
+    assert.equal(await page.getByTestId(id).count(), 0, `${name}: ${id}`);
+  assert.equal(await page.locator('[aria-disabled="true"]').count(), 0, name);
+  const { y } = await page.locator('h1').boundingBox();
+  assert.ok(y >= 0 && y < 100, `${name}: the end is told at ${y}`);
+  await fits(page, name);
+}
+
+/** Asserts that all of it is in the window, without scrolling. */
+async function isInView(page, id) {
+  const { y, height } = await page.getByTestId(id).boundingBox();
+  assert.ok(y >= 0 && y + height <= page.viewportSize().height, `${id} is at ${y}`);
+}
 
 const isClosed = (page, reason) =>
   page.locator(`[data-testid="closed"][data-reason="${reason}"]`).waitFor();
@@ -50,8 +81,6 @@ story('Endings', open, {
       assert.equal(await page.getByTestId('attend').count(), 0, path);
     }
     await screenshot(stage.pages.visitor, 'cancelled');
-    const joins = await visit(stage, '/join', session);
-    await joins.getByTestId('join-cancelled').waitFor();
   },
 
   'one that is cancelled while it runs is told so, and what it recorded can be checked': async (
@@ -83,5 +112,66 @@ story('Endings', open, {
     await page.reload();
     await isClosed(page, 'over');
     assert.equal(await page.getByTestId('attend').count(), 0);
+  },
+
+  'a page that is opened after the end tells it first, and what one can do': async (stage) => {
+    const { browser, server, pages } = stage;
+    const options = { viewport: PHONE, scripts: [COUNT_DEVICES] };
+    for (const [what, reason] of [
+      ['end', 'over'],
+      ['cancel', 'cancelled'],
+    ]) {
+      const recording = { enabled: true, retention_days: 9 };
+      const session = await startedSession(server, { recording });
+      const person = { user: 'ana', name: 'Ana' };
+      pages.ana = await openJoin(browser, server, session, person, options);
+      assert.ok((await pages.ana.evaluate(() => window.__devicesAsked)) > 0);
+      await join(pages.ana);
+      await pages.ana.getByTestId('witness').first().waitFor();
+      await decide(server, session, what);
+      await isClosed(pages.ana, reason);
+      await pages.ana.reload();
+      await tellsTheEnd(pages.ana, reason, `meeting, ${reason}`);
+      await pages.ana.getByTestId('save-proof').waitFor();
+      await pages.ana.goto(pages.ana.url().replace('/meeting', '/join'));
+      await tellsTheEnd(pages.ana, reason, `own join page, ${reason}`);
+      for (const id of ['save-proof', 'after-verify']) await isInView(pages.ana, id);
+      assert.equal(await pages.ana.getByTestId('after-watch').count(), 0);
+      await screenshot(pages.ana, `join-${reason}`);
+      pages.late ??= await openAttendance(stage, '/', {}, options);
+      for (const path of WAITING) {
+        await pages.late.goto(address(server, session, path));
+        await tellsTheEnd(pages.late, reason, `${path}, ${reason}`);
+        await isInView(pages.late, 'after-verify');
+        assert.equal(await pages.late.getByTestId('save-proof').count(), 0, path);
+        if (path === '/join' || path === '/console') await isInView(pages.late, 'after-watch');
+        else assert.equal(await pages.late.getByTestId('after-watch').count(), 0, path);
+      }
+      await isAccessible(pages.late, reason);
+      await pages.ana.context().close();
+    }
+  },
+
+  'a session that ends while somebody waits for it lets go of their camera': async (stage) => {
+    const { server } = stage;
+    const session = await scheduledSession(server);
+    const options = { viewport: PHONE };
+    const page = await openAttendance(stage, '/', {}, options);
+    stage.pages.waiting = page;
+    await page.goto(
+      address(server, session, '/join').replace('role=moderator', 'role=participant'),
+    );
+    await page.locator('.preview video').waitFor();
+    // Why nobody can enter yet stands where they would.
+    for (const id of ['join-waits', 'join-button']) await isInView(page, id);
+    await fits(page, 'a session that has not begun');
+    await screenshot(page, 'join-waits');
+    const camera = await page.evaluateHandle(
+      () => document.querySelector('.preview video').srcObject.getVideoTracks()[0],
+    );
+    await decide(server, session, 'cancel');
+    await isClosed(page, 'cancelled');
+    assert.equal(await camera.evaluate((track) => track.readyState), 'ended');
+    assert.equal(await page.locator('[aria-disabled="true"]').count(), 0);
   },
 });

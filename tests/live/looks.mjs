@@ -15,11 +15,32 @@ export async function isAccessible(page, name) {
   assert.deepEqual(found, [], name);
 }
 
-/** Asserts that nothing is cut off at the side. */
+/** Asserts that nothing is cut off at the side, and that no button has to be scrolled to sideways. */
 export async function fits(page, name) {
   const [width, room] = await page.evaluate(() => [
     document.documentElement.scrollWidth,
     document.documentElement.clientWidth,
   ]);
   assert.ok(width <= room, `${name} is ${width} wide in a window of ${room}`);
+  assert.deepEqual(await page.evaluate(buttonsOutOfView), [], `${name}: buttons out of view`);
+}
+
+/**
+ * Runs in the page. The buttons that something which scrolls or cuts off sideways hides, in whole
+ * or in part. Strips of pictures scroll by design: a picture at their edge shows that there are more.
+ */
+function buttonsOutOfView() {
+  const found = [];
+  for (const button of document.querySelectorAll('button, a.button')) {
+    const { left, right, width } = button.getBoundingClientRect();
+    if (width === 0 || button.closest('.strip, .picture-strip, .visually-hidden')) continue;
+    for (let one = button.parentElement; one !== null; one = one.parentElement) {
+      if (one.scrollWidth <= one.clientWidth || getComputedStyle(one).overflowX === 'visible')
+        continue;
+      const start = one.getBoundingClientRect().left + one.clientLeft;
+      if (left < start - 1 || right > start + one.clientWidth + 1)
+        found.push(`${button.dataset.testid ?? button.textContent} in ${one.className}`);
+    }
+  }
+  return found;
 }

@@ -199,8 +199,14 @@ story('Pages', open, {
     await chair.getByTestId('request-row').waitFor();
     await chair.getByTestId('chat-input').fill('La sala pide que se hable más despacio.');
     await chair.getByTestId('chat-input').press('Enter');
-    await look(chair, 'console', SIZES);
-    await picture(chair, 'console', { desktop: DESKTOP });
+    // 640 wide and 400 high is a laptop's window, enlarged to 200 %.
+    await look(chair, 'console', { ...SIZES, narrow: NARROW, enlarged: { width: 640, height: 400 } });
+    await chair.setViewportSize(PHONE);
+    for (const id of ['pause-turn', 'extend-30', 'stop-turn', 'toggle-queue']) {
+      const { x, width } = await chair.getByTestId(id).boundingBox();
+      assert.ok(x >= 0 && x + width <= PHONE.width, `${id} is in the window`);
+    }
+    await picture(chair, 'console', SIZES);
   },
 
   'the meeting': async ({ pages }) => {
