@@ -49,8 +49,9 @@ import { QuorumCard } from '../ui/quorum';
 import { ConsentBanner, LiveIndicator, RecordingControl, StorageWarning } from '../ui/recording';
 import { RenewalNotice } from '../ui/renewal';
 import { RoomClosed } from '../ui/room_closed';
+import type { ShortcutHelp } from '../ui/shortcut_help';
 import type { Shortcut } from '../ui/shortcuts';
-import { ShortcutHelp, useShortcuts } from '../ui/shortcuts';
+import { useShortcuts } from '../ui/shortcuts';
 import { undoNewest } from '../ui/undo_stack';
 import { Votes } from '../ui/votes';
 import { WitnessAlarm, WitnessIndicator, makeWitness } from '../ui/witness';
@@ -71,7 +72,10 @@ function Console({ access, session }: { access: Access; session: string }) {
   const [denied, setDenied] = useState<RequestView | null>(null);
   const [absent, setAbsent] = useState<RequestView | null>(null);
   const [opening, setOpening] = useState(false);
-  const [help, setHelp] = useState(false);
+  const [help, setHelp] = useState<{ readonly Of: typeof ShortcutHelp } | null>(null);
+  const openHelp = () => {
+    import('../ui/shortcut_help').then(({ ShortcutHelp: Of }) => setHelp({ Of }), showFailure);
+  };
   /** Loaded when it is wanted: most moderators never do. */
   const [encoders, setEncoders] = useState<{ readonly Of: typeof Encoders } | null>(null);
   const [wanted, setWanted] = useState<Wanted>({ words: '', kind: '' });
@@ -97,7 +101,7 @@ function Console({ access, session }: { access: Access; session: string }) {
     send,
     start,
     deny: setDenied,
-    help: () => setHelp(true),
+    help: openHelp,
     undo: () => {
       if (undoNewest() === 'not_undoable') toast(t('undo.impossible'));
     },
@@ -210,7 +214,7 @@ function Console({ access, session }: { access: Access; session: string }) {
             compact
             shortcut="?"
             testId="shortcuts-button"
-            onPress={() => setHelp(true)}
+            onPress={openHelp}
           />
           <LanguageSwitch />
         </div>
@@ -286,13 +290,8 @@ function Console({ access, session }: { access: Access; session: string }) {
       {encoders !== null && (
         <encoders.Of api={access.api} session={session} onClose={() => setEncoders(null)} />
       )}
-      {help && (
-        <ShortcutHelp
-          shortcuts={shortcuts}
-          on={keys}
-          onSwitch={setKeys}
-          onClose={() => setHelp(false)}
-        />
+      {help !== null && (
+        <help.Of shortcuts={shortcuts} on={keys} onSwitch={setKeys} onClose={() => setHelp(null)} />
       )}
     </main>
   );

@@ -1,7 +1,5 @@
 import { useEffect } from 'preact/hooks';
 import type { Key } from '../i18n/i18n';
-import { t } from '../i18n/i18n';
-import { Check, Dialog } from './components';
 
 /** What a key does on the console. */
 export interface Shortcut {
@@ -38,38 +36,6 @@ export function useShortcuts(shortcuts: readonly Shortcut[], on: boolean): void 
     document.addEventListener('keydown', handle);
     return () => document.removeEventListener('keydown', handle);
   });
-}
-
-/** The list of all shortcuts. */
-export function ShortcutHelp(props: {
-  shortcuts: readonly Shortcut[];
-  on: boolean;
-  onSwitch: (on: boolean) => void;
-  onClose: () => void;
-}) {
-  return (
-    <Dialog title={t('console.shortcuts')} testId="shortcuts" onClose={props.onClose}>
-      <Check
-        label={t('console.shortcutsOn')}
-        checked={props.on}
-        testId="shortcuts-on"
-        onChange={props.onSwitch}
-      />
-      <dl class="shortcuts">
-        {props.shortcuts.map(({ keys, text, name }) => (
-          <>
-            <dt>
-              <kbd>{keys}</kbd>
-            </dt>
-            <dd>{text === undefined ? name : t(text)}</dd>
-          </>
-        ))}
-      </dl>
-      <form method="dialog">
-        <button class="button wide">{t('common.close')}</button>
-      </form>
-    </Dialog>
-  );
 }
 
 function isTyping(target: EventTarget | null): boolean {
