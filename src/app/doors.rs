@@ -206,14 +206,7 @@ fn api(base: &Base, behind: Behind<'_>) -> Api {
     } = behind;
     let (config, store) = (&base.config, Arc::new(base.store.clone()));
     Api::new(ApiParts {
-        options: ApiOptions {
-            public_origins: identity.origins,
-            trusted_proxies: config.http.trusted_proxies.clone(),
-            rate_limits: rate_limits(config),
-            login_url: config.identity.login_url.clone(),
-            sign_in: sign_in(config),
-            metrics: metrics_door(config),
-        },
+        options: options(config, identity.origins),
         sessions: sessions.service.clone(),
         directory: store.clone(),
         idempotency: store.clone(),
@@ -260,6 +253,17 @@ fn api(base: &Base, behind: Behind<'_>) -> Api {
         metrics: Arc::new(Readings(readings)),
         dev_issuer: identity.dev_issuer,
     })
+}
+
+fn options(config: &Config, public_origins: Vec<String>) -> ApiOptions {
+    ApiOptions {
+        public_origins,
+        trusted_proxies: config.http.trusted_proxies.clone(),
+        rate_limits: rate_limits(config),
+        login_url: config.identity.login_url.clone(),
+        sign_in: sign_in(config),
+        metrics: metrics_door(config),
+    }
 }
 
 /// The dependencies that must answer before this instance accepts requests, and

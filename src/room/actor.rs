@@ -224,12 +224,7 @@ impl RoomActor {
                     .decide(|engine, now| engine.handle_renewal(connection, &principal, next, now))
                     .await;
                 answer(reply, result);
-                if !saw_all && self.engine.sees_connections(connection) {
-                    self.show_quality(connection);
-                }
-                if !registered {
-                    self.show_eligible_list(connection);
-                }
+                self.show_what_is_new(connection, (saw_all, registered));
             }
             Input::Presence { connection, reply } => {
                 answer(reply, Ok(self.engine.holder(connection).is_some()));
@@ -283,6 +278,17 @@ impl RoomActor {
             | Input::Lost { .. }
             | Input::EvidenceHead(_)
             | Input::Stop(_) => {}
+        }
+    }
+
+    /// Shows a member what they may see since their access was renewed.
+    fn show_what_is_new(&mut self, connection: ConnectionId, before: (bool, bool)) {
+        let (saw_all, registered) = before;
+        if !saw_all && self.engine.sees_connections(connection) {
+            self.show_quality(connection);
+        }
+        if !registered {
+            self.show_eligible_list(connection);
         }
     }
 

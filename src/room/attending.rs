@@ -179,7 +179,7 @@ pub(super) async fn take_list(source: Arc<dyn EligibleSource>, key: SessionKey, 
                 match room.ask(|reply| Input::Attend { action, reply }).await {
                     Ok(taken) => return warn_of_left_out(key, room.assembly, &taken),
                     Err(error) => {
-                        tracing::warn!(%tenant, %session, %error, "an eligible list was not taken")
+                        tracing::warn!(%tenant, %session, %error, "an eligible list was not taken");
                     }
                 }
             }

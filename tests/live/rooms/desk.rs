@@ -331,7 +331,7 @@ async fn moderators_are_told_which_delegations_of_the_services_list_were_left_ou
     let enter = async |name: &str, role: Role| {
         let (sink, outbound) = mpsc::channel(512);
         let principal = house.principal_as(name, role);
-        let entered = in_time(rooms.enter(principal, house.session, [1; 32], sink)).await;
+        let entered = in_time(Box::pin(rooms.enter(principal, house.session, [1; 32], sink))).await;
         (entered.expect("let in"), outbound)
     };
     let (_guest, mut unaware) = enter("guest", Role::Participant).await;
@@ -373,7 +373,8 @@ async fn moderators_are_told_that_the_services_list_is_refused_and_which_row_is_
     let (rooms, _) = house.process_with(ports);
     let (sink, mut told) = mpsc::channel(512);
     let chair = house.principal_as("chair", Role::Moderator);
-    let _chair = in_time(rooms.enter(chair, house.session, [1; 32], sink)).await.expect("let in");
+    let entered = in_time(Box::pin(rooms.enter(chair, house.session, [1; 32], sink))).await;
+    let _chair = entered.expect("let in");
     assert_eq!(told_of_list(&mut told).await, [r#"unit_twice Some(2) Some("bea") Some("101")"#]);
 
     let key = SessionKey::new(house.tenant, house.session);
