@@ -6,6 +6,7 @@ import { fits, isAccessible } from './looks.mjs';
 import { join, openAttendance, openConsole, openHall, openJoin } from './pages.mjs';
 import { Server } from './server.mjs';
 import { story } from './story.mjs';
+import { until } from './until.mjs';
 
 const PAGES = ['/console', '/hall', '/desk', '/attend', '/report', '/join'];
 /** The pages that are only good while a session runs. */
@@ -166,12 +167,14 @@ story('Endings', open, {
     for (const id of ['join-waits', 'join-button']) await isInView(page, id);
     await fits(page, 'a session that has not begun');
     await screenshot(page, 'join-waits');
-    const camera = await page.evaluateHandle(
-      () => document.querySelector('.preview video').srcObject.getVideoTracks()[0],
+    const camera = await page.waitForFunction(
+      () => document.querySelector('.preview video')?.srcObject?.getVideoTracks()[0],
     );
     await decide(server, session, 'cancel');
     await isClosed(page, 'cancelled');
-    assert.equal(await camera.evaluate((track) => track.readyState), 'ended');
+    await until('a camera that is let go', () =>
+      camera.evaluate(({ readyState }) => readyState === 'ended'),
+    );
     assert.equal(await page.locator('[aria-disabled="true"]').count(), 0);
   },
 });

@@ -213,42 +213,41 @@ const steps = {
     }
   },
 
-  'a request whose COMMIT is not known is pending, and the same request when it comes again': async (
-    stage,
-  ) => {
-    const body = {
-      tenant_id: stage.session.tenant_id,
-      assembly_id: randomUUID(),
-      title: 'Junta',
-      modality: 'mixed',
-    };
-    const headers = { 'Idempotency-Key': randomUUID() };
-    const create = () => asGovernance(stage.server, 'POST', SESSIONS, body, headers);
-    const plan = stage.proxy.next(AWAY, 'sessions');
-    const first = create();
-    await until('the COMMIT', plan.happened);
-    const second = await create();
-    assert.equal(second.status, 409, JSON.stringify(second.body));
-    assert.equal(second.body.code, 'IDEMPOTENCY_KEY_IN_USE');
-    if (isLong) {
-      // After 50 seconds the caller is told, and may ask again.
-      const answer = await first;
-      assert.equal(answer.status, 503);
-      assert.equal(answer.body.details.outcome, 'unknown');
-      stage.proxy.back();
-    } else {
-      stage.proxy.back();
-      assert.equal((await first).status, 201);
-    }
-    const repeated = await until('the outcome', async (seen) => {
-      seen.last = await create();
-      return seen.last.status === 201 ? seen.last : null;
-    });
-    assert.equal(repeated.headers['idempotency-replayed'], 'true');
-    const known = `SELECT count(*) FROM sessions WHERE assembly_id = '${body.assembly_id}'`;
-    assert.equal(stage.postgres.sql('cabildo', known), '1');
-    await isHealed(stage, 'back again');
-  },
+  'a request whose COMMIT is not known is pending, and the same request when it comes again':
+    async (stage) => {
+      const body = {
+        tenant_id: stage.session.tenant_id,
+        assembly_id: randomUUID(),
+        title: 'Junta',
+        modality: 'mixed',
+      };
+      const headers = { 'Idempotency-Key': randomUUID() };
+      const create = () => asGovernance(stage.server, 'POST', SESSIONS, body, headers);
+      const plan = stage.proxy.next(AWAY, 'sessions');
+      const first = create();
+      await until('the COMMIT', plan.happened);
+      const second = await create();
+      assert.equal(second.status, 409, JSON.stringify(second.body));
+      assert.equal(second.body.code, 'IDEMPOTENCY_KEY_IN_USE');
+      if (isLong) {
+        // After 50 seconds the caller is told, and may ask again.
+        const answer = await first;
+        assert.equal(answer.status, 503);
+        assert.equal(answer.body.details.outcome, 'unknown');
+        stage.proxy.back();
+      } else {
+        stage.proxy.back();
+        assert.equal((await first).status, 201);
+      }
+      const repeated = await until('the outcome', async (seen) => {
+        seen.last = await create();
+        return seen.last.status === 201 ? seen.last : null;
+      });
+      assert.equal(repeated.headers['idempotency-replayed'], 'true');
+      const known = `SELECT count(*) FROM sessions WHERE assembly_id = '${body.assembly_id}'`;
+      assert.equal(stage.postgres.sql('cabildo', known), '1');
+      await isHealed(stage, 'back again');
+    },
 
   'the log of the meeting is whole, and kill -9 loses nothing': async (stage) => {
     const { server, session, decisions } = stage;

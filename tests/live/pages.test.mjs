@@ -200,7 +200,11 @@ story('Pages', open, {
     await chair.getByTestId('chat-input').fill('La sala pide que se hable más despacio.');
     await chair.getByTestId('chat-input').press('Enter');
     // 640 wide and 400 high is a laptop's window, enlarged to 200 %.
-    await look(chair, 'console', { ...SIZES, narrow: NARROW, enlarged: { width: 640, height: 400 } });
+    await look(chair, 'console', {
+      ...SIZES,
+      narrow: NARROW,
+      enlarged: { width: 640, height: 400 },
+    });
     await chair.setViewportSize(PHONE);
     for (const id of ['pause-turn', 'extend-30', 'stop-turn', 'toggle-queue']) {
       const { x, width } = await chair.getByTestId(id).boundingBox();
