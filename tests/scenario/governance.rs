@@ -352,7 +352,8 @@ async fn a_vote_that_another_instance_hears_of_is_announced_where_the_people_are
 
     // Once that instance has gone, this one opens the room.
     here.shutdown().await;
-    house.tell_protobuf("vote-2", "vote.started.v1", &house.vote()).await;
+    let another = VoteStarted { vote_id: "minutes-2026".to_owned(), ..house.vote() };
+    house.tell_protobuf("vote-2", "vote.started.v1", &another).await;
     house.dead_letters(2).await;
     assert_eq!(house.rooms.count(), 1);
     let kept = store.events_after(key, 0, 99).await.expect("kept");
