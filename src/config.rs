@@ -111,8 +111,12 @@ impl std::fmt::Display for ConfigError {
 }
 
 impl Config {
-    /// Reads and validates everything in `source`; returns all errors at once.
+    /// Reads and validates everything in `source`; returns all errors at once. Of a file that can't
+    /// be read, only that is an error.
     pub fn read(source: Source, profile: &Profile) -> Result<Self, ConfigError> {
+        if let Some(problems) = source.unread() {
+            return Err(ConfigError(problems.to_vec()));
+        }
         let mut reader = reader::Reader::new(source);
         let config = sections::read(&mut reader, profile);
         let problems = reader.finish();
@@ -291,6 +295,18 @@ mod tests {
                 let said = format!("{key}_file: names {path}, which is empty");
                 assert!(error.to_string().contains(&said), "{key}: {error}");
             }
+        }
+    }
+
+    #[test]
+    fn of_a_file_that_is_no_yaml_only_that_is_said() {
+        for yaml in
+            ["http:\n\tbind: x", "http: {}\nhttp: {}\n", "- a list", "a: 99999999999999999999x: 1"]
+        {
+            let mut source = Source::default();
+            source.add_yaml(yaml);
+            let error = Config::read(source, &Profile::Production).expect_err(yaml);
+            assert_eq!(keys_of(&error), [""], "{error}");
         }
     }
 

@@ -23,6 +23,8 @@ pub(super) enum Given {
 pub struct Source {
     values: BTreeMap<String, Given>,
     problems: Vec<Problem>,
+    /// Whether a file could not be read, so that keys that are missing may be in it.
+    is_incomplete: bool,
 }
 
 impl Source {
@@ -31,9 +33,19 @@ impl Source {
         match serde_yaml_ng::from_str::<Value>(yaml) {
             Ok(Value::Null) => {}
             Ok(Value::Mapping(map)) => self.flatten("", map),
-            Ok(_) => self.problem("", "the file is not a mapping of sections"),
-            Err(error) => self.problem("", &format!("the file is not valid YAML: {error}")),
+            Ok(_) => self.unreadable("the file is not a mapping of sections"),
+            Err(error) => self.unreadable(&format!("the file is not valid YAML: {error}")),
         }
+    }
+
+    fn unreadable(&mut self, message: &str) {
+        self.problem("", message);
+        self.is_incomplete = true;
+    }
+
+    /// The problems, when a file could not be read: what else is wrong nobody can know.
+    pub(super) fn unread(&self) -> Option<&[Problem]> {
+        self.is_incomplete.then_some(&self.problems)
     }
 
     /// Adds variables named `CABILDO_SECTION__KEY`; those without a double underscore are not
