@@ -442,10 +442,6 @@ impl Control {
         let mut lost = None;
         let Some(association) = self.associations.get_mut(&id) else { return };
         let worker = association.worker;
-        while let Some(transmit) = association.transport.poll_transmit() {
-            let (to, bytes) = (transmit.to, transmit.bytes);
-            self.outputs.push_back(Output::Transmit { worker, to, bytes });
-        }
         let mut connected = false;
         while let Some(event) = association.transport.poll_event() {
             match event {
@@ -470,6 +466,12 @@ impl Control {
                 }
                 TransportEvent::Lost(reason) => lost = Some(reason),
             }
+        }
+        // After the commands: a peer that has the last flight of the handshake sends media at once,
+        // and the worker must have its keys by then.
+        while let Some(transmit) = association.transport.poll_transmit() {
+            let (to, bytes) = (transmit.to, transmit.bytes);
+            self.outputs.push_back(Output::Transmit { worker, to, bytes });
         }
         let due_at = association.transport.poll_timeout();
         if due_at != association.due_at {

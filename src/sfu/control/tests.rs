@@ -482,3 +482,30 @@ fn a_full_room_is_offered_a_track_in_turns_that_reach_everybody_once() {
     }
     assert!(waiting.is_empty() && turns > 1, "{turns} turns, {} left", waiting.len());
 }
+
+#[test]
+fn a_worker_has_the_keys_before_the_peer_may_send_media() {
+    let mut scene = Scene::new();
+    let peer = scene.join();
+    let mut client = Client::new(0, 1);
+    let answer = scene.publish(peer, &client.offer(&[audio("0", "sendonly")])).expect("published");
+    let said = |key: &str| attribute(&answer.sdp, key).expect("credentials");
+    let check = client.peer.check(said("ice-ufrag"), said("ice-pwd"), Check::Nominating);
+    scene.send(&client, check);
+    client.peer.connect(scene.now);
+    let mut has_keys = false;
+    while let Some(bytes) = client.peer.poll_transmit() {
+        scene.control.handle_datagram(0, client.from, bytes, scene.now);
+        while let Some(output) = scene.control.poll_output() {
+            match output {
+                Output::Command { command: Command::AddTransport { .. }, .. } => has_keys = true,
+                Output::Transmit { bytes, .. } => {
+                    client.peer.handle(&bytes, scene.now);
+                    assert_eq!(client.peer.connected, has_keys, "the peer is connected too early");
+                }
+                _ => {}
+            }
+        }
+    }
+    assert!(client.peer.connected);
+}

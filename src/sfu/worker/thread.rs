@@ -73,12 +73,6 @@ pub(super) struct Queues {
     pub(super) events: mpsc::Sender<MediaEvent>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Turn {
-    Continue,
-    End,
-}
-
 /// One worker before its thread is started.
 pub(super) struct Worker {
     number: usize,
@@ -90,6 +84,8 @@ pub(super) struct Worker {
     udp: UdpSocketState,
     queues: Queues,
     forwarder: Forwarder,
+    /// It was told to end.
+    is_over: bool,
     buffers: Vec<u8>,
     gathering_since: Option<Instant>,
     strays: u32,
@@ -126,6 +122,7 @@ impl Worker {
             udp,
             queues,
             forwarder,
+            is_over: false,
             buffers: vec![0; RECEIVE_BUFFERS * RECEIVE_BUFFER_BYTES],
             gathering_since: None,
             strays: 0,
@@ -152,7 +149,7 @@ impl Worker {
                 );
                 return;
             }
-            let (turn, more_orders) = self.take_orders();
+            let more_orders = self.take_orders() == ORDERS_PER_TURN;
             let more_fed = self.take_fed();
             let more_streamed = self.take_streamed();
             let more_datagrams = self.receive();
@@ -163,7 +160,7 @@ impl Worker {
             self.offer_taps();
             self.send_when_gathered(now);
             self.tell();
-            if turn == Turn::End {
+            if self.is_over {
                 self.send();
                 return;
             }
@@ -178,9 +175,9 @@ impl Worker {
         next.map_or(IDLE, |next| next.saturating_duration_since(now).min(IDLE))
     }
 
-    /// Carries out orders; returns whether more wait.
-    fn take_orders(&mut self) -> (Turn, bool) {
-        for _ in 0..ORDERS_PER_TURN {
+    /// Carries out orders, [`ORDERS_PER_TURN`] at most; returns how many.
+    fn take_orders(&mut self) -> usize {
+        for taken in 0..ORDERS_PER_TURN {
             match self.queues.orders.try_recv() {
                 Ok(Order::Do(command)) => {
                     if let Command::AddTransport { remote, .. }
@@ -204,11 +201,14 @@ impl Worker {
                 Ok(Order::Count(reply)) => {
                     reply.send(Box::new(self.count())).ok();
                 }
-                Err(TryRecvError::Empty) => return (Turn::Continue, false),
-                Ok(Order::End) | Err(TryRecvError::Disconnected) => return (Turn::End, false),
+                Err(TryRecvError::Empty) => return taken,
+                Ok(Order::End) | Err(TryRecvError::Disconnected) => {
+                    self.is_over = true;
+                    return taken;
+                }
             }
         }
-        (Turn::Continue, true)
+        ORDERS_PER_TURN
     }
 
     /// Forwards batches of feeds; returns whether more wait.
@@ -282,7 +282,14 @@ impl Worker {
 
     fn take_datagram(&mut self, from: SocketAddr, start: usize, end: usize, now: Instant) {
         let Some(datagram) = self.buffers.get_mut(start..end) else { return };
-        let kind = match self.forwarder.handle_datagram(from, datagram, now) {
+        let mut handled = self.forwarder.handle_datagram(from, datagram, now);
+        // Its transport may have been added since this turn began: orders are older than what
+        // comes because of them.
+        if handled == Handled::UnknownAddress && self.take_orders() > 0 {
+            let Some(datagram) = self.buffers.get_mut(start..end) else { return };
+            handled = self.forwarder.handle_datagram(from, datagram, now);
+        }
+        let kind = match handled {
             Handled::Media | Handled::Dropped => return,
             Handled::Relay => return self.take_relayed(from, start, end, now),
             Handled::Handshake => DatagramClass::Handshake,
