@@ -13,7 +13,7 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
 use mio::Waker;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 pub use options::WorkerOptions;
 
@@ -135,6 +135,8 @@ struct Shared {
     streamed: mpsc::Sender<(SocketAddr, Vec<u8>)>,
     waker: Waker,
     socket: Arc<UdpSocket>,
+    /// Its sender is dropped when the thread ends.
+    ended: watch::Receiver<()>,
 }
 
 impl Drop for Shared {
@@ -195,6 +197,12 @@ impl WorkerHandle {
         self.order(Order::End)
     }
 
+    /// Waits until the thread of the worker has ended.
+    pub async fn ended(&self) {
+        // Nothing is ever sent.
+        self.0.ended.clone().changed().await.ok();
+    }
+
     /// A socket that sends from the worker's port.
     #[must_use]
     pub fn reply_socket(&self) -> ReplySocket {
@@ -241,10 +249,13 @@ pub fn start_workers(
             count,
             options,
         )?;
-        std::thread::Builder::new()
-            .name(format!("media-{worker}"))
-            .spawn(move || worker_thread.run())?;
-        handles.push(WorkerHandle(Arc::new(Shared { orders, feeds, streamed, waker, socket })));
+        let (ended_to, ended) = watch::channel(());
+        std::thread::Builder::new().name(format!("media-{worker}")).spawn(move || {
+            worker_thread.run();
+            drop(ended_to);
+        })?;
+        let shared = Shared { orders, feeds, streamed, waker, socket, ended };
+        handles.push(WorkerHandle(Arc::new(shared)));
     }
     Ok(Workers { handles, local_address, datagrams, datagrams_in: datagrams_out, events })
 }

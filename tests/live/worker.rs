@@ -84,6 +84,7 @@ async fn a_worker_that_was_ended_says_so() {
     let worker = &workers.handles[0];
     assert!(worker.stats().await.is_ok());
     worker.shutdown().expect("it lives");
+    worker.ended().await;
     assert_eq!(worker.stats().await.err(), Some(WorkerGone));
 }
 

@@ -83,6 +83,9 @@ impl Workers for Pool {
                 // An error means that the worker has ended already.
                 handle.shutdown().ok();
             }
+            for handle in &self.handles {
+                handle.ended().await;
+            }
         })
     }
 }
