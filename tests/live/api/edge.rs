@@ -104,6 +104,13 @@ fn largest_hole(spans: &[(f64, f64)]) -> f64 {
     largest
 }
 
+/// How much of what was captured from the first segment to the last is in none, in seconds.
+fn lost(spans: &[(f64, f64)]) -> f64 {
+    let (first, last) = (spans.first().expect("segments"), spans.last().expect("segments"));
+    let played: f64 = spans.iter().map(|(begins, ends)| ends - begins).sum();
+    last.1 - first.0 - played
+}
+
 async fn whole(server: &Server, capture: &Value) -> String {
     let path = playlist_url(server, &id(capture)).await;
     server.ahead_us.fetch_add(31_000_000, Ordering::SeqCst);
@@ -129,9 +136,10 @@ async fn a_box_captures_publishes_and_closes_after_its_post_roll() {
     let ended = whole(&server, &closed).await;
     let spans = spans(&ended);
     assert!(largest_hole(&spans) < 0.7, "{ended}");
+    // How long the camera takes until it makes its first picture is nobody's promise.
     let played: f64 = spans.iter().map(|(begins, ends)| ends - begins).sum();
-    assert!((8.0..12.0).contains(&played), "{played} s: {ended}");
-    assert!(probed(&server, &path).await.1 >= 8.0);
+    assert!(played < 12.0 && lost(&spans) < 0.5, "{played} s: {ended}");
+    assert!(probed(&server, &path).await.1 >= played - 0.5);
     let left = std::fs::read_dir(place.path()).expect("a directory").count();
     assert_eq!(left, 0, "the box keeps what the server has");
     server.app.stop().await;
@@ -140,15 +148,12 @@ async fn a_box_captures_publishes_and_closes_after_its_post_roll() {
 #[tokio::test]
 async fn what_a_box_could_not_send_while_the_server_was_away_is_there_afterwards() {
     let server = Server::start().await;
-    let addresses = server.app.addresses();
-    let (http, media) = (addresses.http.to_string(), addresses.media.to_string());
     let edge = Edge::start(&server.http, &server.tenant.to_string(), &[]);
     let open = capture(&server).await;
     let path = playlist_url(&server, &id(&open)).await;
     playlist(&server, &path, |text| segments(text) >= 2).await;
-    let keys = [("http.bind", http.as_str()), ("media.bind", media.as_str())];
     let away = tokio::time::sleep(Duration::from_secs(7));
-    let server = Box::pin(server.restart_after(away, &keys)).await;
+    let server = Box::pin(server.restart_after(away)).await;
     let before = segments(&get(&server, &path).await.text);
     // What was kept by the box is there, and it publishes again.
     let again = playlist(&server, &path, |text| segments(text) >= before + 6).await;
@@ -161,25 +166,21 @@ async fn what_a_box_could_not_send_while_the_server_was_away_is_there_afterwards
     let spans = spans(&ended);
     // The first segment after a connection is made has the time at which it came.
     assert!(largest_hole(&spans) < 4.0, "media is missing: {ended}");
-    let played: f64 = spans.iter().map(|(begins, ends)| ends - begins).sum();
-    let lasted = seconds(&closed, "edge_end_ts") - seconds(&closed, "edge_start_ts");
-    assert!(lasted - played < 2.0, "of {lasted} s there are {played} s: {ended}");
+    let lost = lost(&spans);
+    assert!(lost < 0.5, "{lost} s are lost: {ended}");
     server.app.stop().await;
 }
 
 #[tokio::test]
 async fn what_does_not_fit_into_the_buffer_is_missing_and_the_rest_has_its_times() {
     let server = Server::start().await;
-    let addresses = server.app.addresses();
-    let (http, media) = (addresses.http.to_string(), addresses.media.to_string());
-    let keys = [("http.bind", http.as_str()), ("media.bind", media.as_str())];
     let (url, tenant) = (server.http.clone(), server.tenant.to_string());
     let mut edge = None;
     let away = async {
         edge = Some(Edge::start(&url, &tenant, &["--buffer-limit", "1", "--duration", "18s"]));
         tokio::time::sleep(Duration::from_secs(10)).await;
     };
-    let server = Box::pin(server.restart_after(away, &keys)).await;
+    let server = Box::pin(server.restart_after(away)).await;
     let (code, _) = edge.expect("it was started").ended().await;
     assert_eq!(code, Some(0));
     let closed = capture(&server).await;

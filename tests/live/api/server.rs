@@ -19,6 +19,7 @@ use rcgen::{
 };
 use reqwest::{Certificate, Client, Identity, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
+use socket2::{Domain, Socket, Type};
 
 /// A running server and its callers.
 pub(crate) struct Server {
@@ -180,16 +181,26 @@ impl Server {
         Box::pin(Self::launch(keys, data, tenant, ahead_us)).await
     }
 
-    /// As [`Self::restart_with`], and it is away until `pause` is over.
-    pub(crate) async fn restart_after(
-        self,
-        pause: impl Future<Output = ()>,
-        keys: &[(&str, &str)],
-    ) -> Self {
+    /// As [`Self::restart`], at the same addresses, and it is away until `pause` is over.
+    pub(crate) async fn restart_after(self, pause: impl Future<Output = ()>) -> Self {
         let Self { app, data, tenant, ahead_us, .. } = self;
+        let addresses = app.addresses();
+        let (http, media) = (addresses.http, addresses.media);
         app.stop().await;
-        pause.await;
-        Box::pin(Self::launch(keys, data, tenant, ahead_us)).await
+        {
+            // Sockets that answer nobody, so that nobody else is given the ports meanwhile.
+            let _held = [(http, Type::STREAM), (media, Type::DGRAM)].map(|(address, kind)| {
+                let socket = Socket::new(Domain::IPV4, kind, None).expect("a socket");
+                socket.set_reuse_address(kind == Type::STREAM).expect("an option");
+                socket.set_reuse_port(kind == Type::DGRAM).expect("an option");
+                socket.bind(&address.into()).expect("the port that the server had");
+                socket
+            });
+            pause.await;
+        }
+        let (http, media) = (http.to_string(), media.to_string());
+        let keys = [("http.bind", http.as_str()), ("media.bind", media.as_str())];
+        Box::pin(Self::launch(&keys, data, tenant, ahead_us)).await
     }
 
     /// Its database, reached beside it.
