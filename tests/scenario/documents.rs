@@ -236,6 +236,56 @@ fn minutes_in_markdown_are_shown_as_what_they_say() {
     assert!(!text.contains('\\') && !text.contains("**"), "{text}");
 }
 
+#[test]
+fn nothing_of_minutes_is_left_out_or_numbered_anew() {
+    let markdown = "Acuerdos:\n\n[Acuerdo-1]: aprobado\n[Acuerdo-2]: RECHAZADO \"por mayoría\"\n\
+        [acuerdo-1]: ratificado\n\nVéase [Acuerdo-1].\n\n> [cita]: dicha\n\n5. CINCO\n7. SIETE\n\n\
+        | Propuesta | Sí | No |\n|---|---|---|\n| TABLA-uno | 1 | 2 |\n| A\\|B | 30 | |\n\n\
+        ```nota\nlínea uno\nlínea dos\n```\n\n[aquí](http://z \"título\") ![](http://x/sello.png)\n\n\
+        - sin número\n\n2023 fue bueno.\n";
+    let blocks = blocks_of_markdown(markdown);
+    let numbers = blocks.iter().filter_map(|block| match block {
+        Block::Item(_, number, _) => Some(*number),
+        _ => None,
+    });
+    assert_eq!(numbers.collect::<Vec<_>>(), [Some(5), Some(7), None]);
+    let tables = blocks.iter().filter_map(|block| match block {
+        Block::Table(table) => Some(table.rows.clone()),
+        _ => None,
+    });
+    assert_eq!(tables.collect::<Vec<_>>(), [[["TABLA-uno", "1", "2"], ["A|B", "30", ""]]]);
+    let pdf = write(&document(Form::Portrait, blocks, b"{}")).expect("written");
+    keep("minutes-plain.pdf", &pdf);
+    let text = text_of(&read(&pdf));
+    for shown in [
+        "[Acuerdo-1]:aprobado",
+        "[Acuerdo-2]:RECHAZADO\"pormayoría\"",
+        "[acuerdo-1]:ratificado",
+        "Véase[Acuerdo-1].",
+        "[cita]:dicha",
+        "Propuesta",
+        "nota",
+        "líneauno",
+        "líneados",
+        "aquí(http://z)(título)",
+        "(http://x/sello.png)",
+        "2023fuebueno.",
+    ] {
+        assert!(text.contains(shown), "{shown} in {text}");
+    }
+    let many = "[a]: b\n".repeat(20_000) + &"[b]\n".repeat(20_000);
+    let shown: usize = blocks_of_markdown(&many)
+        .iter()
+        .map(|block| match block {
+            Block::Paragraph(spans) => {
+                spans.iter().map(|span| span.text.matches('[').count()).sum::<usize>()
+            }
+            _ => 0,
+        })
+        .sum();
+    assert_eq!(shown, 40_000);
+}
+
 /// A document of these objects, numbered from 1.
 fn made(objects: &[&str], trailer: &str) -> Vec<u8> {
     let mut pdf = b"%PDF-1.7\n".to_vec();
