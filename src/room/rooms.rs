@@ -416,13 +416,20 @@ impl Rooms {
                 tracing::error!(session = %id, %error, "a room could not be read");
                 RoomError::StoreUnavailable
             })?;
-        let Some(stored) = stored else { return Ok(()) };
-        let attended = attendance_of(&stored, session.attendance);
-        if !attended.is_ok_and(|it| it.is_some_and(|attendance| !attendance.is_over())) {
+        let now = self.parts.clock.now();
+        let engine = if let Some(stored) = stored {
+            let attended = attendance_of(&stored, session.attendance);
+            if !attended.is_ok_and(|it| it.is_some_and(|attendance| !attendance.is_over())) {
+                return Ok(());
+            }
+            RoomEngine::from_stored(session.into(), self.recorder(session), stored, now)
+        } else if session.started_at.is_some() {
+            // Nobody came. The list of those who attended says when it ended all the same.
+            Ok(RoomEngine::new(session.into(), Recorder::Absent, now))
+        } else {
             return Ok(());
-        }
-        let recorder = self.recorder(session);
-        match RoomEngine::from_stored(session.into(), recorder, stored, self.parts.clock.now()) {
+        };
+        match engine {
             Ok(engine) => {
                 let actor = RoomActor::new(self.parts_of(session), engine);
                 actor.end_unopened(session.status.as_str()).await

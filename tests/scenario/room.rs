@@ -1346,6 +1346,35 @@ fn a_full_room_lets_its_moderators_in() {
 }
 
 #[test]
+fn moderators_on_reserved_places_keep_nobody_out() {
+    let mut hall = Hall::new(ModerationMode::Open);
+    let mut people: Vec<ConnectionId> =
+        ["a", "b", "c", "d"].iter().map(|name| hall.enter(name, Role::Participant)).collect();
+    // This one takes the last place that anybody may take.
+    let early = hall.enter("moderator-early", Role::Moderator);
+    hall.pass(Duration::from_secs(1));
+    for number in 0..3 {
+        hall.enter(&format!("moderator-{number}"), Role::Moderator);
+    }
+    for round in 0..2 {
+        assert_eq!(hall.try_enter("f", Role::Participant), Err(RoomError::ParticipantLimitReached));
+        let (leaves, next) = (people.remove(0), format!("late-{round}"));
+        hall.engine.handle_leave(leaves, Goodbye::Left, hall.now);
+        people.push(hall.enter(&next, Role::Participant));
+        hall.restart();
+    }
+    hall.engine.handle_leave(early, Goodbye::Left, hall.now);
+    hall.enter("f", Role::Participant);
+    let full = hall.try_enter("g", Role::Participant);
+    assert_eq!(full, Err(RoomError::ParticipantLimitReached));
+    for number in 3..MODERATOR_PLACES {
+        hall.enter(&format!("moderator-{number}"), Role::Moderator);
+    }
+    let more = hall.try_enter("moderator", Role::Moderator);
+    assert_eq!(more, Err(RoomError::ParticipantLimitReached));
+}
+
+#[test]
 fn whoever_leaves_makes_place_at_once() {
     let mut hall = Hall::new(ModerationMode::Open);
     let all: Vec<ConnectionId> =
@@ -1400,6 +1429,11 @@ fn a_new_connection_replaces_the_one_that_is_of_least_use() {
     assert_eq!(by_media_of(&mut hall, "bea"), Err(RoomError::ConnectionLimitReached));
     hall.enter("bea", Role::Hall);
     assert_eq!(hall.goodbyes.last(), Some(&(pages[0], Goodbye::Replaced)), "the oldest page");
+    // One that was lost is nobody's page.
+    hall.engine.handle_lost(pages[2], hall.now);
+    hall.drain();
+    by_media_of(&mut hall, "bea").expect("for the lost page");
+    assert_eq!(hall.goodbyes.last(), Some(&(pages[2], Goodbye::Replaced)));
 }
 
 #[test]

@@ -1,6 +1,8 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 //! Connections that come, are lost, come back and go.
 
+use std::collections::BTreeSet;
+
 use crate::domain::id::{ConnectionId, UserId};
 use crate::domain::participant::{ParticipantKind, Principal};
 use crate::domain::role;
@@ -61,7 +63,8 @@ impl RoomEngine {
             return Err(RoomError::Forbidden);
         }
         let new = !self.members.contains_key(user);
-        if new && participant.takes_place() && !self.has_place_for(principal) {
+        let on_reserve = new && participant.takes_place() && !self.has_ordinary_place();
+        if on_reserve && !self.has_reserved_place_for(principal) {
             return Err(RoomError::ParticipantLimitReached);
         }
         self.count_arrival(user, principal.roles, now)?;
@@ -71,6 +74,9 @@ impl RoomEngine {
         } else {
             let name = shown_name(&principal.name, user);
             self.add_member(user.clone(), Member::new(participant, name, now));
+            if on_reserve {
+                self.index.on_reserve.insert(user.clone(), ());
+            }
         }
         let entered = Connection {
             user: user.clone(),
@@ -246,20 +252,36 @@ impl RoomEngine {
         if roles.may(role::Action::ModerateFloor) { Ok(()) } else { self.budget.arrive(user, now) }
     }
 
-    /// Whether the session has a place for one more person. Moderators have some
-    /// that nobody else can take.
-    fn has_place_for(&self, principal: &Principal) -> bool {
-        let taken = self.members.len() - self.index.without_place.len();
-        let places = self.info.participants_max as usize;
+    /// Whether the session has a place for one more person that anybody may take.
+    fn has_ordinary_place(&self) -> bool {
+        let apart = self.index.without_place.len() + self.index.on_reserve.len();
+        self.members.len() - apart < self.info.participants_max as usize
+    }
+
+    /// Whether somebody may have one of the places that nobody but moderators can take.
+    fn has_reserved_place_for(&self, principal: &Principal) -> bool {
         let moderates = principal.roles.may(role::Action::ModeratePeople);
-        taken < if moderates { places.saturating_add(MODERATOR_PLACES) } else { places }
+        moderates && self.index.on_reserve.len() < MODERATOR_PLACES
+    }
+
+    /// Gives moderators their places again in a room that was read: those who came last, as many as
+    /// there are people beyond the ordinary places.
+    pub(super) fn reserve_places(&mut self) {
+        let people = self.members.len() - self.index.without_place.len();
+        let beyond = people.saturating_sub(self.info.participants_max as usize);
+        let of_moderators = self.index.moderators.values();
+        let came = |user: &UserId| Some((self.members.get(user)?.joined_at, user.clone()));
+        let came: BTreeSet<(Timestamp, UserId)> = of_moderators.filter_map(came).collect();
+        for (_, user) in came.into_iter().rev().take(beyond.min(MODERATOR_PLACES)) {
+            self.index.on_reserve.insert(user, ());
+        }
     }
 
     /// A person who has as many connections as they may gets a new one for another: the one lost
     /// first, else one that never got media, else the oldest. The newest is the one that is wanted: an
     /// encoder or page that was killed, or lost its network, leaves connections that still look alive.
-    /// Whoever comes by media alone replaces only such connections, since a token for an encoder must
-    /// not end its owner's page.
+    /// Whoever comes by media alone replaces only such connections and lost ones, since a token for an
+    /// encoder must not end its owner's page.
     fn make_room_for_connection(
         &mut self,
         user: &UserId,
@@ -273,11 +295,11 @@ impl RoomEngine {
         let by_media = |id: &&ConnectionId| {
             self.connections.get(id).is_some_and(|it| it.kind == ConnectionKind::MediaOnly)
         };
+        let lost_at = |id: &ConnectionId| self.connections.get(id).and_then(|it| it.lost_at);
         let mut replaceable: Vec<&ConnectionId> = held.iter().collect();
         if kind == ConnectionKind::MediaOnly {
-            replaceable.retain(by_media);
+            replaceable.retain(|id| by_media(id) || lost_at(id).is_some());
         }
-        let lost_at = |id: &ConnectionId| self.connections.get(id).and_then(|it| it.lost_at);
         let lost = replaceable.iter().filter_map(|id| Some((lost_at(id)?, **id))).min();
         let unconnected = replaceable.iter().find(|id| self.index.unconnected.contains_key(id));
         // Ids of connections are in the order of time. Pages are replaced before encoders, so that a new
@@ -327,6 +349,7 @@ impl RoomEngine {
         self.mutes_changed.remove(user);
         self.pictures_changed.remove(user);
         self.index.without_place.remove(user);
+        self.index.on_reserve.remove(user);
         let (user_id, reason) = (user.as_str().to_owned(), goodbye.as_str().to_owned());
         self.tell(Event::ParticipantLeft { user_id, reason }, now);
     }

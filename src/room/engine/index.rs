@@ -21,6 +21,8 @@ pub(super) struct Index {
     pub(super) untold: TrackedMap<(Timestamp, ConnectionId), ()>,
     /// Members that take none of the session's places.
     pub(super) without_place: TrackedMap<UserId, ()>,
+    /// Members on one of the places that only moderators may take.
+    pub(super) on_reserve: TrackedMap<UserId, ()>,
     /// Connections by media alone whose media has never arrived.
     pub(super) unconnected: TrackedMap<ConnectionId, ()>,
     /// Connections of devices in the hall.
@@ -97,6 +99,7 @@ impl Index {
         self.lost.clear();
         self.untold.clear();
         self.without_place.clear();
+        self.on_reserve.clear();
         self.unconnected.clear();
         self.halls.clear();
         self.gates.clear();
@@ -109,6 +112,7 @@ impl Index {
         self.lost.undo();
         self.untold.undo();
         self.without_place.undo();
+        self.on_reserve.undo();
         self.unconnected.undo();
         self.halls.undo();
         self.gates.undo();
@@ -122,6 +126,7 @@ impl Index {
         self.lost.stored();
         self.untold.stored();
         self.without_place.stored();
+        self.on_reserve.stored();
         self.unconnected.stored();
         self.halls.stored();
         self.gates.stored();

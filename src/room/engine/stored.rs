@@ -310,6 +310,7 @@ impl RoomEngine {
         for user in left {
             self.end_member(&user, Goodbye::Disconnected, now);
         }
+        self.reserve_places();
         // A room stored by a version that knew no chair.
         self.appoint_chair(now);
         // They may have been patched while the room was closed.

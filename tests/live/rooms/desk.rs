@@ -226,6 +226,23 @@ async fn a_hall_that_nobody_is_connected_to_leaves_with_the_session() {
     door.rooms.shutdown().await;
 }
 
+#[tokio::test]
+async fn the_end_of_a_session_to_which_nobody_came_is_told_once() {
+    use cabildo::room::repository::RoomRepository as _;
+
+    let house = House::build().await;
+    let (rooms, _) = outcomes::process(&house);
+    let ended = house.ended().await;
+    for _ in 0..2 {
+        in_time(rooms.session_over(&ended)).await.expect("ended");
+    }
+    let key = SessionKey::new(house.tenant, house.session);
+    let events = house.store.events_after(key, 0, 100).await.expect("readable");
+    let ends = events.iter().filter(|event| event.kind == "session_ended");
+    assert_eq!(ends.count(), 1, "{events:?}");
+    rooms.shutdown().await;
+}
+
 async fn stored_attendance(house: &House) -> cabildo::attendance::Attendance {
     use cabildo::room::repository::RoomRepository as _;
 
