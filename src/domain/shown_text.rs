@@ -5,6 +5,7 @@
 use std::sync::LazyLock;
 
 use unicode_normalization::UnicodeNormalization as _;
+use unicode_normalization::char::is_combining_mark;
 use unicode_security::skeleton;
 use unicode_segmentation::UnicodeSegmentation as _;
 
@@ -51,6 +52,20 @@ const RESERVED_NAMES: &[&str] = &[
 
 static RESERVED_LOOKS: LazyLock<Vec<Looks>> =
     LazyLock::new(|| RESERVED_NAMES.iter().map(|name| Looks::of(name)).collect());
+
+/// By which names are put in the order in which people look for them: without regard to case and
+/// accents, and Ñ as a letter of its own after N.
+#[must_use]
+pub fn order_of_name(name: &str) -> String {
+    const TILDE: char = '\u{303}';
+    let mut order = String::with_capacity(name.len());
+    for letter in name.nfd().flat_map(char::to_lowercase) {
+        if !is_combining_mark(letter) || (letter == TILDE && order.ends_with('n')) {
+            order.push(letter);
+        }
+    }
+    order
+}
 
 /// The kind of a text, which determines its length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -295,6 +310,29 @@ mod tests {
 
     fn name(text: &str) -> Option<String> {
         ShownText::Name.cleaned(text)
+    }
+
+    #[test]
+    fn names_are_in_the_order_in_which_people_look_for_them() {
+        let ordered = [
+            "Álvarez",
+            "alvaro",
+            "Élida",
+            "Íñigo",
+            "ïpek",
+            "Lopez",
+            "LÓPEZ B",
+            "Nunez",
+            "nzinga",
+            "Ñoño",
+            "Oña",
+            "Óscar",
+            "Zacarías",
+        ];
+        let mut names = ordered;
+        names.reverse();
+        names.sort_by_cached_key(|name| order_of_name(name));
+        assert_eq!(names, ordered);
     }
 
     #[test]

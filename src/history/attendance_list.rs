@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::shown_text::order_of_name;
 use crate::history::HistoryError;
 use crate::history::minutes::{About, SignedHead};
 use crate::room::event::{AttendanceView, Event, LeftOutView, QuorumState, Told};
@@ -159,7 +160,9 @@ impl ListReader {
             }
         }
         // Stable: the rows of one person stay in the order of time.
-        rows.sort_by_cached_key(|row| (row.name.to_lowercase(), row.user_id.clone()));
+        rows.sort_by_cached_key(|row| {
+            (order_of_name(&row.name), row.name.to_lowercase(), row.user_id.clone())
+        });
         let Self { counted: quorum, turns: quorum_turns, representations, ended_at, .. } = self;
         Attendances { rows, representations, quorum, quorum_turns, ended_at }
     }
