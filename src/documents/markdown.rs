@@ -8,7 +8,7 @@ use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 
 use crate::documents::{Block, Span, Table};
 
-/// The blocks that show a text in Markdown (CommonMark with tables). Text within HTML is text.
+/// The blocks that show a text in Markdown (`CommonMark` with tables). Text within HTML is text.
 #[must_use]
 pub fn blocks_of_markdown(text: &str) -> Vec<Block> {
     let text = without_definitions(text);
@@ -20,7 +20,7 @@ pub fn blocks_of_markdown(text: &str) -> Vec<Block> {
     reader.blocks
 }
 
-/// A line such as `[1]: approved` defines a link (CommonMark §4.7) and is not shown. Whoever writes
+/// A line such as `[1]: approved` defines a link (`CommonMark` §4.7) and is not shown. Whoever writes
 /// minutes means it as text, so it is escaped.
 fn without_definitions(text: &str) -> Cow<'_, str> {
     /// What was read as the text of another definition may be one itself.
@@ -169,12 +169,15 @@ impl Reader {
                 self.rows.clear();
             }
             Tag::TableHead | Tag::TableRow => self.rows.push(Vec::new()),
-            Tag::TableCell => {}
             Tag::Strong => self.strong = self.strong.saturating_add(1),
             Tag::Link { dest_url, title, .. } | Tag::Image { dest_url, title, .. } => {
                 self.links.push((dest_url.to_string(), title.to_string()));
             }
-            Tag::Emphasis | Tag::Strikethrough | Tag::Superscript | Tag::Subscript => {}
+            Tag::TableCell
+            | Tag::Emphasis
+            | Tag::Strikethrough
+            | Tag::Superscript
+            | Tag::Subscript => {}
             _ => self.end_block(),
         }
     }
@@ -213,9 +216,13 @@ impl Reader {
                     row.push(cell);
                 }
             }
-            TagEnd::TableHead | TagEnd::TableRow => {}
             TagEnd::Table => self.end_table(),
-            TagEnd::Emphasis | TagEnd::Strikethrough | TagEnd::Superscript | TagEnd::Subscript => {}
+            TagEnd::TableHead
+            | TagEnd::TableRow
+            | TagEnd::Emphasis
+            | TagEnd::Strikethrough
+            | TagEnd::Superscript
+            | TagEnd::Subscript => {}
             _ => self.end_block(),
         }
     }
