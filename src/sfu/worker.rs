@@ -63,6 +63,8 @@ pub enum DatagramClass {
     Handshake,
     /// Media from an address that this worker does not know; another worker may know it.
     StrayMedia,
+    /// No datagram: the connection of TCP from there has ended.
+    Ended,
 }
 
 /// A datagram for control.

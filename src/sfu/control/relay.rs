@@ -55,6 +55,15 @@ impl Control {
         true
     }
 
+    /// The connection of a client has ended, and with it the allocation that it made: nobody can use
+    /// that any more (RFC 8656 §3.1), and it would count against its person for ten minutes.
+    pub(crate) fn handle_ended(&mut self, client: SocketAddr) {
+        if let Some(turn) = &mut self.turn {
+            turn.handle_gone(client);
+        }
+        self.poll_turn();
+    }
+
     /// Closes the connections of clients whose allocations have ended.
     pub(super) fn poll_turn(&mut self) {
         let Some(turn) = &mut self.turn else { return };

@@ -18,7 +18,7 @@ use crate::sfu::handle::request::{Reply, Request};
 use crate::sfu::interface::{RoomMediaEvent, SfuError};
 use crate::sfu::metrics;
 use crate::sfu::plane::{Command, Gate, MediaEvent};
-use crate::sfu::worker::FromWorker;
+use crate::sfu::worker::{DatagramClass, FromWorker};
 
 /// Entries taken from one queue before the other queues are looked at.
 const BATCH: usize = 64;
@@ -126,7 +126,12 @@ impl<W: Workers> Driver<W> {
                 }
                 Wake::Strays => {
                     for stray in strays.drain(..) {
-                        self.control.handle_datagram(stray.worker, stray.from, stray.bytes, now);
+                        let FromWorker { worker, kind, from, bytes } = stray;
+                        if kind == DatagramClass::Ended {
+                            self.control.handle_ended(from);
+                        } else {
+                            self.control.handle_datagram(worker, from, bytes, now);
+                        }
                         self.drain(now);
                     }
                 }

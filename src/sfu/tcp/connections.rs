@@ -19,8 +19,9 @@ const CONNECTIONS_MAX: usize = 4_096;
 /// Connections at most that have shown no credentials yet: at the limit the oldest gives way to the
 /// new one, so that silent ones keep nobody out.
 const UNPROVEN_MAX: usize = 256;
-/// Those of one network; at the limit its new ones are closed at once. Enough for an office whose
-/// people all come at the same moment, since each proves itself with its first message.
+/// Those of one network; at the limit its oldest gives way to its new one, so that silent ones of an
+/// office keep nobody else there out. Enough for an office whose people all come at the same moment,
+/// since each proves itself with its first message.
 const UNPROVEN_PER_NETWORK_MAX: usize = 32;
 /// Bytes that may wait for one peer; what does not fit is dropped and counted, as when a socket of
 /// UDP is full. About a second of a large picture: raising it delays what a slow peer gets.
@@ -179,20 +180,22 @@ impl TcpConnections {
             .filter(|(_, connection)| !connection.is_proven())
             .map(|(number, _)| *number)
             .collect();
-        let of_network = unproven
-            .iter()
-            .filter_map(|number| table.connections.get(number))
-            .filter(|connection| connection.network == network)
-            .count();
+        let is_of_network = |number: &&u32| {
+            table.connections.get(number).is_some_and(|connection| connection.network == network)
+        };
+        let of_network: Vec<u32> = unproven.iter().filter(is_of_network).copied().collect();
         let is_full = table.connections.len() >= CONNECTIONS_MAX;
         let oldest = unproven.first().copied();
-        if of_network >= UNPROVEN_PER_NETWORK_MAX || is_full && oldest.is_none() {
+        if is_full && oldest.is_none() {
             self.refused.fetch_add(1, Ordering::Relaxed);
             return None;
         }
-        if (is_full || unproven.len() >= UNPROVEN_MAX)
-            && let Some(silent) = oldest.and_then(|number| table.connections.remove(&number))
-        {
+        let gives_way = if of_network.len() >= UNPROVEN_PER_NETWORK_MAX {
+            of_network.first().copied()
+        } else {
+            oldest.filter(|_| is_full || unproven.len() >= UNPROVEN_MAX)
+        };
+        if let Some(silent) = gives_way.and_then(|number| table.connections.remove(&number)) {
             self.refused.fetch_add(1, Ordering::Relaxed);
             silent.closed.cancel();
         }
@@ -237,17 +240,22 @@ mod tests {
     }
 
     #[test]
-    fn silent_connections_of_one_network_are_bounded_and_keep_no_other_out() {
+    fn silent_connections_of_one_network_are_bounded_and_keep_nobody_out() {
         let all = TcpConnections::default();
+        let (other, _queued) = all.admit(from(2, 5)).expect("another network");
         let held: Vec<_> = (0..UNPROVEN_PER_NETWORK_MAX)
             .map(|_| all.admit(from(1, 5)).expect("a place"))
             .collect();
-        assert!(all.admit(from(1, 6)).is_none());
-        let (other, _queued) = all.admit(from(2, 5)).expect("another network");
         // Who was answered does not count any more.
         assert!(all.send(held[0].0.address, b"answer", 6));
-        assert!(all.admit(from(1, 7)).is_some());
-        assert!(!other.closed.is_cancelled());
+        let late = all.admit(from(1, 7)).expect("a place");
+        assert!(held.iter().all(|(held, _)| !held.closed.is_cancelled()));
+        let later = all.admit(from(1, 8)).expect("a place");
+        let closed = held.iter().filter(|(held, _)| held.closed.is_cancelled()).count();
+        assert_eq!((closed, held[1].0.closed.is_cancelled()), (1, true), "the oldest silent one");
+        assert_eq!((all.stats().connections, all.stats().refused), (34, 1));
+        assert!(!other.closed.is_cancelled() && !late.0.closed.is_cancelled());
+        drop(later);
     }
 
     #[test]

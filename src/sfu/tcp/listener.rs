@@ -173,6 +173,12 @@ impl Listener {
             why = watch(&connection) => why,
         };
         self.connections.remove(&connection);
+        if connection.is_turn() {
+            let (kind, from) = (DatagramClass::Ended, connection.address);
+            let ended = FromWorker { worker: 0, kind, from, bytes: Vec::new() };
+            // When the control half has ended, so have all allocations.
+            self.inbound.datagrams.send(ended).await.ok();
+        }
         tracing::debug!(why, proven = connection.is_proven(), "a connection for media has ended");
     }
 

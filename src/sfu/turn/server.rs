@@ -535,6 +535,13 @@ impl TurnServer {
         }
     }
 
+    /// Ends the allocation of a client that is gone, if it has one.
+    pub(in crate::sfu) fn handle_gone(&mut self, client: SocketAddr) {
+        if let Some(number) = self.by_client.get(&client) {
+            self.remove(*number);
+        }
+    }
+
     /// Ends what has lasted its time.
     pub(in crate::sfu) fn handle_timeout(&mut self, now: Instant) {
         while let Some((due_at, number)) = self.deadlines.first().copied()

@@ -274,6 +274,28 @@ async fn a_relay_ends_with_the_connection_of_its_person() {
 }
 
 #[tokio::test]
+async fn an_allocation_ends_with_its_connection_of_tcp() {
+    let mut plane = turn_plane(1);
+    let room = plane.open().await;
+    let peer = plane.join(&room, MediaClient::subscriber).await.peer;
+    let server = plane.credentials(&room, peer);
+    // A telephone that changes its network again and again, more often than its quota allows.
+    for _ in 0..20 {
+        let (mut client, mut tcp) = (TurnClient::new(&server), Way::by_tcp(&plane).await);
+        assert_eq!(tcp.allocate(&mut client).await, 0);
+        drop(tcp);
+        tokio::time::timeout(PATIENCE, async {
+            while plane.turn_stats().await.allocations > 0 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+        .expect("in time");
+    }
+    plane.sfu.shutdown().await;
+}
+
+#[tokio::test]
 async fn strangers_of_turn_over_tcp_are_told_why_and_closed() {
     let plane = turn_plane(1);
     let nobody = plane.credentials(&plane.open().await, ConnectionId::generate());
