@@ -206,7 +206,7 @@ impl Obstacle {
                  with 8 bits and 4:2:0"
             }
             Self::RtcpMux => "a=rtcp-mux is missing",
-            Self::Bundle => "it is not in a=group:BUNDLE",
+            Self::Bundle => "it is not in a=group:BUNDLE, which must name every section",
         }
     }
 
@@ -222,7 +222,10 @@ impl Obstacle {
                  offer Opus, and VP8, VP9, AV1 or H.264 with 8 bits and 4:2:0"
             }
             Self::RtcpMux => "no section of the offer can be used: a=rtcp-mux is missing",
-            Self::Bundle => "no section of the offer can be used: it is not in a=group:BUNDLE",
+            Self::Bundle => {
+                "no section of the offer can be used: it is not in a=group:BUNDLE, which must name \
+                 every section"
+            }
         }
     }
 }

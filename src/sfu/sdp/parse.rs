@@ -65,6 +65,7 @@ pub fn parse(text: &str, limits: Limits) -> Result<Description, SdpError> {
         // Without BUNDLE each section would need a transport of its own.
         if bundle.is_none() && sections.iter().any(|earlier| !earlier.rejected) {
             section.rejected = true;
+            section.obstacle.get_or_insert(Obstacle::Bundle);
         }
         // The section that carries the transport of the bundle may be one that this server can't
         // use otherwise: inactive, or a data channel.

@@ -263,6 +263,9 @@ fn sections_of_no_use_are_rejected_and_the_rest_is_taken() {
     }
     let lone = read(&CHROMIUM.replace("a=group:BUNDLE 0 1\n", "")).expect("valid");
     assert!(!lone.sections[0].rejected && lone.sections[1].rejected, "one transport only");
+    let told = lone.refused();
+    let told: Vec<_> = told.iter().map(|it| (it.mid.as_str(), it.obstacle)).collect();
+    assert_eq!(told, [("1", Obstacle::Bundle)]);
 }
 
 proptest! {
