@@ -24,6 +24,7 @@ mod services;
 mod sessions;
 mod speech_engines;
 mod speech_names;
+mod storage;
 mod telemetry;
 mod tenants;
 mod transcriber;
@@ -58,6 +59,7 @@ use self::transcriber::Transcription;
 pub use self::base::store_options;
 pub use self::foundation::{Foundation, custody_of, open_foundation};
 pub(crate) use self::speech_engines::{FoundEngine, engines_of};
+pub(crate) use self::storage::{Adopted, Seen, adopt, examine};
 
 /// The options with which an instance is started.
 pub struct AppOptions {
@@ -128,7 +130,7 @@ impl App {
         };
         let identity = Identity::start(&base, addresses.http).await?;
         let services = Services::start(&base)?;
-        let foundation = open_foundation(&base.config, &base.store, &base.clock)?;
+        let foundation = open_foundation(&base.config, &base.store, &base.clock).await?;
         let recording = Recording::start(&base, &foundation, &media).await?;
         let transcription = Transcription::start(&base, &media, &services)?;
         let live = LiveViewing::start(&base, &media);

@@ -41,6 +41,14 @@ impl Failure {
             Self::Missing(_) => 3,
         }
     }
+
+    /// What is said of it.
+    fn text(&self) -> String {
+        match self {
+            Self::False(message) | Self::Usage(message) => message.clone(),
+            Self::Missing(error) => format!("{error:#}"),
+        }
+    }
 }
 
 impl From<anyhow::Error> for Failure {
@@ -84,7 +92,8 @@ enum Command {
     },
     /// Issues an access token of the development issuer in the data directory.
     Token(token::Arguments),
-    /// Checks the configuration and what transcription needs: the model, and how many people can
+    /// Checks the configuration, whether the vault and the keys are those of the database's installation, and
+    /// what transcription needs: the model, and how many people can
     /// speak at the same time on this machine. With --from: whether a server is reached from here.
     Doctor(doctor::Arguments),
     /// Captures a local camera and publishes it into a capture of a server.
@@ -123,10 +132,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     match carry_out(cli.command) {
         Ok(code) => code,
         Err(failure) => {
-            match &failure {
-                Failure::False(message) | Failure::Usage(message) => output::complain(message),
-                Failure::Missing(error) => output::complain(&format!("{error:#}")),
-            }
+            output::complain(&failure.text());
             ExitCode::from(failure.exit_code())
         }
     }

@@ -14,6 +14,7 @@ mod error;
 mod evidence;
 mod governance;
 mod idempotency;
+mod installation;
 mod media_tokens;
 mod meetings;
 mod migrate;

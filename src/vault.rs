@@ -4,6 +4,7 @@
 mod damage;
 mod directory;
 mod files;
+mod installation;
 mod local_keys;
 mod outcome;
 mod s3;
@@ -22,6 +23,9 @@ use crate::domain::secret::Secret;
 
 pub use damage::{Damage, DamagedObjects};
 pub use directory::Directory;
+pub use installation::{
+    Identified, IdentifiedKeys, IdentifiedVault, Installation, NotKnown, Place, WrongPlace,
+};
 pub use local_keys::LocalKeyVault;
 pub use s3::{S3, S3Options, S3Timeouts};
 pub use watch::{PutFailures, VaultState, VaultWatch, WatchedVault};
@@ -36,6 +40,9 @@ pub fn describe_metrics() {
 /// Most bytes of an object that are read at once; a longer read is [`VaultError::Refused`]. Raising
 /// it raises the memory that one reader may use.
 pub const READ_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// Name of the object or file that says which installation a vault or a directory of keys belongs to.
+pub const MARKER: &str = "installation";
 
 /// The name of an object: a path of identifiers and numbers that begins with the tenant.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,6 +69,11 @@ impl ObjectName {
     #[must_use]
     pub fn capture(tenant: TenantId, publication: PublicationId, number: u64) -> Self {
         Self(format!("{tenant}/captures/{publication}/{number:08}"))
+    }
+
+    /// The name of the marker that says which installation a vault belongs to.
+    pub(crate) fn marker() -> Self {
+        Self(MARKER.to_owned())
     }
 
     /// The name as text.

@@ -31,6 +31,7 @@ mod m0025_camera_recordings;
 mod m0026_live_viewing;
 mod m0027_playable_lacks;
 mod m0028_votes_heard;
+mod m0029_installation;
 
 use sea_orm::DbErr;
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
@@ -85,6 +86,7 @@ pub const TABLES: &[&str] = &[
     "capture_files",
     "camera_recordings",
     "votes_heard",
+    "installation",
 ];
 
 /// What the server's role may do with each table on PostgreSQL. It can neither
@@ -133,6 +135,7 @@ pub const PRIVILEGES: &[(&str, &str)] = &[
     ("capture_files", "SELECT, INSERT, DELETE"),
     ("camera_recordings", "SELECT, INSERT, UPDATE, DELETE"),
     ("votes_heard", "SELECT, INSERT, DELETE"),
+    ("installation", "SELECT, INSERT, UPDATE"),
     (MIGRATION_TABLE, "SELECT"),
 ];
 
@@ -171,6 +174,7 @@ impl MigratorTrait for Migrations {
             Box::new(m0026_live_viewing::LiveViewing),
             Box::new(m0027_playable_lacks::PlayableLacks),
             Box::new(m0028_votes_heard::VotesHeard),
+            Box::new(m0029_installation::Installation),
         ]
     }
 }

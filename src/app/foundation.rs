@@ -9,10 +9,11 @@ use anyhow::Context as _;
 use async_trait::async_trait;
 use sha2::{Digest as _, Sha256};
 
+use super::storage::open_own;
 use crate::api::MetricsSource;
 use crate::claims::{Claims, ClaimsParts, LeaseTimes};
 use crate::clock::{BootClock, Clock};
-use crate::config::{Config, VaultConfig};
+use crate::config::Config;
 use crate::custody::{self, Custody, CustodyParts};
 use crate::domain::id::InstanceId;
 use crate::evidence::repository::Hash;
@@ -21,8 +22,7 @@ use crate::evidence::{
 };
 use crate::store::Store;
 use crate::vault::{
-    DamagedObjects, Directory, KeyVault, LocalKeyVault, PutFailures, S3, S3Options, S3Timeouts,
-    Vault, WatchedVault,
+    DamagedObjects, IdentifiedKeys, KeyVault, LocalKeyVault, PutFailures, Vault, WatchedVault,
 };
 
 /// Bytes of the executable that are read at once while it is hashed.
@@ -66,16 +66,20 @@ impl MetricsSource for Evidence {
 /// Opens vault and keys, and starts the log.
 ///
 /// # Errors
-/// When a directory can't be made or read, or the bucket's options are wrong.
-pub fn open_foundation(
+/// When a directory can't be made or read, the bucket's options are wrong, or the vault or the keys are not
+/// those of the database's installation.
+pub async fn open_foundation(
     config: &Config,
     store: &Store,
     clock: &Clock,
 ) -> anyhow::Result<Foundation> {
-    let public_origin = public_origin(config);
     let directory = &config.recording.keys.directory;
+    // Before anything is made or opened in a directory that may be another.
+    let stored = open_own(config, store).await?;
+    let keys = LocalKeyVault::open(directory.join("tenants")).context("keys.directory")?;
     let keys: Arc<dyn KeyVault> =
-        Arc::new(LocalKeyVault::open(directory.join("tenants")).context("keys.directory")?);
+        Arc::new(IdentifiedKeys::new(Arc::new(keys), Arc::new(store.clone())));
+    let public_origin = public_origin(config);
     let signing = EvidenceKeys::open(&directory.join("evidence")).context("keys.directory")?;
     let operator_directory = directory.join("operator");
     let operator = OperatorKey::open(&operator_directory).context("keys.directory")?;
@@ -105,7 +109,7 @@ pub fn open_foundation(
         times: LeaseTimes::default(),
     });
     let put_failures = PutFailures::default();
-    let vault = Arc::new(WatchedVault::new(open_vault(config)?, put_failures.clone()));
+    let vault = Arc::new(WatchedVault::new(stored, put_failures.clone()));
     let damaged = DamagedObjects::default();
     Ok(Foundation { vault, put_failures, damaged, keys, evidence, claims })
 }
@@ -133,29 +137,6 @@ fn hash_of_executable() -> std::io::Result<Hash> {
         let length = read.len();
         executable.consume(length);
     }
-}
-
-fn open_vault(config: &Config) -> anyhow::Result<Arc<dyn Vault>> {
-    Ok(match &config.recording.vault {
-        VaultConfig::Directory(path) => {
-            Arc::new(Directory::open(path.clone()).context("vault.directory")?)
-        }
-        VaultConfig::S3(s3) => Arc::new(
-            S3::new(&S3Options {
-                endpoint: s3.endpoint.clone(),
-                region: s3.region.clone(),
-                bucket: s3.bucket.clone(),
-                prefix: s3.prefix.trim_matches('/').to_owned(),
-                path_style: s3.path_style,
-                access_key_id: s3.access_key_id.clone(),
-                secret_access_key: s3.secret_access_key.clone(),
-                ca: s3.ca.clone(),
-                object_lock_days: s3.object_lock_days,
-                timeouts: S3Timeouts::default(),
-            })
-            .context("vault.s3")?,
-        ),
-    })
 }
 
 /// The origin that is the issuer in heads of logs that begin now. In development it has no port, so that commands

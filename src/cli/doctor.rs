@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::serve::source_of;
 use super::{Failure, Place, output, runtime};
-use crate::app::{FoundEngine, engines_of};
+use crate::app::{FoundEngine, Seen, engines_of, examine};
 use crate::clock::Clock;
 use crate::config::{Config, Profile, WHISPER};
 use crate::reach::{self, Asked, Line, ReachError};
@@ -63,8 +63,8 @@ fn run_from(from: &str, arguments: &Arguments) -> Result<(), Failure> {
     Err(Failure::False(format!("{} of {} checks failed", outcome.failed, outcome.tested)))
 }
 
-/// Checks what transcription needs. Prints a line for each thing; the exit code is 1 when one is
-/// not as it should be.
+/// Checks the configuration, whose the vault and the keys are, and what transcription needs. Prints a line for
+/// each thing; the exit code is 1 when one is not as it should be.
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if let Some(from) = &arguments.from {
         return run_from(from, arguments);
@@ -77,16 +77,40 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = Config::read(source_of(&arguments.place)?, &profile)
         .map_err(|error| Failure::Usage(error.to_string()))?;
     output::print("configuration ok");
+    match (tell_storage(&config), tell_transcription(&config)) {
+        (Err(one), Err(other)) => Err(Failure::False(format!("{}\n{}", one.text(), other.text()))),
+        (storage, transcription) => storage.and(transcription),
+    }
+}
+
+/// Tells whether the vault and the directory of keys are those of the database's installation.
+fn tell_storage(config: &Config) -> Result<(), Failure> {
+    let mut wrong = Vec::new();
+    for seen in runtime()?.block_on(Box::pin(examine(config))) {
+        match seen {
+            Seen::Own(place) => output::print(&format!("storage ok: {place}")),
+            Seen::New(place) => {
+                output::print(&format!("storage new: {place} gets its marker at the next start"));
+            }
+            Seen::Unknown(why) => output::print(&format!("storage unknown: {why}")),
+            Seen::Wrong(what) => wrong.push(format!("storage wrong: {what}")),
+        }
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(Failure::False(wrong.join("\n"))) }
+}
+
+/// Tells what transcription needs.
+fn tell_transcription(config: &Config) -> Result<(), Failure> {
     if config.transcription.used().next().is_none() {
         output::print("transcription off: no engine is configured");
         return Ok(());
     }
     let runtime = runtime()?;
     let _inside = runtime.enter();
-    describe_model(&config);
+    describe_model(config);
     let mut problems = Vec::new();
     let clock = Clock::system();
-    for found in engines_of(&config, (&clock, &clock))? {
+    for found in engines_of(config, (&clock, &clock))? {
         if let Some(engine) = &found.engine {
             let FoundEngine { name, device, workers, .. } = &found;
             output::print(&format!(

@@ -10,7 +10,7 @@ use clap::{Subcommand, ValueEnum};
 
 use super::serve::source_of;
 use super::{Failure, Place, output, runtime};
-use crate::app::{Foundation, custody_of, open_foundation, store_options};
+use crate::app::{self, Adopted, Foundation, custody_of, open_foundation, store_options};
 use crate::clock::Clock;
 use crate::config::{Config, Profile};
 use crate::custody::{ClipWanted, Custody, CustodyError, ErasureReason, Exported, Texts};
@@ -123,6 +123,20 @@ enum What {
         #[arg(long, conflicts_with = "resume")]
         destroy_older: bool,
     },
+    /// Makes the configured vault or directory of keys, in which nothing says that it is, the one of this
+    /// installation: after it was moved, or when what it had is given up. That of another installation is
+    /// refused.
+    #[command(group = clap::ArgGroup::new("place_to_adopt").required(true).multiple(true))]
+    Adopt {
+        #[command(flatten)]
+        place: Place,
+        /// The vault.
+        #[arg(long, group = "place_to_adopt")]
+        vault: bool,
+        /// The directory of keys.
+        #[arg(long, group = "place_to_adopt")]
+        keys: bool,
+    },
     /// Makes a new key that signs from now on; it is published together with the older ones.
     RotateSigningKey(Place),
 }
@@ -204,6 +218,9 @@ impl From<CustodyError> for Failure {
 pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let installation = match &arguments.what {
         What::RotateSigningKey(place) => return rotate_signing_key(place),
+        What::Adopt { place, vault, keys } => {
+            return runtime()?.block_on(Box::pin(adopt(place, *vault, *keys)));
+        }
         What::Export { installation, .. }
         | What::Disclose { installation, .. }
         | What::Clip { installation, .. }
@@ -247,6 +264,21 @@ fn rotate_signing_key(place: &Place) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+async fn adopt(place: &Place, vault: bool, keys: bool) -> Result<ExitCode, Failure> {
+    let config = config_of(place, None)?;
+    let store = Store::connect(&store_options(&config)).await.context("the store")?;
+    let places = [(crate::vault::Place::Vault, vault), (crate::vault::Place::Keys, keys)];
+    let wanted: Vec<_> =
+        places.into_iter().filter_map(|(place, is_wanted)| is_wanted.then_some(place)).collect();
+    let adopted = app::adopt(&config, &store, &wanted).await;
+    store.close().await.context("the store")?;
+    for Adopted { place, was_there } in adopted? {
+        let is = if was_there { "was that" } else { "is now that" };
+        output::print(&format!("{place} {is} of this installation"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 /// The parts that the commands use.
 struct Desk {
     store: Store,
@@ -258,7 +290,7 @@ impl Desk {
     async fn open(config: &Config) -> Result<Self, Failure> {
         let clock = Clock::system();
         let store = Store::connect(&store_options(config)).await.context("the store")?;
-        let foundation = open_foundation(config, &store, &clock)?;
+        let foundation = open_foundation(config, &store, &clock).await?;
         let custody = custody_of(&store, &foundation, &clock);
         Ok(Self { store, foundation, custody })
     }
@@ -313,8 +345,9 @@ impl Desk {
                 }
                 Ok(ExitCode::SUCCESS)
             }
-            // Needs neither store nor vault, and was carried out before.
+            // Need no desk, and were carried out before.
             What::RotateSigningKey(place) => rotate_signing_key(&place),
+            What::Adopt { place, vault, keys } => adopt(&place, vault, keys).await,
         }
     }
 
@@ -422,6 +455,8 @@ mod tests {
             format!("x erase {ID} --track {ID} --reason ordered"),
             format!("x rotate-keys --tenant {ID} --destroy-older"),
             "x rotate-signing-key --config c.yaml".to_owned(),
+            "x adopt --vault --keys --data-dir d".to_owned(),
+            "x adopt --keys".to_owned(),
         ] {
             parsed(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
         }
@@ -440,6 +475,7 @@ mod tests {
             format!("x erase {ID}"),
             format!("x erase {ID} --reason boredom"),
             "x rotate-keys".to_owned(),
+            "x adopt".to_owned(),
             format!("x rotate-keys --tenant {ID} --resume --destroy-older"),
         ] {
             let error = parsed(&line).err().unwrap_or_else(|| panic!("{line} was understood"));

@@ -73,6 +73,10 @@ uuid_id!(
     ActionId, "action id"
 );
 uuid_id!(
+    /// One database with the vault and the keys that belong to it.
+    InstallationId, "installation id"
+);
+uuid_id!(
     /// An organisation whose data no other organisation can see.
     TenantId, "tenant id"
 );

@@ -1,10 +1,11 @@
 //! The options of the database.
 
 use crate::store::error::SetupError;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sea_orm::sqlx::postgres::PgConnectOptions;
+use sea_orm::sqlx::sqlite::SqliteConnectOptions;
 
 use crate::domain::secret::Secret;
 
@@ -84,6 +85,20 @@ impl StoreOptions {
         // Characters that would end the path in a URL are encoded; the rest stays readable.
         let path = path.to_string_lossy().replace('%', "%25").replace('?', "%3F");
         Self::new(Secret::new(format!("sqlite://{}", path.replace('#', "%23"))))
+    }
+
+    /// Whether the database is an SQLite file that does not exist, so that connecting makes it.
+    #[must_use]
+    pub fn is_absent_file(&self) -> bool {
+        self.file().is_some_and(|file| !file.exists())
+    }
+
+    /// The file of an SQLite database.
+    #[must_use]
+    pub fn file(&self) -> Option<PathBuf> {
+        let is_file = matches!(Engine::of(&self.url), Ok(Engine::Sqlite));
+        let file: Option<SqliteConnectOptions> = self.url.expose().parse().ok().filter(|_| is_file);
+        file.map(|file| file.get_filename().to_owned())
     }
 
     /// How to migrate this database: with its migration role, for the role in its own URL.

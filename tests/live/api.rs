@@ -34,6 +34,7 @@ mod room_cameras;
 mod server;
 mod services;
 mod sessions;
+mod storage;
 mod streams;
 mod transcript;
 #[cfg(feature = "whisper")]

@@ -12,6 +12,7 @@ mod fixture;
 mod full_disk;
 mod governance;
 mod idempotency;
+mod installation;
 mod isolation;
 mod media_tokens;
 mod meetings;
@@ -31,6 +32,7 @@ use postgres::Cluster;
 const CASES: &[&[Case]] = &[
     sessions::CASES,
     idempotency::CASES,
+    installation::CASES,
     rooms::CASES,
     evidence::CASES,
     claims::CASES,

@@ -157,6 +157,63 @@ fn clock(ahead_us: Arc<AtomicI64>, set_us: Arc<AtomicI64>) -> SteadyClock {
     SteadyClock::new(wall, BootClock::from_fn(move || boot.now() + PASSED.get()))
 }
 
+/// The data of a server that was stopped.
+pub(crate) struct Stopped {
+    data: tempfile::TempDir,
+    tenant: TenantId,
+    ahead_us: Arc<AtomicI64>,
+}
+
+impl Stopped {
+    /// A process that takes over the data.
+    pub(crate) async fn start_with(self, keys: &[(&str, &str)]) -> Server {
+        Box::pin(Server::launch(keys, self.data, self.tenant, self.ahead_us)).await
+    }
+
+    /// Why a process that should take over the data does not start.
+    pub(crate) async fn refusal(&self, keys: &[(&str, &str)]) -> String {
+        let (options, ..) = options(keys, self.data.path(), SteadyClock::system());
+        let refused = Box::pin(App::start(options)).await.err().expect("it does not start");
+        format!("{refused:#}")
+    }
+
+    /// Where everything is kept.
+    pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
+        self.data.path().join(name)
+    }
+}
+
+/// With what a server is started, the authority of its certificates, and those of the services.
+fn options(
+    keys: &[(&str, &str)],
+    data: &Path,
+    clock: SteadyClock,
+) -> (AppOptions, String, [(String, String); 2]) {
+    provider();
+    let (authority, services) = certificates(data);
+    let mut source = Source::default();
+    let path = |name: &str| data.join(name).display().to_string();
+    for (key, value) in [
+        ("http.bind", "127.0.0.1:0".to_owned()),
+        ("internal.bind", "127.0.0.1:0".to_owned()),
+        ("media.bind", "127.0.0.1:0".to_owned()),
+        ("media.workers", "1".to_owned()),
+        ("internal.ca", path("test-ca.pem")),
+        ("internal.cert", path("test.pem")),
+        ("internal.key", path("test.key")),
+        ("limits.shutdown_grace_s", "1".to_owned()),
+    ] {
+        source.set(key, value);
+    }
+    for (key, value) in keys {
+        source.set(key, (*value).to_owned());
+    }
+    let profile = Profile::Dev { data_dir: data.to_owned() };
+    let config = Config::read(source, &profile).expect("a configuration");
+    let dev_data_dir = Some(data.to_owned());
+    (AppOptions { config, dev_data_dir, clock }, authority, services)
+}
+
 impl Server {
     pub(crate) async fn start() -> Self {
         Self::start_with(&[]).await
@@ -203,6 +260,13 @@ impl Server {
         Box::pin(Self::launch(&keys, data, tenant, ahead_us)).await
     }
 
+    /// Stops, and leaves its data.
+    pub(crate) async fn stop(self) -> Stopped {
+        let Self { app, data, tenant, ahead_us, .. } = self;
+        app.stop().await;
+        Stopped { data, tenant, ahead_us }
+    }
+
     /// Its database, reached beside it.
     pub(crate) async fn store(&self) -> Store {
         Store::connect(&self.store).await.expect("a database")
@@ -214,32 +278,10 @@ impl Server {
         tenant: TenantId,
         ahead_us: Arc<AtomicI64>,
     ) -> Self {
-        provider();
         let set_us = Arc::new(AtomicI64::new(0));
-        let (authority, [governance, stranger]) = certificates(data.path());
-        let mut source = Source::default();
-        let path = |name: &str| data.path().join(name).display().to_string();
-        for (key, value) in [
-            ("http.bind", "127.0.0.1:0".to_owned()),
-            ("internal.bind", "127.0.0.1:0".to_owned()),
-            ("media.bind", "127.0.0.1:0".to_owned()),
-            ("media.workers", "1".to_owned()),
-            ("internal.ca", path("test-ca.pem")),
-            ("internal.cert", path("test.pem")),
-            ("internal.key", path("test.key")),
-            ("limits.shutdown_grace_s", "1".to_owned()),
-        ] {
-            source.set(key, value);
-        }
-        for (key, value) in keys {
-            source.set(key, (*value).to_owned());
-        }
-        let profile = Profile::Dev { data_dir: data.path().to_owned() };
-        let config = Config::read(source, &profile).expect("a configuration");
-        let store = store_options(&config);
-        let dev_data_dir = Some(data.path().to_owned());
         let clock = clock(ahead_us.clone(), set_us.clone());
-        let options = AppOptions { config, dev_data_dir, clock };
+        let (options, authority, [governance, stranger]) = options(keys, data.path(), clock);
+        let store = store_options(&options.config);
         let app = App::start(options).await.expect("a server");
         let addresses = app.addresses();
         Self {

@@ -18,7 +18,7 @@ cases!(
     a_database_answers,
 );
 
-const ALL: [&str; 28] = [
+const ALL: [&str; 29] = [
     "m0001_foundation",
     "m0002_session_directory",
     "m0003_evidence",
@@ -47,6 +47,7 @@ const ALL: [&str; 28] = [
     "m0026_live_viewing",
     "m0027_playable_lacks",
     "m0028_votes_heard",
+    "m0029_installation",
 ];
 
 async fn what_is_applied_is_not_applied_again(fixture: Fixture) {

@@ -1,0 +1,97 @@
+//! Which installation the database belongs to, and which of its stores have something that is needed.
+
+use async_trait::async_trait;
+use sea_orm::ConnectionTrait;
+use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
+use uuid::Uuid;
+
+use crate::domain::id::InstallationId;
+use crate::domain::store_error::StoreError;
+use crate::store::connect::Store;
+use crate::store::shared_tx::SharedTx;
+use crate::vault::{Installation, Place};
+
+/// Advisory lock that allows one process at a time to give the identity: "identity" in ASCII.
+const IDENTITY_LOCK: i64 = 0x69_64_65_6e_74_69_74_79;
+const TABLE: &str = "installation";
+/// The id of the only row.
+const ONLY: i64 = 1;
+/// Tables without a tenant whose rows lead to keys or recordings.
+const LEADING: [&str; 4] =
+    ["session_directory", "camera_directory", "recording_agenda", "operator_leaves"];
+
+#[async_trait]
+impl Installation for Store {
+    async fn known_identity(&self) -> Result<Option<InstallationId>, StoreError> {
+        identity(&self.connection).await
+    }
+
+    async fn identity(&self) -> Result<InstallationId, StoreError> {
+        if let Some(known) = identity(&self.connection).await? {
+            return Ok(known);
+        }
+        let tx = SharedTx::locked(self, IDENTITY_LOCK).await?;
+        // Another process may have given one before it let go of the lock.
+        if let Some(known) = identity(tx.connection()).await? {
+            return Ok(known);
+        }
+        let new = InstallationId::generate();
+        let insert = Query::insert()
+            .into_table(TABLE)
+            .columns(["id", "identity", "vault_used", "keys_used"])
+            .values_panic([ONLY.into(), new.as_uuid().into(), false.into(), false.into()])
+            .take();
+        tx.connection().execute(&insert).await?;
+        tx.commit().await?;
+        Ok(new)
+    }
+
+    async fn is_used(&self, place: Place) -> Result<bool, StoreError> {
+        let select = Query::select()
+            .column(column_of(place))
+            .from(TABLE)
+            .and_where(Expr::col("id").eq(ONLY))
+            .take();
+        let row = self.connection.query_one(&select).await?;
+        Ok(row.map(|row| row.try_get("", column_of(place))).transpose()?.unwrap_or(false))
+    }
+
+    async fn note_used(&self, place: Place) -> Result<(), StoreError> {
+        if self.is_used(place).await? {
+            return Ok(());
+        }
+        let update = Query::update()
+            .table(TABLE)
+            .value(column_of(place), true)
+            .and_where(Expr::col("id").eq(ONLY))
+            .take();
+        let _writer = self.writer().await;
+        self.connection.execute(&update).await?;
+        Ok(())
+    }
+
+    async fn has_data(&self) -> Result<bool, StoreError> {
+        for table in LEADING {
+            let select = Query::select().expr(Expr::val(1)).from(table).limit(1).take();
+            if self.connection.query_one(&select).await?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+const fn column_of(place: Place) -> &'static str {
+    match place {
+        Place::Vault => "vault_used",
+        Place::Keys => "keys_used",
+    }
+}
+
+async fn identity(connection: &impl ConnectionTrait) -> Result<Option<InstallationId>, StoreError> {
+    let select =
+        Query::select().column("identity").from(TABLE).and_where(Expr::col("id").eq(ONLY)).take();
+    let row = connection.query_one(&select).await?;
+    let identity = row.map(|row| row.try_get::<Uuid>("", "identity")).transpose()?;
+    Ok(identity.map(InstallationId::from_uuid))
+}
