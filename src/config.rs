@@ -114,16 +114,28 @@ impl Config {
     /// Reads and validates everything in `source`; returns all errors at once. Of a file that can't
     /// be read, only that is an error.
     pub fn read(source: Source, profile: &Profile) -> Result<Self, ConfigError> {
+        Self::read_and_examine(source, profile, |_| Vec::new())
+    }
+
+    /// As [`Self::read`], with everything that `examine` finds wrong with what was read. Of a key whose value
+    /// can't be what it should, only that is an error.
+    pub fn read_and_examine(
+        source: Source,
+        profile: &Profile,
+        examine: impl FnOnce(&Self) -> Vec<Problem>,
+    ) -> Result<Self, ConfigError> {
         if let Some(problems) = source.unread() {
             return Err(ConfigError(problems.to_vec()));
         }
         let mut reader = reader::Reader::new(source);
         let config = sections::read(&mut reader, profile);
-        let problems = reader.finish();
-        match config {
-            Some(config) if problems.is_empty() => Ok(config),
-            _ => Err(ConfigError(problems)),
+        let mut examined = examine(&config);
+        examined.retain(|problem| !reader.has_problem(&problem.key));
+        for Problem { key, message } in examined {
+            reader.problem(&key, message);
         }
+        let problems = reader.finish();
+        if problems.is_empty() { Ok(config) } else { Err(ConfigError(problems)) }
     }
 }
 
@@ -199,7 +211,8 @@ mod tests {
         source.add_yaml(&uncommented());
         let given = source.keys();
         let mut reader = reader::Reader::new(source);
-        assert!(sections::read(&mut reader, &Profile::Production).is_some());
+        sections::read(&mut reader, &Profile::Production);
+        assert!(!reader.has_problem(""));
         for key in reader.asked() {
             let base = key.strip_suffix("_file").unwrap_or(key);
             assert!(given.iter().any(|given| given == base), "{key} is missing");
@@ -279,7 +292,8 @@ mod tests {
         let mut source = Source::default();
         source.add_yaml(&uncommented());
         let mut reader = reader::Reader::new(source);
-        assert!(sections::read(&mut reader, &Profile::Production).is_some());
+        sections::read(&mut reader, &Profile::Production);
+        assert!(!reader.has_problem(""));
         let files: Vec<_> = reader.asked().filter_map(|key| key.strip_suffix("_file")).collect();
         assert!(files.contains(&"providers.zoom.client_secret"), "{files:?}");
         let file = tempfile::NamedTempFile::new().expect("temporary file");

@@ -37,6 +37,8 @@ use crate::uplinks::{UplinkParts, Uplinks};
 const FORGET_EVERY: Duration = Duration::from_hours(1);
 /// The directory of cameras' segments in the recorder's spool.
 const SPOOL: &str = "cameras";
+/// Name of its file in the directory of keys.
+const SECRET_FILE: &str = "playback.secret";
 /// Bytes of a playback secret that is made here.
 const SECRET_BYTES: usize = 32;
 
@@ -266,7 +268,7 @@ fn playback_secret(config: &CamerasConfig, keys: &Path) -> anyhow::Result<Playba
     if let Some(secret) = &config.playback_secret {
         return Ok(PlaybackSecret::new(secret.clone()));
     }
-    let path = keys.join("playback.secret");
+    let path = keys.join(SECRET_FILE);
     let bytes = keep_secret(keys, &path).with_context(|| path.display().to_string())?;
     Ok(PlaybackSecret::new(bytes))
 }
@@ -296,6 +298,16 @@ fn keep_secret(directory: &Path, path: &Path) -> anyhow::Result<Secret<Vec<u8>>>
         }
         fs::File::open(directory)?.sync_all()?;
     }
+    read_secret(path)
+}
+
+/// The secret that is kept in a directory of keys, if one is.
+pub(super) fn kept_secret(keys: &Path) -> Option<anyhow::Result<Secret<Vec<u8>>>> {
+    let path = keys.join(SECRET_FILE);
+    path.exists().then(|| read_secret(&path).with_context(|| path.display().to_string()))
+}
+
+fn read_secret(path: &Path) -> anyhow::Result<Secret<Vec<u8>>> {
     let secret = Secret::new(fs::read(path)?);
     ensure!(secret.expose().len() >= SECRET_BYTES, "it does not hold a secret of 32 bytes");
     Ok(secret)

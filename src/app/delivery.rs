@@ -9,6 +9,7 @@ use anyhow::{Context as _, ensure};
 use super::base::Base;
 use super::foundation::{Foundation, public_origin};
 use super::kafka::Kafka;
+use crate::clock::Clock;
 use crate::config::WebhookConfig;
 use crate::delivery::{
     Destination, EventStreams, Feed, KafkaTopic, Origin, Payload, Pump, PumpOptions, PumpParts,
@@ -72,7 +73,7 @@ impl Delivery {
         };
         for (name, (key, config)) in names.into_iter().zip(webhooks) {
             let context = || format!("events.webhooks.{key}");
-            let webhook = webhook(base, config).with_context(context)?;
+            let webhook = webhook(base.wall.clone(), config).with_context(context)?;
             // Before the first event that a new endpoint must be told of.
             outbox.register(&name, Beginning::Newest).await?;
             let options = PumpOptions {
@@ -133,7 +134,8 @@ impl Delivery {
     }
 }
 
-fn webhook(base: &Base, config: &WebhookConfig) -> anyhow::Result<Webhook> {
+/// An endpoint of the configuration. Receivers compare the time of `wall` with their own.
+pub(super) fn webhook(wall: Clock, config: &WebhookConfig) -> anyhow::Result<Webhook> {
     for kind in &config.types {
         let is_known = Payload::KINDS.iter().any(|(known, _)| known == kind);
         ensure!(is_known, "types: {kind} is no type of event");
@@ -142,6 +144,5 @@ fn webhook(base: &Base, config: &WebhookConfig) -> anyhow::Result<Webhook> {
     let (url, secret) = (config.url.clone(), config.secret.clone());
     let answer_time_max = WEBHOOK_ANSWER_TIME_MAX;
     let options = WebhookOptions { url, secret, reach, answer_time_max };
-    // Receivers compare the time with their own.
-    Ok(Webhook::new(options, base.wall.clone())?)
+    Ok(Webhook::new(options, wall)?)
 }

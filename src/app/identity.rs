@@ -11,8 +11,8 @@ use super::certificates::Certificates;
 use crate::auth::client_cert::{ServiceAllowList, ServiceIdentity, TlsFiles};
 use crate::auth::dev_issuer::DevIssuer;
 use crate::auth::{
-    AuthOptions, Authenticator, HttpKeySource, HttpKeySourceOptions, KeySource, NonceKey,
-    PlainHttp, dev_certificates,
+    AuthOptions, Authenticator, HttpKeySource, HttpKeySourceOptions, KeySource, KeySourceError,
+    NonceKey, PlainHttp, dev_certificates,
 };
 use crate::config::Config;
 
@@ -89,27 +89,36 @@ fn authenticator(
     let keys: Arc<dyn KeySource> = if let Some(issuer) = dev_issuer {
         issuer.clone()
     } else {
-        Arc::new(
-            HttpKeySource::new(&HttpKeySourceOptions {
-                url: config.identity.jwks_url.clone(),
-                headers: vec![
-                    ("X-Service-ID".to_owned(), "cabildo".to_owned()),
-                    ("X-Internal-Service".to_owned(), "true".to_owned()),
-                ],
-                plain_http: PlainHttp::LoopbackOnly,
-            })
-            .context("identity.jwks_url")?,
-        )
+        Arc::new(key_source(config).context("identity.jwks_url")?)
     };
     Ok(Authenticator::new(options, keys, Arc::new(base.store.replay_cache())))
+}
+
+/// The public keys of the issuer.
+pub(super) fn key_source(config: &Config) -> Result<HttpKeySource, KeySourceError> {
+    HttpKeySource::new(&HttpKeySourceOptions {
+        url: config.identity.jwks_url.clone(),
+        headers: vec![
+            ("X-Service-ID".to_owned(), "cabildo".to_owned()),
+            ("X-Internal-Service".to_owned(), "true".to_owned()),
+        ],
+        plain_http: PlainHttp::LoopbackOnly,
+    })
+}
+
+/// The identity of a service that may call.
+pub(super) fn service_identity(name: &str) -> anyhow::Result<ServiceIdentity> {
+    ServiceIdentity::parse(name).ok_or_else(|| {
+        anyhow!("{name} is no identity: expected a DNS name, or a URI like spiffe://example/name")
+    })
 }
 
 fn allow_list(config: &Config) -> anyhow::Result<ServiceAllowList> {
     let mut list = ServiceAllowList::new();
     for (route, names) in &config.internal.allow {
         for name in names {
-            let identity = ServiceIdentity::parse(name)
-                .ok_or_else(|| anyhow!("internal.allow.{}: not an identity", route.key()))?;
+            let context = || format!("internal.allow.{}", route.key());
+            let identity = service_identity(name).with_context(context)?;
             list.allow(route.key(), identity);
         }
     }

@@ -12,6 +12,7 @@ use super::base::Base;
 use super::foundation::Foundation;
 use super::sessions::Sessions;
 use crate::api::MetricsSource;
+use crate::clock::Clock;
 use crate::config::{GoogleMeetConfig, ZoomConfig};
 use crate::domain::session::Provider;
 use crate::meetings::{
@@ -44,8 +45,9 @@ pub(super) struct Keeping(Option<MeetingKeeper>);
 impl ProviderMeetings {
     pub(super) fn start(base: &Base, foundation: &Foundation) -> anyhow::Result<Self> {
         let config = &base.config.providers;
-        let google_meet = config.google_meet.as_ref().map(|config| google_meet(base, config));
-        let zoom = config.zoom.as_ref().map(|config| zoom(base, config));
+        let google_meet =
+            config.google_meet.as_ref().map(|config| google_meet(base.wall.clone(), config));
+        let zoom = config.zoom.as_ref().map(|config| zoom(base.wall.clone(), config));
         let google_meet = google_meet.transpose().context("providers.google_meet")?;
         let zoom = zoom.transpose().context("providers.zoom")?;
         let clients =
@@ -124,7 +126,11 @@ impl MetricsSource for ProviderClients {
     }
 }
 
-fn google_meet(base: &Base, config: &GoogleMeetConfig) -> anyhow::Result<GoogleMeetClient> {
+/// Google compares the times of requests for tokens with its own clock, and so with `wall`.
+pub(super) fn google_meet(
+    wall: Clock,
+    config: &GoogleMeetConfig,
+) -> anyhow::Result<GoogleMeetClient> {
     let access = GoogleMeetAccess::parse(&config.access).context("access")?;
     let options = GoogleMeetOptions {
         api: options_of(&config.api_url),
@@ -139,11 +145,10 @@ fn google_meet(base: &Base, config: &GoogleMeetConfig) -> anyhow::Result<GoogleM
         },
         access,
     };
-    // Google compares the times of requests for tokens with its own clock.
-    Ok(GoogleMeetClient::new(options, base.wall.clone())?)
+    Ok(GoogleMeetClient::new(options, wall)?)
 }
 
-fn zoom(base: &Base, config: &ZoomConfig) -> anyhow::Result<ZoomClient> {
+pub(super) fn zoom(wall: Clock, config: &ZoomConfig) -> anyhow::Result<ZoomClient> {
     let options = ZoomOptions {
         api: options_of(&config.api_url),
         token: options_of(&config.token_url),
@@ -152,7 +157,7 @@ fn zoom(base: &Base, config: &ZoomConfig) -> anyhow::Result<ZoomClient> {
         client_secret: config.client_secret.clone(),
         host_user: config.host_user.clone(),
     };
-    Ok(ZoomClient::new(options, base.wall.clone())?)
+    Ok(ZoomClient::new(options, wall)?)
 }
 
 pub(super) fn options_of(url: &str) -> ServiceOptions {

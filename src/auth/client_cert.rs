@@ -210,6 +210,30 @@ pub(super) fn public_server_config(
     builder.with_single_cert(chain, read_key).map_err(mismatch)
 }
 
+/// What is wrong with the authorities, the certificate and the key, each if it is. Reads files and blocks.
+#[must_use]
+pub fn invalid_files(files: &TlsFiles) -> [Option<TlsFilesInvalid>; 3] {
+    let authorities = invalid_authorities(&files.client_authorities);
+    let [certificate, key] = invalid_pair(&files.certificate, &files.key);
+    [authorities, certificate, key]
+}
+
+/// What is wrong with a file of authorities, if anything is. Reads it and blocks.
+#[must_use]
+pub fn invalid_authorities(path: &Path) -> Option<TlsFilesInvalid> {
+    read_authorities(path).err()
+}
+
+/// What is wrong with a certificate and its key, each if it is. Reads files and blocks.
+#[must_use]
+pub fn invalid_pair(certificate: &Path, key: &Path) -> [Option<TlsFilesInvalid>; 2] {
+    let found = [read_certificates(certificate).err(), read_key(key).err()];
+    if found.iter().any(Option::is_some) {
+        return found;
+    }
+    [None, public_server_config(certificate, key).err()]
+}
+
 fn server_builder(
     provider: Arc<CryptoProvider>,
 ) -> Result<rustls::ConfigBuilder<ServerConfig, rustls::WantsVerifier>, rustls::Error> {

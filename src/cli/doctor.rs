@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::serve::source_of;
+use super::serve::{examined, source_of};
 use super::{Failure, Place, output, runtime};
 use crate::app::{FoundEngine, Seen, engines_of, examine};
 use crate::clock::Clock;
@@ -74,8 +74,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     } else {
         Profile::Dev { data_dir: arguments.place.data_dir.clone() }
     };
-    let config = Config::read(source_of(&arguments.place)?, &profile)
-        .map_err(|error| Failure::Usage(error.to_string()))?;
+    let config = examined(source_of(&arguments.place)?, &profile)?;
     output::print("configuration ok");
     match (tell_storage(&config), tell_transcription(&config)) {
         (Err(one), Err(other)) => Err(Failure::False(format!("{}\n{}", one.text(), other.text()))),

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Failure, Place, output, runtime};
-use crate::app::{Addresses, App, AppOptions};
+use crate::app::{Addresses, App, AppOptions, unfulfilled};
 use crate::clock::SteadyClock;
 use crate::config::{Config, Profile, Source};
 use crate::telemetry;
@@ -83,7 +83,18 @@ fn load(arguments: &Arguments) -> Result<Config, Failure> {
             source.set(key, address.to_string());
         }
     }
-    Config::read(source, &profile).map_err(|error| Failure::Usage(error.to_string()))
+    examined(source, &profile)
+}
+
+/// The configuration, with everything wrong about it and what this machine doesn't fulfil of it.
+pub(super) fn examined(source: Source, profile: &Profile) -> Result<Config, Failure> {
+    let dev_data_dir = match profile {
+        Profile::Production => None,
+        Profile::Dev { data_dir } => Some(data_dir.as_path()),
+    };
+    let examine = |config: &Config| unfulfilled(config, dev_data_dir);
+    let config = Config::read_and_examine(source, profile, examine);
+    config.map_err(|error| Failure::Usage(error.to_string()))
 }
 
 /// The configuration file, if there is one, and the environment.

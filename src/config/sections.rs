@@ -220,8 +220,8 @@ pub struct TelemetryConfig {
 /// Identity of the governance service in certificates made for development.
 const DEV_GOVERNANCE: &str = "spiffe://cabildo.dev/governance";
 
-/// Reads every section. `None` after an error; the reader has all errors.
-pub(super) fn read(reader: &mut Reader, profile: &Profile) -> Option<Config> {
+/// Reads every section. What has errors, all of which the reader has, is empty or as by default.
+pub(super) fn read(reader: &mut Reader, profile: &Profile) -> Config {
     let http = read_http(reader, profile);
     let internal = read_internal(reader, profile);
     let media = read_media(reader, profile);
@@ -238,11 +238,11 @@ pub(super) fn read(reader: &mut Reader, profile: &Profile) -> Option<Config> {
     let providers = super::providers::read(reader);
     let transcription = super::transcription::read(reader);
     let telemetry = read_telemetry(reader, profile);
-    Some(Config {
+    Config {
         http,
         internal,
         media,
-        store: store?,
+        store,
         identity,
         dpop,
         tenants,
@@ -255,7 +255,7 @@ pub(super) fn read(reader: &mut Reader, profile: &Profile) -> Option<Config> {
         providers,
         transcription,
         telemetry,
-    })
+    }
 }
 
 fn bind(reader: &mut Reader, key: &str, port: u16, profile: &Profile) -> SocketAddr {
@@ -385,7 +385,7 @@ fn candidates(reader: &mut Reader) -> Vec<SocketAddr> {
     announced
 }
 
-fn read_store(reader: &mut Reader, profile: &Profile) -> Option<StoreConfig> {
+fn read_store(reader: &mut Reader, profile: &Profile) -> StoreConfig {
     let url = database_url(reader, "store.url");
     let migration_url = database_url(reader, "store.migration_url");
     let max_connections = reader.number_u32("store.max_connections", 16, 1..=1_000);
@@ -400,10 +400,10 @@ fn read_store(reader: &mut Reader, profile: &Profile) -> Option<StoreConfig> {
             if !reader.has_problem("store.url") {
                 reader.problem("store.url", "must be given");
             }
-            return None;
+            Secret::new(String::new())
         }
     };
-    Some(StoreConfig { url, migration_url, max_connections, free_mib_min })
+    StoreConfig { url, migration_url, max_connections, free_mib_min }
 }
 
 fn database_url(reader: &mut Reader, key: &str) -> Option<Secret<String>> {

@@ -13,8 +13,6 @@ use sha2::{Digest as _, Sha256};
 
 use crate::evidence::key_file::{self, KeyFileError};
 
-/// Name of the key's file.
-const FILE: &str = "operator-log.pem";
 /// Name of the file with the name of the log.
 const ORIGIN_FILE: &str = "operator-log.origin";
 /// Signature type of Ed25519 in notes.
@@ -39,16 +37,19 @@ pub fn operator_origin(directory: &Path, configured: &str) -> Result<String, Key
 }
 
 impl OperatorKey {
+    /// Name of the file that it is in.
+    pub const FILE: &str = "operator-log.pem";
+
     /// Reads the key in `directory`; makes it when there is none.
     pub fn open(directory: &Path) -> Result<Self, KeyFileError> {
-        let path = directory.join(FILE);
+        let path = directory.join(Self::FILE);
         let invalid = || KeyFileError::Invalid { path: path.clone() };
         if !path.exists() {
             let seed = zeroize::Zeroizing::new(rand::random::<[u8; 32]>());
             let pem = SigningKey::from_bytes(&seed)
                 .to_pkcs8_pem(LineEnding::LF)
                 .map_err(|_| invalid())?;
-            key_file::make(directory, FILE, &pem)?;
+            key_file::make(directory, Self::FILE, &pem)?;
         }
         // Read even if it was just made: another process may have made it first.
         let pem = key_file::read(&path)?;
