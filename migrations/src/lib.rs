@@ -32,6 +32,7 @@ mod m0026_live_viewing;
 mod m0027_playable_lacks;
 mod m0028_votes_heard;
 mod m0029_installation;
+mod m0030_undeleted_objects;
 
 use sea_orm::DbErr;
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
@@ -175,6 +176,7 @@ impl MigratorTrait for Migrations {
             Box::new(m0027_playable_lacks::PlayableLacks),
             Box::new(m0028_votes_heard::VotesHeard),
             Box::new(m0029_installation::Installation),
+            Box::new(m0030_undeleted_objects::UndeletedObjects),
         ]
     }
 }

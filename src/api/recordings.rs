@@ -115,6 +115,9 @@ pub(super) struct AddressesBody {
     pending_tracks: usize,
     /// Bytes of its sealed objects: about the size of its whole bundle.
     sealed_bytes: u64,
+    /// Number of objects of what was erased that the vault has not deleted yet. They can't be
+    /// decrypted.
+    undeleted_objects: u64,
     /// Until when the addresses are valid.
     #[schema(value_type = String, format = DateTime)]
     expires_at: Moment,
@@ -227,6 +230,7 @@ pub(super) async fn addresses(
         state: view.stage.as_str(),
         pending_tracks: view.pending_tracks,
         sealed_bytes: view.sealed_bytes,
+        undeleted_objects: api.custody.undeleted(SessionKey::new(person.tenant_id, id)).await?,
         expires_at: Moment(expires_at),
         timeline_url: format!("/api/v1/recordings/{}/timeline", sign(None)),
         files: view.files.into_iter().map(|file| file_body(file, &sign)).collect(),

@@ -374,6 +374,13 @@ impl Desk {
                 "{locked} objects stay until their lock ends; without keys they can't be decrypted"
             ));
         }
+        if let Some(failure) = erased.failure {
+            let waiting = erased.waiting;
+            output::print(&format!(
+                "{waiting} objects could not be deleted ({failure}); without keys they can't be \
+                 decrypted, and the server tries again every hour"
+            ));
+        }
         Ok(ExitCode::SUCCESS)
     }
 

@@ -7,7 +7,8 @@ use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::custody::{Custody, CustodyError, ErasureReason};
+use crate::custody::{Custody, CustodyError, Erased, ErasureReason};
+use crate::domain::id::SessionId;
 
 /// Sessions read from the repository at once.
 const DUE_PER_READ: u32 = 32;
@@ -53,23 +54,30 @@ impl Custody {
 
     /// Erases every recording that is due now; returns how many. A recording that can't be erased
     /// now is tried again in the next round, and does not prevent the others from being erased.
+    /// Objects are deleted after every key that is due was destroyed, those too that were not
+    /// deleted before.
     pub async fn erase_due(&self) -> Result<u64, CustodyError> {
+        let erased = self.destroy_due().await?;
+        self.delete_due().await?;
+        Ok(erased)
+    }
+
+    async fn destroy_due(&self) -> Result<u64, CustodyError> {
         let mut left = BTreeSet::new();
         let mut erased = 0;
         loop {
             let now = self.parts.clock.now();
-            let limit = DUE_PER_READ.saturating_add(u32::try_from(left.len()).unwrap_or(u32::MAX));
+            let limit = beyond(&left);
             let mut due = self.parts.recordings.due_for_erasure(now, limit).await?;
             due.retain(|key| !left.contains(&key.session));
             if due.is_empty() {
                 return Ok(erased);
             }
             for key in due {
-                match self.erase_session(key, ErasureReason::RetentionOver).await {
-                    Ok(done) => {
+                match self.destroy_session(key, ErasureReason::RetentionOver).await {
+                    Ok(keys) => {
                         erased += 1;
-                        let (keys, locked) = (done.keys, done.locked);
-                        tracing::info!(session = %key.session, keys, locked, "a recording was erased");
+                        tracing::info!(session = %key.session, keys, "a recording was erased");
                     }
                     Err(error) => {
                         tracing::warn!(session = %key.session, %error, "a recording whose retention time is over could not be erased");
@@ -79,4 +87,38 @@ impl Custody {
             }
         }
     }
+
+    /// Deletes the objects of destroyed keys of every session that is due.
+    async fn delete_due(&self) -> Result<(), CustodyError> {
+        let mut seen = BTreeSet::new();
+        loop {
+            let now = self.parts.clock.now();
+            let mut due = self.parts.sessions.due_for_deletion(now, beyond(&seen)).await?;
+            due.retain(|key| seen.insert(key.session));
+            if due.is_empty() {
+                return Ok(());
+            }
+            for key in due {
+                let session = key.session;
+                match self.delete_erased(key).await {
+                    Ok(Erased { objects, locked, waiting, failure, .. }) => {
+                        if let Some(error) = failure {
+                            tracing::warn!(%session, waiting, %error, "objects of an erased recording could not be deleted yet");
+                        }
+                        tracing::info!(%session, objects, locked, waiting, "objects of an erased recording were deleted");
+                    }
+                    // Whoever is erasing it deletes them.
+                    Err(CustodyError::Claimed) => {}
+                    Err(error) => {
+                        tracing::warn!(%session, %error, "objects of an erased recording could not be deleted yet");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// How many sessions to read, of which those that are known are left out.
+fn beyond(known: &BTreeSet<SessionId>) -> u32 {
+    DUE_PER_READ.saturating_add(u32::try_from(known.len()).unwrap_or(u32::MAX))
 }

@@ -1,15 +1,18 @@
-//! Erases recordings. The erasure of a key is entered in the log before the key is destroyed.
-//! Without their key the objects can't be decrypted; they are deleted where the vault allows it.
-//! The texts of events and subjects are erased last.
+//! Erases recordings. The erasure of a key is entered in the log before the key is destroyed. Keys,
+//! texts and names are in the database and go first, so the vault can't hold up their erasure.
+//! Without their key the objects can't be decrypted; they are deleted last, where the vault allows
+//! it, and what it does not delete is tried again.
 
 use sha2::{Digest as _, Sha256};
 
 use crate::custody::claim::Owned;
+use crate::custody::repository::Undeleted;
 use crate::custody::{Custody, CustodyError};
 use crate::domain::id::{RecordedTrackId, SessionId, SessionKey, TenantId};
 use crate::domain::recording::PlayableState;
 use crate::evidence::repository::LogRecord;
 use crate::recorder::repository::{Playable, PlayableOf, RecordedTrack};
+use crate::vault::VaultError;
 
 /// Why something is erased, as recorded in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +38,7 @@ impl ErasureReason {
 }
 
 /// The result of an erasure.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Erased {
     /// Keys destroyed: of tracks, playable files and events.
     pub keys: u64,
@@ -43,18 +46,30 @@ pub struct Erased {
     pub objects: u64,
     /// Objects that the vault must keep until their lock ends. They can't be decrypted.
     pub locked: u64,
+    /// Objects that the vault did not delete although they are not locked. They can't be decrypted,
+    /// and deleting them is tried again.
+    pub waiting: u64,
+    /// Why the first of those was not deleted.
+    pub failure: Option<VaultError>,
 }
 
 impl Custody {
     /// Erases the whole recording of a session: every track, every file made from them, and the
-    /// texts of events and subjects. The log must be closed.
+    /// texts of events and subjects. The log must be closed. What the vault doesn't delete now is
+    /// no error.
     pub async fn erase_session(
         &self,
         key: SessionKey,
         reason: ErasureReason,
     ) -> Result<Erased, CustodyError> {
         let owned = Owned::take(self, key).await?;
-        let outcome = self.erase_all(key, reason, &owned).await;
+        let outcome = async {
+            let mut erased = Erased::default();
+            self.destroy_all(key, reason, &owned, &mut erased).await?;
+            self.delete_objects(key, &owned, &mut erased).await?;
+            Ok(erased)
+        };
+        let outcome = outcome.await;
         owned.release().await;
         outcome
     }
@@ -68,47 +83,77 @@ impl Custody {
         reason: ErasureReason,
     ) -> Result<Erased, CustodyError> {
         let owned = Owned::take(self, key).await?;
-        let outcome = self.erase_one(key, (track, reason), &owned).await;
+        let outcome = async {
+            let mut erased = Erased::default();
+            self.destroy_one(key, (track, reason), &owned, &mut erased).await?;
+            self.delete_objects(key, &owned, &mut erased).await?;
+            Ok(erased)
+        };
+        let outcome = outcome.await;
         owned.release().await;
         outcome
     }
 
-    async fn erase_all(
+    /// Does what [`Self::erase_session`] does, except that the objects are left to
+    /// [`Self::delete_erased`]. Returns the number of keys.
+    pub(super) async fn destroy_session(
+        &self,
+        key: SessionKey,
+        reason: ErasureReason,
+    ) -> Result<u64, CustodyError> {
+        let owned = Owned::take(self, key).await?;
+        let mut erased = Erased::default();
+        let outcome = self.destroy_all(key, reason, &owned, &mut erased).await;
+        owned.release().await;
+        outcome.map(|()| erased.keys)
+    }
+
+    /// Deletes the objects of a session whose keys were destroyed.
+    pub(super) async fn delete_erased(&self, key: SessionKey) -> Result<Erased, CustodyError> {
+        let owned = Owned::take(self, key).await?;
+        let mut erased = Erased::default();
+        let outcome = self.delete_objects(key, &owned, &mut erased).await;
+        owned.release().await;
+        outcome.map(|()| erased)
+    }
+
+    /// How many objects of a session whose keys were destroyed are still in the vault.
+    pub async fn undeleted(&self, key: SessionKey) -> Result<u64, CustodyError> {
+        Ok(self.parts.sessions.undeleted(key).await?)
+    }
+
+    async fn destroy_all(
         &self,
         key: SessionKey,
         reason: ErasureReason,
         owned: &Owned,
-    ) -> Result<Erased, CustodyError> {
+        erased: &mut Erased,
+    ) -> Result<(), CustodyError> {
         let SessionKey { tenant, session } = key;
-        let mut erased = Erased::default();
         let tracks = self.parts.recordings.tracks(key).await?;
         match self.parts.evidence.log(key).await? {
             Some(log) => {
                 let erasing = Erasing { custody: self, owned, tenant, session, reason };
-                erasing.tracks(&log, &tracks, &mut erased).await?;
-                erasing.playables(|_| true, &mut erased).await?;
-                for track in &tracks {
-                    owned.check()?;
-                    self.delete_segments(key, track.id, &mut erased).await?;
-                }
-                erasing.events(log, &mut erased).await?;
+                erasing.tracks(&log, &tracks, erased).await?;
+                erasing.playables(|_| true, erased).await?;
+                erasing.events(log, erased).await?;
             }
             // A session without a log and without tracks has nothing to erase.
             None if tracks.is_empty() => {}
             None => return Err(CustodyError::NoLog),
         }
         owned.recordings.erased(key, self.parts.clock.now()).await?;
-        Ok(erased)
+        Ok(())
     }
 
-    async fn erase_one(
+    async fn destroy_one(
         &self,
         key: SessionKey,
         (track, reason): (RecordedTrackId, ErasureReason),
         owned: &Owned,
-    ) -> Result<Erased, CustodyError> {
+        erased: &mut Erased,
+    ) -> Result<(), CustodyError> {
         let SessionKey { tenant, session } = key;
-        let mut erased = Erased::default();
         let log = self.parts.evidence.log(key).await?.ok_or(CustodyError::NoLog)?;
         let mut tracks = self.parts.recordings.tracks(key).await?;
         tracks.retain(|known| known.id == track);
@@ -116,12 +161,9 @@ impl Custody {
             return Err(CustodyError::NoSuchTrack(track));
         }
         let erasing = Erasing { custody: self, owned, tenant, session, reason };
-        erasing.tracks(&log, &tracks, &mut erased).await?;
+        erasing.tracks(&log, &tracks, erased).await?;
         let shows = |of| of == PlayableOf::Combined || of == PlayableOf::Track(track);
-        erasing.playables(shows, &mut erased).await?;
-        owned.check()?;
-        self.delete_segments(key, track, &mut erased).await?;
-        Ok(erased)
+        erasing.playables(shows, erased).await
     }
 }
 
@@ -145,24 +187,25 @@ impl Erasing<'_> {
         if log.closed_seq.is_none() {
             return Err(CustodyError::StillRecorded);
         }
-        let mut logged =
-            self.custody.erased_targets(SessionKey::new(self.tenant, self.session)).await?;
+        let key = SessionKey::new(self.tenant, self.session);
+        // Noted first, so that the objects are deleted even if this process dies.
+        let parts = &self.custody.parts;
+        let undeleted = Undeleted { objects: 0, again_at: parts.clock.now() };
+        parts.sessions.put_undeleted(key, Some(undeleted)).await?;
+        let mut logged = self.custody.erased_targets(key).await?;
         for track in tracks {
             let Some(wrapped) = &track.wrapped_key else { continue };
             self.owned.check()?;
             if logged.insert(track.seq) {
                 self.log(track.seq, wrapped).await?;
             }
-            let recordings = &self.owned.recordings;
-            recordings
-                .put_track_key(SessionKey::new(self.tenant, self.session), track.id, None)
-                .await?;
+            self.owned.recordings.put_track_key(key, track.id, None).await?;
             erased.keys += 1;
         }
         Ok(())
     }
 
-    /// Destroys the keys of playable files and deletes their parts.
+    /// Destroys the keys of playable files.
     async fn playables(
         &self,
         shows: impl Fn(PlayableOf) -> bool,
@@ -188,10 +231,6 @@ impl Erasing<'_> {
                     .await?;
                 erased.keys += u64::from(playable.wrapped_key.is_some());
             }
-            self.owned.check()?;
-            self.custody
-                .delete_parts(SessionKey::new(self.tenant, self.session), &playable, erased)
-                .await?;
         }
         Ok(())
     }

@@ -2,10 +2,20 @@
 
 use async_trait::async_trait;
 
-use crate::domain::id::{CameraSecretId, PublicationId, SessionId, TenantId};
+use crate::domain::id::{CameraSecretId, PublicationId, SessionId, SessionKey, TenantId};
 use crate::domain::store_error::StoreError;
+use crate::domain::time::Timestamp;
 
-/// The sessions of a tenant, and the keys of its cameras.
+/// Objects whose keys were destroyed and that the vault still has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Undeleted {
+    /// How many.
+    pub objects: u64,
+    /// When deleting them is tried again.
+    pub again_at: Timestamp,
+}
+
+/// The sessions of a tenant, the keys of its cameras, and what is left of erased recordings.
 #[async_trait]
 pub trait CustodyRepository: Send + Sync {
     /// At most `limit` sessions of the tenant after `after`, in order.
@@ -44,4 +54,22 @@ pub trait CustodyRepository: Send + Sync {
         publication: PublicationId,
         wrapped: &[u8],
     ) -> Result<bool, StoreError>;
+
+    /// Notes what is left in the vault of keys of a session that were destroyed; `None` when
+    /// nothing is.
+    async fn put_undeleted(
+        &self,
+        key: SessionKey,
+        undeleted: Option<Undeleted>,
+    ) -> Result<(), StoreError>;
+
+    /// How many objects of a session were to be deleted and are not yet.
+    async fn undeleted(&self, key: SessionKey) -> Result<u64, StoreError>;
+
+    /// Sessions of all tenants whose objects are to be deleted by `now`, at most `limit`.
+    async fn due_for_deletion(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<SessionKey>, StoreError>;
 }

@@ -220,7 +220,7 @@ pub trait RecordingRepository: Send + Sync {
         limit: u32,
     ) -> Result<Vec<SessionKey>, StoreError>;
 
-    /// Notes that a session's recording was erased, and forgets whose its
-    /// tracks were.
+    /// Notes that a session's recording was erased and that its objects are to be deleted now, and
+    /// forgets whose its tracks were.
     async fn erased(&self, key: SessionKey, at: Timestamp) -> Result<(), StoreError>;
 }

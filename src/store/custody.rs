@@ -4,12 +4,14 @@ use async_trait::async_trait;
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
-use crate::custody::repository::CustodyRepository;
-use crate::domain::id::{CameraSecretId, PublicationId, SessionId, TenantId};
+use crate::custody::repository::{CustodyRepository, Undeleted};
+use crate::domain::id::{CameraSecretId, PublicationId, SessionId, SessionKey, TenantId};
 use crate::domain::store_error::StoreError;
+use crate::domain::time::Timestamp;
 use crate::store::cameras;
 use crate::store::connect::Store;
 use crate::store::entities::session::{Column, Entity};
+use crate::store::recording_agenda;
 use crate::store::tenant_tx::TenantTx;
 
 #[async_trait]
@@ -53,6 +55,28 @@ impl CustodyRepository for Store {
         wrapped: &[u8],
     ) -> Result<bool, StoreError> {
         Ok(cameras::put_capture_key(self, tenant, publication, wrapped).await?)
+    }
+
+    async fn put_undeleted(
+        &self,
+        SessionKey { tenant, session }: SessionKey,
+        undeleted: Option<Undeleted>,
+    ) -> Result<(), StoreError> {
+        let tx = TenantTx::write(self, tenant).await?;
+        recording_agenda::put_undeleted(&tx, session, undeleted).await?;
+        tx.commit().await
+    }
+
+    async fn undeleted(&self, key: SessionKey) -> Result<u64, StoreError> {
+        Ok(recording_agenda::undeleted(self, key).await?)
+    }
+
+    async fn due_for_deletion(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<SessionKey>, StoreError> {
+        Ok(recording_agenda::due_for_deletion(self, now, limit).await?)
     }
 }
 

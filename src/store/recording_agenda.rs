@@ -6,12 +6,14 @@ use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Order, Query, SelectS
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
+use crate::custody::repository::Undeleted;
 use crate::domain::id::{SessionId, SessionKey, TenantId};
 use crate::domain::recording::PlayableState;
 use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::store::connect::Store;
 use crate::store::entities::{playable, recorded_track};
+use crate::store::error::{number, stored};
 use crate::store::tenant_tx::TenantTx;
 
 const TABLE: &str = "recording_agenda";
@@ -109,13 +111,60 @@ pub(super) async fn due(
     sessions(store, &select).await
 }
 
-/// Stores the time of an erasure; the first one is kept.
+/// Stores what is left in the vault of keys that were destroyed.
+pub(super) async fn put_undeleted(
+    tx: &TenantTx,
+    session: SessionId,
+    undeleted: Option<Undeleted>,
+) -> Result<(), StoreError> {
+    hold(tx, session).await?;
+    let update = Query::update()
+        .table(TABLE)
+        .value("delete_after", undeleted.map(|left| left.again_at.unix_us()))
+        .value("undeleted", stored(undeleted.map_or(0, |left| left.objects))?)
+        .and_where(Expr::col("session_id").eq(session.as_uuid()))
+        .and_where(Expr::col("tenant_id").eq(tx.tenant().as_uuid()))
+        .take();
+    tx.connection().execute(&update).await?;
+    Ok(())
+}
+
+/// How many objects of destroyed keys of a session are left.
+pub(super) async fn undeleted(store: &Store, key: SessionKey) -> Result<u64, StoreError> {
+    let select = Query::select()
+        .column("undeleted")
+        .from(TABLE)
+        .and_where(Expr::col("session_id").eq(key.session.as_uuid()))
+        .and_where(Expr::col("tenant_id").eq(key.tenant.as_uuid()))
+        .take();
+    match store.connection.query_one(&select).await? {
+        Some(row) => number(row.try_get("", "undeleted")?, "undeleted"),
+        None => Ok(0),
+    }
+}
+
+/// Sessions with objects to delete by `now`.
+pub(super) async fn due_for_deletion(
+    store: &Store,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<SessionKey>, StoreError> {
+    let select = of_sessions()
+        .and_where(Expr::col("delete_after").lte(now.unix_us()))
+        .order_by("delete_after", Order::Asc)
+        .order_by("session_id", Order::Asc)
+        .limit(u64::from(limit))
+        .take();
+    sessions(store, &select).await
+}
+
+/// Stores the time of an erasure; the first one is kept. Objects are to be deleted from now on.
 pub(super) async fn erased(
     tx: &TenantTx,
     session: SessionId,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    hold(tx, session).await?;
+    put_undeleted(tx, session, Some(Undeleted { objects: 0, again_at: at })).await?;
     let update = Query::update()
         .table(TABLE)
         .value("erased_at", at.unix_us())

@@ -18,7 +18,7 @@ cases!(
     a_database_answers,
 );
 
-const ALL: [&str; 29] = [
+const ALL: [&str; 30] = [
     "m0001_foundation",
     "m0002_session_directory",
     "m0003_evidence",
@@ -48,6 +48,7 @@ const ALL: [&str; 29] = [
     "m0027_playable_lacks",
     "m0028_votes_heard",
     "m0029_installation",
+    "m0030_undeleted_objects",
 ];
 
 async fn what_is_applied_is_not_applied_again(fixture: Fixture) {

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use cabildo::custody::repository::CustodyRepository as _;
 use cabildo::custody::{CustodyError, CustodyLog, Erased, ErasureReason};
 use cabildo::domain::claim::Work;
 use cabildo::domain::id::{RecordedTrackId, SessionKey, TenantId};
@@ -96,7 +98,7 @@ async fn an_erased_session_leaves_entries_and_nothing_else() {
         .await
         .expect("erased");
     // Two tracks, two files and the events; six segments and four parts.
-    assert_eq!(erased, Erased { keys: 5, objects: 10, locked: 0 });
+    assert_eq!(erased, Erased { keys: 5, objects: 10, ..Erased::default() });
     nothing_is_left(&fixture, &recorded).await;
     let logged = erasures(&fixture, &recorded).await;
     assert_eq!(logged.last().map(|(target, ..)| *target), Some(0), "events did not go last");
@@ -198,7 +200,7 @@ async fn an_erased_track_takes_what_it_is_heard_in_along() {
     // The second track has no file of its own.
     let erased =
         custody.erase_track(SessionKey::new(tenant, id), second, ErasureReason::Requested).await;
-    assert_eq!(erased.expect("erased"), Erased { keys: 2, objects: 5, locked: 0 });
+    assert_eq!(erased.expect("erased"), Erased { keys: 2, objects: 5, ..Erased::default() });
     let playables = fixture.store.playables(SessionKey::new(tenant, id)).await.expect("read");
     for playable in playables {
         let kept = playable.of == PlayableOf::Track(first);
@@ -343,9 +345,158 @@ async fn locked_objects_stay_and_their_keys_go() {
         .custody()
         .erase_session(SessionKey::new(tenant, id), ErasureReason::RetentionOver)
         .await;
-    assert_eq!(erased.expect("erased"), Erased { keys: 5, objects: 0, locked: 10 });
+    assert_eq!(erased.expect("erased"), Erased { keys: 5, locked: 10, ..Erased::default() });
     assert_eq!(fixture.objects(&recorded).await.len(), 10);
     let tracks = fixture.store.tracks(SessionKey::new(tenant, id)).await.expect("read");
     assert!(tracks.iter().all(|track| track.wrapped_key.is_none()));
     assert_eq!(fixture.store.due_for_erasure(fixture.now(), 9).await.expect("read"), []);
+}
+
+/// A vault that deletes nothing whose name contains a text, for as long as there is one.
+struct Keeping {
+    inner: Arc<dyn Vault>,
+    kept: Mutex<Option<(&'static str, VaultError)>>,
+    tried: AtomicUsize,
+}
+
+impl Keeping {
+    fn of(fixture: &mut Fixture, kept: &'static str, error: VaultError) -> Arc<Self> {
+        let (kept, tried) = (Mutex::new(Some((kept, error))), AtomicUsize::new(0));
+        let vault = Arc::new(Self { inner: Arc::clone(&fixture.vault), kept, tried });
+        fixture.vault = Arc::<Self>::clone(&vault);
+        vault
+    }
+
+    fn gives_way(&self) {
+        *self.kept.lock().expect("sound") = None;
+    }
+}
+
+#[async_trait]
+impl Vault for Keeping {
+    async fn put(
+        &self,
+        name: &ObjectName,
+        contents: Contents<'_>,
+        sha256: [u8; 32],
+    ) -> Result<Put, VaultError> {
+        self.inner.put(name, contents, sha256).await
+    }
+
+    async fn read(
+        &self,
+        name: &ObjectName,
+        range: Option<Range<u64>>,
+    ) -> Result<Bytes, VaultError> {
+        self.inner.read(name, range).await
+    }
+
+    async fn delete(&self, name: &ObjectName) -> Result<(), VaultError> {
+        let kept = self.kept.lock().expect("sound").clone();
+        match kept {
+            Some((kept, error)) if name.as_str().contains(kept) => {
+                self.tried.fetch_add(1, Ordering::SeqCst);
+                Err(error)
+            }
+            _ => self.inner.delete(name).await,
+        }
+    }
+
+    async fn check(&self) -> Result<(), VaultError> {
+        self.inner.check().await
+    }
+}
+
+fn forbidden() -> VaultError {
+    VaultError::Refused("AccessDenied".to_owned())
+}
+
+/// Everything of a session that the database alone decides is gone.
+async fn nothing_is_readable(fixture: &Fixture, recorded: &Recorded) {
+    let key = SessionKey::new(recorded.tenant, recorded.id);
+    for track in fixture.store.tracks(key).await.expect("read") {
+        assert_eq!((track.wrapped_key, track.name.as_str()), (None, ""));
+    }
+    for playable in fixture.store.playables(key).await.expect("read") {
+        assert_eq!((playable.wrapped_key, playable.state), (None, PlayableState::Erased));
+    }
+    let log = fixture.store.log(key).await.expect("read").expect("a log");
+    assert_eq!(log.events_key, None);
+    assert_eq!(fixture.store.events(key, &[], 0, 9).await.expect("read"), []);
+}
+
+#[tokio::test]
+async fn a_vault_that_refuses_to_delete_holds_up_no_erasure_and_is_asked_again() {
+    let mut fixture = Fixture::new().await;
+    let recorded = due(&fixture).await;
+    let key = SessionKey::new(recorded.tenant, recorded.id);
+    let vault = Keeping::of(&mut fixture, "/", forbidden());
+    let custody = fixture.custody();
+    let erased = custody.erase_session(key, ErasureReason::Requested).await.expect("erased");
+    let kept = Erased { keys: 5, waiting: 10, failure: Some(forbidden()), ..Erased::default() };
+    assert_eq!(erased, kept);
+    nothing_is_readable(&fixture, &recorded).await;
+    assert_eq!(erasures(&fixture, &recorded).await.len(), 3);
+    assert_eq!(custody.undeleted(key).await.expect("read"), 10);
+
+    // The next try is an hour later.
+    vault.gives_way();
+    custody.erase_due().await.expect("looked up");
+    assert_eq!(fixture.objects(&recorded).await.len(), 10);
+    fixture.pass(Duration::from_hours(1));
+    custody.erase_due().await.expect("looked up");
+    assert_eq!(custody.undeleted(key).await.expect("read"), 0);
+    nothing_is_left(&fixture, &recorded).await;
+    let far = fixture.now().after(Duration::from_hours(99_999));
+    assert_eq!(fixture.store.due_for_deletion(far, 9).await.expect("read"), []);
+}
+
+#[tokio::test]
+async fn a_retention_that_is_over_destroys_every_key_before_it_deletes_objects() {
+    let mut fixture = Fixture::new().await;
+    let all = [due(&fixture).await, due(&fixture).await];
+    let away = VaultError::Unavailable("read-only filesystem".to_owned());
+    let vault = Keeping::of(&mut fixture, "/", away);
+    let custody = fixture.custody();
+    assert_eq!(custody.erase_due().await.expect("looked up"), 2);
+    for recorded in &all {
+        nothing_is_readable(&fixture, recorded).await;
+    }
+    vault.gives_way();
+    fixture.pass(Duration::from_hours(1));
+    assert_eq!(custody.erase_due().await.expect("looked up"), 0);
+    for recorded in &all {
+        nothing_is_left(&fixture, recorded).await;
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_is_not_deleted_keeps_no_other_from_being_deleted() {
+    let mut fixture = Fixture::new().await;
+    let recorded = due(&fixture).await;
+    let key = SessionKey::new(recorded.tenant, recorded.id);
+    Keeping::of(&mut fixture, "00000001", forbidden());
+    let custody = fixture.custody();
+    let erased = custody.erase_session(key, ErasureReason::Ordered).await.expect("erased");
+    // The second of each of two tracks and two files.
+    assert_eq!((erased.objects, erased.waiting), (6, 4));
+    assert_eq!(fixture.objects(&recorded).await.len(), 4);
+    // Who has a track erased does not wait for the vault either.
+    let track = recorded.tracks[0];
+    let again = custody.erase_track(key, track, ErasureReason::Requested).await.expect("erased");
+    assert_eq!((again.keys, again.waiting), (0, 4));
+}
+
+#[tokio::test]
+async fn a_vault_that_is_away_is_not_asked_for_every_object() {
+    let mut fixture = Fixture::new().await;
+    fixture.segments = 60;
+    let recorded = due(&fixture).await;
+    let key = SessionKey::new(recorded.tenant, recorded.id);
+    let vault = Keeping::of(&mut fixture, "/", VaultError::Unavailable("no answer".to_owned()));
+    let custody = fixture.custody();
+    let erased = custody.erase_session(key, ErasureReason::Ordered).await.expect("erased");
+    assert_eq!((erased.keys, erased.waiting), (5, 124));
+    let tried = vault.tried.load(Ordering::SeqCst);
+    assert!(tried < 100, "{tried} of 124 objects were tried");
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use cabildo::claims::repository::ClaimRepository;
-use cabildo::custody::repository::CustodyRepository;
+use cabildo::custody::repository::{CustodyRepository, Undeleted};
 use cabildo::custody::{CustodyLog, CustodyLogError};
 use cabildo::domain::claim::{Fence, Work};
 use cabildo::domain::id::{
@@ -264,6 +264,27 @@ impl CustodyRepository for Faulty<Store> {
         wrapped: &[u8],
     ) -> Result<bool, StoreError> {
         self.inner.put_capture_key(tenant, publication, wrapped).await
+    }
+
+    async fn put_undeleted(
+        &self,
+        key: SessionKey,
+        undeleted: Option<Undeleted>,
+    ) -> Result<(), StoreError> {
+        let dead = StoreError::Unavailable(unavailable());
+        step!(self, dead.clone(), self.inner.put_undeleted(key, undeleted))
+    }
+
+    async fn undeleted(&self, key: SessionKey) -> Result<u64, StoreError> {
+        self.inner.undeleted(key).await
+    }
+
+    async fn due_for_deletion(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<SessionKey>, StoreError> {
+        self.inner.due_for_deletion(now, limit).await
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use cabildo::claims::Claims;
 use cabildo::claims::repository::ClaimRepository as _;
@@ -142,6 +143,12 @@ impl Fixture {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.clock().now()
+    }
+
+    /// Lets time pass.
+    pub(crate) fn pass(&self, time: Duration) {
+        let us = i64::try_from(time.as_micros()).expect("short");
+        self.now_us.fetch_add(us, Ordering::SeqCst);
     }
 
     /// Where a bundle may be written.
