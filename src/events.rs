@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use async_trait::async_trait;
 
-use crate::domain::id::{SessionId, TenantId};
+use crate::domain::id::{SessionId, SessionKey, TenantId};
 use crate::domain::named_values::named_values;
 use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
@@ -196,6 +196,10 @@ pub trait Outbox: Send + Sync {
 
     /// What there is.
     async fn extent(&self) -> Result<Extent, OutboxError>;
+
+    /// Whether the recording of a session was erased, and what its room told with it. Events that
+    /// were read before are then not to be handed on.
+    async fn is_erased(&self, key: SessionKey) -> Result<bool, OutboxError>;
 
     /// Makes a reader known, so that nothing it has not confirmed is deleted;
     /// where it stands. One that is known already stays where it is.

@@ -191,6 +191,12 @@ impl Engine {
         Afterwards::Again
     }
 
+    /// It is not to be handed on any more.
+    pub(super) fn handle_dropped(&mut self, session: SessionId) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.next_of(session);
+    }
+
     fn next_of(&mut self, session: SessionId) {
         let Some(lane) = self.lanes.get_mut(&session) else { return };
         if let Some((number, _)) = lane.waiting.pop_front() {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::cursor::Cursor;
 use super::event::{Origin, PublicEvent};
 use super::tail::{Tail, TailWaiter};
+use crate::domain::id::SessionKey;
 use crate::events::{Outbox, OutboxError, Scope};
 
 /// Transactions read at once, with their events the memory of a reader.
@@ -91,6 +92,16 @@ impl Feed {
             return Err(OutboxError::Expired { oldest: extent.oldest }.into());
         }
         Ok(())
+    }
+
+    /// Whether an event that was read before may still be handed on: what a room told may not once
+    /// the recording of its session was erased.
+    ///
+    /// # Errors
+    /// When it can't be looked up.
+    pub async fn is_still_told(&self, event: &PublicEvent) -> Result<bool, FeedError> {
+        let key = SessionKey::new(event.tenant, event.session);
+        Ok(event.payload.outlives_erasure() || !self.outbox.is_erased(key).await?)
     }
 
     /// What comes after a cursor; empty when there is nothing yet.

@@ -64,6 +64,18 @@ payloads! {
 }
 
 impl Payload {
+    /// Whether the event stays when the recording of its session is erased: it is one of the session
+    /// or of its recording, and names nobody.
+    pub(super) const fn outlives_erasure(&self) -> bool {
+        matches!(
+            self,
+            Self::SessionCreated(_)
+                | Self::SessionStarted(_)
+                | Self::SessionEnded(_)
+                | Self::RecordingSealed(_)
+        )
+    }
+
     /// What is told of an event; `None` for one that is not told outside.
     pub(super) fn of(event: &OutboxEvent) -> Option<Self> {
         let payload = match event.source {

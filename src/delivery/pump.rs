@@ -121,6 +121,16 @@ fn claimed_as(name: &ReaderName) -> SessionId {
     SessionId::from_uuid(Uuid::from_slice(first).unwrap_or_default())
 }
 
+/// What became of one try to hand on an event.
+enum Tried {
+    Arrived,
+    Failed(Undelivered),
+    /// It was erased, and was not sent.
+    Erased,
+    /// It can't be looked up whether it was erased, so it was not sent.
+    Unsure(FeedError),
+}
+
 struct Run {
     parts: PumpParts,
     options: PumpOptions,
@@ -171,7 +181,7 @@ impl Run {
             }
             while let Some(event) = engine.poll_delivery(began.elapsed()) {
                 on_their_way.push(async move {
-                    let outcome = parts.destination.deliver(&event).await;
+                    let outcome = self.deliver(&event).await;
                     (event, outcome)
                 });
             }
@@ -220,21 +230,36 @@ impl Run {
         Ok(page.next)
     }
 
-    fn handle(
-        &self,
-        engine: &mut Engine,
-        event: &PublicEvent,
-        outcome: Result<(), Undelivered>,
-        now: Duration,
-    ) {
+    /// Tries to hand on an event, unless it was erased since it was read, which may be days ago.
+    async fn deliver(&self, event: &PublicEvent) -> Tried {
+        match self.parts.feed.is_still_told(event).await {
+            Ok(true) => match self.parts.destination.deliver(event).await {
+                Ok(()) => Tried::Arrived,
+                Err(error) => Tried::Failed(error),
+            },
+            Ok(false) => Tried::Erased,
+            Err(error) => Tried::Unsure(error),
+        }
+    }
+
+    fn handle(&self, engine: &mut Engine, event: &PublicEvent, outcome: Tried, now: Duration) {
         let reader = self.options.name.as_str();
         let age = self.parts.clock.now().since(event.at);
-        let Err(error) = outcome else {
-            metrics::delivered(reader, age);
-            engine.handle_delivered(event.session);
-            return;
+        let is_late = self.options.given_up_after.is_some_and(|most| age >= most);
+        let (error, is_over) = match outcome {
+            Tried::Arrived => {
+                metrics::delivered(reader, age);
+                return engine.handle_delivered(event.session);
+            }
+            Tried::Erased => {
+                tracing::debug!(reader, event = event.id, "erased before it was delivered");
+                return engine.handle_dropped(event.session);
+            }
+            Tried::Failed(error) => (error, is_late),
+            Tried::Unsure(error) => {
+                (Undelivered { reason: error.to_string(), retry_after: None }, false)
+            }
         };
-        let is_over = self.options.given_up_after.is_some_and(|most| age >= most);
         let patience = if is_over { Patience::Over } else { Patience::Left };
         let wait = error.retry_after;
         metrics::not_delivered(reader);

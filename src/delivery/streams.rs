@@ -133,7 +133,7 @@ impl EventStreams {
             }
             metrics::stream_ended(reason.as_str());
         });
-        Ok(EventStream { items, slow, _place: place })
+        Ok(EventStream { items, feed: self.feed.clone(), slow, _place: place })
     }
 
     /// Ends every stream.
@@ -151,6 +151,7 @@ impl fmt::Debug for EventStreams {
 /// One stream. Dropped, it makes room for another.
 pub struct EventStream {
     items: mpsc::Receiver<StreamItem>,
+    feed: Feed,
     slow: CancellationToken,
     _place: Place,
 }
@@ -166,10 +167,23 @@ impl EventStream {
     /// # Errors
     /// When the reader was too slow: it goes on with another stream.
     pub async fn next(&mut self) -> Option<Result<StreamItem, TooSlow>> {
-        tokio::select! {
-            biased;
-            () = self.slow.cancelled() => Some(Err(TooSlow)),
-            item = self.items.recv() => item.map(Ok),
+        loop {
+            let item = tokio::select! {
+                biased;
+                () = self.slow.cancelled() => return Some(Err(TooSlow)),
+                item = self.items.recv() => item?,
+            };
+            let StreamItem::Event(placed) = &item else { return Some(Ok(item)) };
+            // It may have waited for the reader while it was erased.
+            let is_told = self.feed.is_still_told(&placed.event).await;
+            match is_told {
+                Ok(true) => return Some(Ok(item)),
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "an event stream ends, since events can't be read");
+                    return None;
+                }
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, Func, OnConflict, Orde
 use sea_orm::{ConnectionTrait, QueryResult, Statement};
 use uuid::Uuid;
 
-use crate::domain::id::{SessionId, TenantId};
+use crate::domain::id::{SessionId, SessionKey, TenantId};
 use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::events::{
@@ -19,6 +19,7 @@ use crate::events::{
 use crate::sessions::{ChangeId, SessionEvent};
 use crate::store::connect::Store;
 use crate::store::error::{number, stored, word};
+use crate::store::recording_agenda;
 use crate::store::shared_tx::SharedTx;
 use crate::store::tenant_tx::TenantTx;
 
@@ -49,6 +50,10 @@ impl Outbox for Store {
             oldest: Position::new(number(state.pruned, "pruned_through")?),
             newest: Position::new(number(state.last, "last_position")?),
         })
+    }
+
+    async fn is_erased(&self, key: SessionKey) -> Result<bool, OutboxError> {
+        Ok(recording_agenda::is_erased(self, key).await?)
     }
 
     async fn register(

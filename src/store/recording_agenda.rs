@@ -111,6 +111,20 @@ pub(super) async fn due(
     sessions(store, &select).await
 }
 
+/// Whether the recording of a session was erased.
+pub(super) async fn is_erased(store: &Store, key: SessionKey) -> Result<bool, StoreError> {
+    let select = Query::select()
+        .column("erased_at")
+        .from(TABLE)
+        .and_where(Expr::col("session_id").eq(key.session.as_uuid()))
+        .and_where(Expr::col("tenant_id").eq(key.tenant.as_uuid()))
+        .take();
+    match store.connection.query_one(&select).await? {
+        Some(row) => Ok(row.try_get::<Option<i64>>("", "erased_at")?.is_some()),
+        None => Ok(false),
+    }
+}
+
 /// Stores what is left in the vault of keys that were destroyed.
 pub(super) async fn put_undeleted(
     tx: &TenantTx,

@@ -1,5 +1,6 @@
 //! An outbox in memory.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 pub(crate) struct Memory {
     transactions: Mutex<Vec<Vec<OutboxEvent>>>,
     confirmed: tokio::sync::watch::Sender<Position>,
+    erased: Mutex<BTreeSet<SessionKey>>,
 }
 
 impl Memory {
@@ -40,6 +42,11 @@ impl Memory {
             ),
         };
         transactions.push(seqs.iter().map(event).collect());
+    }
+
+    /// Erases what the room of a session told. Readers have it in memory already.
+    pub(crate) fn erase(&self, key: SessionKey) {
+        self.erased.lock().expect("no panic").insert(key);
     }
 
     /// Ends when everything up to `position` was confirmed.
@@ -76,6 +83,10 @@ impl Outbox for Memory {
         let newest = self.transactions.lock().expect("no panic").len();
         let newest = Position::new(u64::try_from(newest).expect("small"));
         Ok(Extent { oldest: Position::default(), newest })
+    }
+
+    async fn is_erased(&self, key: SessionKey) -> Result<bool, OutboxError> {
+        Ok(self.erased.lock().expect("no panic").contains(&key))
     }
 
     async fn register(&self, _: &ReaderName, _: Beginning) -> Result<Position, OutboxError> {

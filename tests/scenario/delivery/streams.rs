@@ -93,3 +93,19 @@ async fn one_tenant_takes_no_more_than_its_share_of_streams() {
     open.pop();
     streams.open(tenant, Start::Oldest, None).await.expect("there is room again");
 }
+
+#[tokio::test]
+async fn what_was_erased_while_it_waited_for_its_reader_is_left_out() {
+    let outbox = Arc::new(Memory::default());
+    let (tenant, erased, other) =
+        (TenantId::generate(), SessionId::generate(), SessionId::generate());
+    for seq in 1..=3 {
+        outbox.approve(SessionKey::new(tenant, erased), &[seq]);
+    }
+    outbox.approve(SessionKey::new(tenant, other), &[4]);
+    let streams = streams(outbox.clone(), StreamTimes::default());
+    let mut stream = streams.open(tenant, Start::Oldest, None).await.expect("opened");
+    assert_eq!(next(&mut stream).await.1, "r1");
+    outbox.erase(SessionKey::new(tenant, erased));
+    assert_eq!(next(&mut stream).await.1, "r4");
+}

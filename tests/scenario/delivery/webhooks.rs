@@ -30,6 +30,8 @@ const SECRET: [u8; 32] = [7; 32];
 #[derive(Debug, Clone, Copy)]
 enum Answer {
     Status(u16),
+    /// A failure, once what a session told was erased.
+    Erasing,
     Redirect,
     Never,
 }
@@ -41,6 +43,8 @@ struct Endpoint {
     taken: Mutex<BTreeMap<String, Vec<String>>>,
     tries: Mutex<usize>,
     elsewhere: Mutex<usize>,
+    /// What is erased by [`Answer::Erasing`].
+    erases: Mutex<Option<(Arc<Memory>, SessionKey)>>,
 }
 
 impl Endpoint {
@@ -83,6 +87,12 @@ async fn take(State(endpoint): State<Arc<Endpoint>>, headers: HeaderMap, body: S
     };
     let answer = match planned {
         Answer::Status(status) => StatusCode::from_u16(status).expect("a status").into_response(),
+        Answer::Erasing => {
+            let erases = endpoint.erases.lock().expect("no panic");
+            let (outbox, key) = erases.as_ref().expect("something to erase");
+            outbox.erase(*key);
+            StatusCode::SERVICE_UNAVAILABLE.into_response()
+        }
         Answer::Redirect => {
             let to = [(header::LOCATION, HeaderValue::from_static("/elsewhere"))];
             (StatusCode::TEMPORARY_REDIRECT, to).into_response()
@@ -186,4 +196,25 @@ async fn the_next_instance_goes_on_where_the_one_before_has_come() {
     let expected: Vec<String> = (1..=20).map(|seq| format!("r{seq}")).collect();
     let taken = endpoint.taken.lock().expect("no panic").clone();
     assert_eq!(taken[&session.to_string()], expected, "once each, by one instance at a time");
+}
+
+#[tokio::test]
+async fn what_was_erased_while_it_waited_is_not_sent() {
+    let outbox = Arc::new(Memory::default());
+    let (tenant, erased, other) =
+        (TenantId::generate(), SessionId::generate(), SessionId::generate());
+    for seq in 1..=5 {
+        outbox.approve(SessionKey::new(tenant, erased), &[seq]);
+    }
+    let (endpoint, address) = Endpoint::start(vec![Answer::Status(503), Answer::Erasing]).await;
+    let erases = (outbox.clone(), SessionKey::new(tenant, erased));
+    *endpoint.erases.lock().expect("no panic") = Some(erases);
+    let pump = pump(&outbox, tenant, claims(), address);
+    outbox.until_confirmed(5).await;
+    assert_eq!(endpoint.tries(), 2, "before it was erased");
+    outbox.approve(SessionKey::new(tenant, other), &[6]);
+    outbox.until_confirmed(6).await;
+    pump.shutdown().await;
+    let taken = endpoint.taken.lock().expect("no panic").clone();
+    assert_eq!(taken.into_iter().collect::<Vec<_>>(), [(other.to_string(), vec!["r6".to_owned()])]);
 }
