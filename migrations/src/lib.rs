@@ -33,6 +33,7 @@ mod m0027_playable_lacks;
 mod m0028_votes_heard;
 mod m0029_installation;
 mod m0030_undeleted_objects;
+mod m0031_keys_of_sessions;
 
 use sea_orm::DbErr;
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
@@ -177,6 +178,7 @@ impl MigratorTrait for Migrations {
             Box::new(m0028_votes_heard::VotesHeard),
             Box::new(m0029_installation::Installation),
             Box::new(m0030_undeleted_objects::UndeletedObjects),
+            Box::new(m0031_keys_of_sessions::KeysOfSessions),
         ]
     }
 }

@@ -18,7 +18,7 @@ use super::Api;
 use super::caller::{Credentials, with_nonce};
 use super::error::ApiError;
 use crate::domain::error_code::ErrorCode;
-use crate::domain::id::TenantId;
+use crate::domain::id::{SessionId, TenantId};
 use crate::domain::participant::Principal;
 use crate::sessions::{
     ANSWER_BYTES_MAX, Begin, Caller, Claim, ClaimToken, IdempotencyKey, KEPT, PlannedId,
@@ -132,7 +132,8 @@ where
     W: Future<Output = Result<Response, ApiError>> + Send,
 {
     let Some(key) = key_of(credentials)? else { return work(PlannedId::generate()).await };
-    let claim = Claim { tenant, caller, key, request_hash: hash_of(credentials, body) };
+    let session = session_of(credentials.uri.path());
+    let claim = Claim { tenant, session, caller, key, request_hash: hash_of(credentials, body) };
     let in_progress = InProgress::enter(api, &claim)?;
     match api.idempotency.begin(&claim, api.wall.now()).await? {
         Begin::Fresh(token, planned) => match work(planned).await {
@@ -249,6 +250,12 @@ fn key_of(credentials: &Credentials) -> Result<Option<IdempotencyKey>, ApiError>
     Ok(Some(key))
 }
 
+/// The session that a path is about.
+fn session_of(path: &str) -> Option<SessionId> {
+    let rest = path.strip_prefix("/api/v1/sessions/")?;
+    rest.split('/').next()?.parse().ok()
+}
+
 /// A hash over everything in a request that determines its answer.
 fn hash_of(credentials: &Credentials, body: &[u8]) -> [u8; 32] {
     let mut hash = Sha256::new();
@@ -298,4 +305,20 @@ fn replayed(answer: StoredAnswer) -> Response {
 fn marked(mut response: Response) -> Response {
     response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_names_the_session_it_is_about() {
+        let id = SessionId::generate();
+        for rest in ["", "/minutes", "/attendance/register-attendee"] {
+            assert_eq!(session_of(&format!("/api/v1/sessions/{id}{rest}")), Some(id));
+        }
+        for other in ["/api/v1/sessions", "/api/v1/sessions/x", "/gateway/sessions"] {
+            assert_eq!(session_of(other), None, "{other}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use crate::domain::id::{TenantId, UserId};
+use crate::domain::id::{SessionId, TenantId, UserId};
 use crate::domain::participant::ServiceName;
 use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
@@ -86,6 +86,8 @@ impl fmt::Display for Caller {
 pub struct Claim {
     /// The tenant it is about.
     pub tenant: TenantId,
+    /// The session it is about, with whose recording its answer is erased.
+    pub session: Option<SessionId>,
     /// Who made it.
     pub caller: Caller,
     /// The caller's name for it.

@@ -5,6 +5,7 @@ use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Query};
 use sea_orm::{Condition, ConnectionTrait, DeriveIden, QueryResult};
 use uuid::Uuid;
 
+use crate::domain::id::SessionId;
 use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::sessions::{
@@ -23,6 +24,7 @@ const CLAIMS_PER_PURGE: u8 = 32;
 enum IdempotencyKeys {
     Table,
     TenantId,
+    SessionId,
     Caller,
     Key,
     RequestHash,
@@ -98,6 +100,7 @@ async fn insert(
         .into_table(Column::Table)
         .columns([
             Column::TenantId,
+            Column::SessionId,
             Column::Caller,
             Column::Key,
             Column::RequestHash,
@@ -108,6 +111,7 @@ async fn insert(
         ])
         .values_panic([
             tx.tenant().as_uuid().into(),
+            claim.session.map(|session| session.as_uuid()).into(),
             claim.caller.to_string().into(),
             claim.key.as_str().into(),
             claim.request_hash.to_vec().into(),
@@ -221,6 +225,23 @@ async fn purge(store: &Store, claim: &Claim, now: Timestamp) -> Result<(), Store
         .take();
     tx.connection().execute(&delete).await?;
     tx.commit().await
+}
+
+/// Deletes the requests about a session, and the one that created it, with their answers. One that
+/// is being carried out stores its answer nowhere then.
+pub(super) async fn forget(tx: &TenantTx, session: SessionId) -> Result<(), StoreError> {
+    // Without the lock, this and a removal of expired ones could wait for each other's rows.
+    tx.lock_tenant().await?;
+    let is_about = Condition::any()
+        .add(Expr::col(Column::SessionId).eq(session.as_uuid()))
+        .add(Expr::col(Column::PlannedId).eq(session.as_uuid()));
+    let delete = Query::delete()
+        .from_table(Column::Table)
+        .and_where(Expr::col(Column::TenantId).eq(tx.tenant().as_uuid()))
+        .cond_where(is_about)
+        .take();
+    tx.connection().execute(&delete).await?;
+    Ok(())
 }
 
 fn is_claim(claim: &Claim) -> Condition {

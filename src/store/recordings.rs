@@ -19,7 +19,7 @@ use crate::store::arrivals;
 use crate::store::connect::Store;
 use crate::store::recording_agenda;
 use crate::store::tenant_tx::TenantTx;
-use crate::store::{media_tokens, rooms};
+use crate::store::{idempotency, media_tokens, rooms, sessions};
 
 #[async_trait]
 impl RecordingRepository for Store {
@@ -125,11 +125,13 @@ impl RecordingRepository for Store {
         at: Timestamp,
     ) -> Result<(), StoreError> {
         let tx = TenantTx::write(self, tenant).await?;
+        idempotency::forget(&tx, session).await?;
         recording_agenda::erased(&tx, session, at).await?;
         tracks::forget_people(&tx, session).await?;
         rooms::forget(&tx, session).await?;
         arrivals::forget_votes(&tx, session).await?;
         media_tokens::forget(&tx, session).await?;
+        sessions::forget_glossary(&tx, session).await?;
         tx.commit().await
     }
 }

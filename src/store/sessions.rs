@@ -1,11 +1,12 @@
 //! Sessions in the database.
 
 use async_trait::async_trait;
+use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
 };
 
-use crate::domain::id::{SessionKey, TenantId};
+use crate::domain::id::{SessionId, SessionKey, TenantId};
 use crate::domain::session::{Session, SessionStatus};
 use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
@@ -192,4 +193,15 @@ async fn replace_in(
     }
     outbox::enter_session_event(tx, event).await?;
     Ok(true)
+}
+
+/// Deletes the words that were likely to be said in a session, names among them.
+pub(super) async fn forget_glossary(tx: &TenantTx, session: SessionId) -> Result<(), StoreError> {
+    Entity::update_many()
+        .col_expr(Column::TranscriptionGlossary, Expr::value(Option::<String>::None))
+        .filter(Column::TenantId.eq(tx.tenant().as_uuid()))
+        .filter(Column::Id.eq(session.as_uuid()))
+        .exec(tx.connection())
+        .await?;
+    Ok(())
 }

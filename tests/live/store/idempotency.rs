@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use cabildo::domain::id::TenantId;
+use cabildo::domain::id::{SessionId, TenantId};
 use cabildo::domain::participant::ServiceName;
+use cabildo::recorder::repository::RecordingRepository as _;
 use cabildo::sessions::{
     ANSWER_BYTES_MAX, Begin, Caller, Claim, ClaimToken, IdempotencyStore, KEPT, StoredAnswer,
     TAKEN_OVER_AFTER,
 };
 use tokio::task::JoinSet;
 
-use crate::store::fixture::{Fixture, NOW, cases};
+use crate::store::fixture::{Fixture, NOW, cases, new_session};
 
 cases!(
     an_answer_is_repeated_until_it_expires,
@@ -20,11 +21,13 @@ cases!(
     of_concurrent_claims_one_is_fresh,
     an_answer_too_large_to_keep_frees_its_key,
     expired_answers_are_removed,
+    answers_about_a_session_are_erased_with_it,
 );
 
 fn claim(tenant: TenantId, caller: &str, key: &str) -> Claim {
     Claim {
         tenant,
+        session: None,
         caller: Caller::User(caller.parse().expect("a user id")),
         key: key.parse().expect("a key"),
         request_hash: [7; 32],
@@ -159,4 +162,38 @@ async fn expired_answers_are_removed(fixture: Fixture) {
         }
     }
     panic!("forty expired keys are still there");
+}
+
+async fn answers_about_a_session_are_erased_with_it(fixture: Fixture) {
+    let [first, second] = &fixture.stores;
+    let tenant = TenantId::generate();
+    let about =
+        |session: Option<SessionId>, key: &str| Claim { session, ..claim(tenant, "maria", key) };
+    // The request that created the session has its id as the planned one.
+    let created = about(None, "create");
+    let Ok(Begin::Fresh(token, planned)) = first.begin(&created, NOW).await else {
+        panic!("not fresh")
+    };
+    first.finish(&created, token, &answer(), NOW).await.expect("finished");
+    let id = SessionId::from_uuid(planned.as_uuid());
+    let [service, _] = fixture.services(1);
+    let wanted = new_session(tenant);
+    let session = service.create_once(wanted, (id, None), NOW).await.expect("created");
+    let other = fixture.session(tenant).await;
+    let erased = about(Some(session.id), "register");
+    let kept = [about(Some(other.id), "other"), about(None, "none")];
+    for claim in [&erased].into_iter().chain(&kept) {
+        let token = fresh(first, claim).await;
+        first.finish(claim, token, &answer(), NOW).await.expect("finished");
+    }
+    let unfinished = about(Some(session.id), "unfinished");
+    let late = fresh(first, &unfinished).await;
+    first.erased(session.key(), NOW).await.expect("erased");
+    first.finish(&unfinished, late, &answer(), NOW).await.expect("stored nowhere");
+    for claim in [&created, &erased, &unfinished] {
+        fresh(second, claim).await;
+    }
+    for claim in &kept {
+        assert_eq!(second.begin(claim, NOW).await, Ok(Begin::Replay(answer())));
+    }
 }

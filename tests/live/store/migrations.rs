@@ -18,7 +18,7 @@ cases!(
     a_database_answers,
 );
 
-const ALL: [&str; 30] = [
+const ALL: [&str; 31] = [
     "m0001_foundation",
     "m0002_session_directory",
     "m0003_evidence",
@@ -49,6 +49,7 @@ const ALL: [&str; 30] = [
     "m0028_votes_heard",
     "m0029_installation",
     "m0030_undeleted_objects",
+    "m0031_keys_of_sessions",
 ];
 
 async fn what_is_applied_is_not_applied_again(fixture: Fixture) {
