@@ -28,6 +28,7 @@ mod replay_cache;
 mod reserve;
 mod roles;
 mod rooms;
+mod scrub;
 mod sessions;
 mod shared_tx;
 mod tenant_tx;

@@ -381,6 +381,13 @@ impl Desk {
                  decrypted, and the server tries again every hour"
             ));
         }
+        if erased.unscrubbed {
+            output::print(
+                "the files of the database still contain what was erased, since another program \
+                 reads them; the server tries again every hour, and so does this command when it \
+                 is repeated",
+            );
+        }
         Ok(ExitCode::SUCCESS)
     }
 

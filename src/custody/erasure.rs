@@ -51,6 +51,9 @@ pub struct Erased {
     pub waiting: u64,
     /// Why the first of those was not deleted.
     pub failure: Option<VaultError>,
+    /// Whether the files of the database still contain what was deleted from it, since somebody
+    /// reads them. It is tried again.
+    pub unscrubbed: bool,
 }
 
 impl Custody {

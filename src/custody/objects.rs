@@ -21,14 +21,15 @@ const SEGMENTS_PER_READ: u32 = 500;
 /// Objects in a row for which the vault is unavailable, after which the others of the session are
 /// not tried now. Lowering it gives up sooner when the vault is away for a moment.
 const AWAY_AFTER: u32 = 64;
-/// When objects are tried again that the vault did not delete.
+/// When objects are tried again that the vault did not delete, and files of the database that
+/// somebody read.
 const AGAIN_AFTER: Duration = Duration::from_hours(1);
 /// When they are if all of them are locked, which may be for years.
 const LOCKED_AGAIN_AFTER: Duration = Duration::from_hours(24);
 
 impl Custody {
-    /// Deletes every object of the session whose key was destroyed, and notes how many the vault
-    /// keeps for now.
+    /// Removes what was deleted from the files of the database, deletes every object of the session
+    /// whose key was destroyed, and notes how many the vault keeps for now.
     pub(super) async fn delete_objects(
         &self,
         key: SessionKey,
@@ -36,6 +37,11 @@ impl Custody {
         erased: &mut Erased,
     ) -> Result<(), CustodyError> {
         let parts = &self.parts;
+        owned.check()?;
+        if let Err(error) = parts.sessions.scrub().await {
+            tracing::warn!(session = %key.session, %error, "the database's files still contain what was erased");
+            erased.unscrubbed = true;
+        }
         let tracks = parts.recordings.tracks(key).await?;
         let playables = parts.recordings.playables(key).await?;
         let mut deletion = Deletion { custody: self, owned, key, erased, away: 0 };
@@ -46,12 +52,13 @@ impl Custody {
             deletion.parts(playable).await?;
         }
         owned.check()?;
-        let wait = if erased.waiting > 0 { AGAIN_AFTER } else { LOCKED_AGAIN_AFTER };
+        let is_failed = erased.waiting > 0 || erased.unscrubbed;
+        let wait = if is_failed { AGAIN_AFTER } else { LOCKED_AGAIN_AFTER };
         let undeleted = Undeleted {
             objects: erased.locked.saturating_add(erased.waiting),
             again_at: parts.clock.now().after(wait),
         };
-        let left = (undeleted.objects > 0).then_some(undeleted);
+        let left = (undeleted.objects > 0 || erased.unscrubbed).then_some(undeleted);
         parts.sessions.put_undeleted(key, left).await?;
         Ok(())
     }

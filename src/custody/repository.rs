@@ -55,6 +55,9 @@ pub trait CustodyRepository: Send + Sync {
         wrapped: &[u8],
     ) -> Result<bool, StoreError>;
 
+    /// Removes what was deleted from the files of the database. Fails while somebody reads them.
+    async fn scrub(&self) -> Result<(), StoreError>;
+
     /// Notes what is left in the vault of keys of a session that were destroyed; `None` when
     /// nothing is.
     async fn put_undeleted(

@@ -25,7 +25,7 @@ use crate::store::reserve::DiskReserve;
 use crate::store::roles;
 
 /// Longest time that an SQLite write waits for a write of another process.
-const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause before opening a busy file is tried again.
 const SQLITE_CONNECT_PAUSE: Duration = Duration::from_millis(20);
 /// How often opening a busy file is tried: for ten seconds, as long as a write waits.
@@ -206,6 +206,8 @@ pub(super) async fn open(
                 // A decision that was acknowledged must survive a power failure.
                 .synchronous(SqliteSynchronous::Full)
                 .foreign_keys(true)
+                // What was erased is overwritten.
+                .pragma("secure_delete", "ON")
                 .busy_timeout(SQLITE_BUSY_TIMEOUT)
         });
     }

@@ -12,6 +12,7 @@ use crate::store::cameras;
 use crate::store::connect::Store;
 use crate::store::entities::session::{Column, Entity};
 use crate::store::recording_agenda;
+use crate::store::scrub;
 use crate::store::tenant_tx::TenantTx;
 
 #[async_trait]
@@ -55,6 +56,10 @@ impl CustodyRepository for Store {
         wrapped: &[u8],
     ) -> Result<bool, StoreError> {
         Ok(cameras::put_capture_key(self, tenant, publication, wrapped).await?)
+    }
+
+    async fn scrub(&self) -> Result<(), StoreError> {
+        Ok(scrub::scrub(self).await?)
     }
 
     async fn put_undeleted(

@@ -19,6 +19,7 @@ use cabildo::history::{ConfirmedMinutes, History, HistoryError};
 use cabildo::recorder::repository::{PlayableOf, RecordingRepository};
 use cabildo::vault::{Contents, ObjectName, Put, Vault, VaultError};
 use ciborium::Value;
+use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
 use sha2::{Digest, Sha256};
 
 use crate::custody::faulty::Life;
@@ -499,4 +500,69 @@ async fn a_vault_that_is_away_is_not_asked_for_every_object() {
     assert_eq!((erased.keys, erased.waiting), (5, 124));
     let tried = vault.tried.load(Ordering::SeqCst);
     assert!(tried < 100, "{tried} of 124 objects were tried");
+}
+
+/// The files of the database that contain a text.
+fn files_with(fixture: &Fixture, text: &str) -> Vec<String> {
+    let directory = std::fs::read_dir(fixture.directory.path()).expect("a directory");
+    let mut found = Vec::new();
+    for entry in directory {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        if name.starts_with("cabildo.sqlite") {
+            let bytes = std::fs::read(&path).expect("read");
+            if bytes.windows(text.len()).any(|window| window == text.as_bytes()) {
+                found.push(name);
+            }
+        }
+    }
+    found
+}
+
+async fn with_words(fixture: &Fixture, words: &str) -> Recorded {
+    let recorded = due(fixture).await;
+    let text = format!(r#"{{"type":"chat_message","text":"{words}"}}"#);
+    let key = SessionKey::new(recorded.tenant, recorded.id);
+    // Confirmed minutes are entered in a log that is closed, in parts.
+    fixture.log.note(key, EventKind::Minutes, text).await.expect("noted");
+    recorded
+}
+
+#[tokio::test]
+async fn nothing_that_was_erased_is_left_in_the_files_of_the_database() {
+    const WORDS: &str = "what nobody may read again";
+    let fixture = Fixture::new().await;
+    let recorded = with_words(&fixture, WORDS).await;
+    let key = SessionKey::new(recorded.tenant, recorded.id);
+    assert_ne!(files_with(&fixture, WORDS), [""; 0]);
+    assert_ne!(files_with(&fixture, "Jordi"), [""; 0]);
+    let custody = fixture.custody();
+    let erased = custody.erase_session(key, ErasureReason::Requested).await.expect("erased");
+    assert!(!erased.unscrubbed);
+    assert_eq!(files_with(&fixture, WORDS), [""; 0]);
+    assert_eq!(files_with(&fixture, "Jordi"), [""; 0]);
+}
+
+#[tokio::test]
+async fn files_of_the_database_that_somebody_reads_are_cleaned_later() {
+    const WORDS: &str = "what somebody still reads";
+    let fixture = Fixture::new().await;
+    let recorded = with_words(&fixture, WORDS).await;
+    let key = SessionKey::new(recorded.tenant, recorded.id);
+    let path = fixture.directory.path().join("cabildo.sqlite");
+    let url = format!("sqlite:{}?mode=ro", path.display());
+    let reader = sea_orm::Database::connect(url).await.expect("connected");
+    let reading = reader.begin().await.expect("begun");
+    reading.execute_unprepared("SELECT count(*) FROM sessions").await.expect("read");
+    let custody = fixture.custody();
+    let erased = custody.erase_session(key, ErasureReason::Requested).await.expect("erased");
+    assert!(erased.unscrubbed, "{erased:?}");
+    nothing_is_left(&fixture, &recorded).await;
+    assert_ne!(files_with(&fixture, WORDS), [""; 0]);
+    reading.rollback().await.expect("ended");
+    fixture.pass(Duration::from_hours(1));
+    custody.erase_due().await.expect("looked up");
+    assert_eq!(files_with(&fixture, WORDS), [""; 0]);
+    let far = fixture.now().after(Duration::from_hours(99_999));
+    assert_eq!(fixture.store.due_for_deletion(far, 9).await.expect("read"), []);
 }

@@ -266,6 +266,11 @@ impl CustodyRepository for Faulty<Store> {
         self.inner.put_capture_key(tenant, publication, wrapped).await
     }
 
+    async fn scrub(&self) -> Result<(), StoreError> {
+        let dead = StoreError::Unavailable(unavailable());
+        step!(self, dead.clone(), self.inner.scrub())
+    }
+
     async fn put_undeleted(
         &self,
         key: SessionKey,
