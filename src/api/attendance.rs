@@ -16,7 +16,7 @@ use super::attendance_body::{
     GivenListBody, LocationBody, MarkLeftBody, NewEligibleListBody, QrBody, QuorumBody,
     RegistrationBody, TakeBackBody, left_out,
 };
-use super::attendance_export::{export, export_document};
+use super::attendance_export::{attendance_of, export, export_document};
 use super::body::{LargeBody, WholeBody, json, query};
 use super::caller::{Credentials, permit, see};
 use super::error::ApiError;
@@ -421,7 +421,7 @@ pub(super) async fn list(
     if let Some(format @ (Format::Csv | Format::Pdf)) = format {
         permit(&person, Action::ReadReport)?;
         let language = lang.as_deref().map(language_of).transpose()?;
-        let attendance = api.rooms.attendance(SessionKey::new(person.tenant_id, id)).await?;
+        let attendance = attendance_of(&api, SessionKey::new(person.tenant_id, id)).await?;
         if format == Format::Csv {
             return export(&api, &person, id, &attendance).await;
         }
@@ -430,7 +430,7 @@ pub(super) async fn list(
     }
     let limit = page_limit(limit)?;
     let after = cursor.as_deref().map(cursor_text).transpose()?;
-    let attendance = api.rooms.attendance(SessionKey::new(person.tenant_id, id)).await?;
+    let attendance = attendance_of(&api, SessionKey::new(person.tenant_id, id)).await?;
     let now = api.clock.now();
     let mut wanted = attendance
         .people()
@@ -465,7 +465,7 @@ fn cursor_text(cursor: &str) -> Result<String, ApiError> {
         .ok_or_else(|| ApiError::malformed_field("cursor", "is not one of this list"))
 }
 
-refusals!(QuorumRefusals: READER, &[ErrorCode::SessionNotFound]);
+refusals!(QuorumRefusals: READER, &[ErrorCode::SessionNotFound, ErrorCode::RecordingErased]);
 
 /// Shows the quorum, and when it was reached and lost.
 #[utoipa::path(
@@ -481,7 +481,7 @@ pub(super) async fn quorum(
 ) -> Result<Response, ApiError> {
     let person = credentials.reader(&api, Action::ReadSession).await?;
     let id = own_session(&person, &id)?;
-    let attendance = api.rooms.attendance(SessionKey::new(person.tenant_id, id)).await?;
+    let attendance = attendance_of(&api, SessionKey::new(person.tenant_id, id)).await?;
     Ok(Json(QuorumBody::new(&attendance)).into_response())
 }
 
@@ -502,7 +502,11 @@ pub(super) struct EligibleParameters {
 /// Longest search, in bytes.
 const QUERY_BYTES_MAX: usize = 200;
 
-refusals!(EligibleRefusals: READER, &[ErrorCode::SessionNotFound, ErrorCode::UnprocessableRequest]);
+refusals!(EligibleRefusals: READER, &[
+    ErrorCode::SessionNotFound,
+    ErrorCode::RecordingErased,
+    ErrorCode::UnprocessableRequest,
+]);
 
 /// Searches the eligible list, by name. It is empty until it is known.
 #[utoipa::path(
@@ -532,7 +536,7 @@ pub(super) async fn eligible(
             .map_err(|_| ApiError::malformed_field("cursor", "is not one of this list"))?,
         None => 0,
     };
-    let attendance = api.rooms.attendance(SessionKey::new(person.tenant_id, id)).await?;
+    let attendance = attendance_of(&api, SessionKey::new(person.tenant_id, id)).await?;
     let Some(roll) = attendance.roll() else {
         return Ok(Json(EligiblePageBody::default()).into_response());
     };

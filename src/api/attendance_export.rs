@@ -31,6 +31,18 @@ const LIST_HASH: HeaderName = HeaderName::from_static("cabildo-sha256");
 
 const COLUMNS: &str = "user_id,name,eligible,units,weight,represents,from,until,method,place,cause";
 
+/// Who attends or attended a session.
+pub(super) async fn attendance_of(api: &Api, key: SessionKey) -> Result<Arc<Attendance>, ApiError> {
+    let attendance = api.rooms.attendance(key).await?;
+    // Afterwards, since it may be erased while it is read. Without anybody it would say that nobody
+    // had come.
+    if api.custody.is_erased(key).await? {
+        let message = "who took part in the session was erased with its recording";
+        return Err(ApiError::new(ErrorCode::RecordingErased, message));
+    }
+    Ok(attendance)
+}
+
 /// The list as CSV (RFC 4180), entered into the log before it is given.
 pub(super) async fn export(
     api: &Api,

@@ -120,6 +120,11 @@ impl Custody {
         outcome.map(|()| erased)
     }
 
+    /// Whether the recording of a session was erased, and with it who took part.
+    pub async fn is_erased(&self, key: SessionKey) -> Result<bool, CustodyError> {
+        Ok(self.parts.sessions.is_erased(key).await?)
+    }
+
     /// How many objects of a session whose keys were destroyed are still in the vault.
     pub async fn undeleted(&self, key: SessionKey) -> Result<u64, CustodyError> {
         Ok(self.parts.sessions.undeleted(key).await?)

@@ -58,6 +58,9 @@ pub trait CustodyRepository: Send + Sync {
     /// Removes what was deleted from the files of the database. Fails while somebody reads them.
     async fn scrub(&self) -> Result<(), StoreError>;
 
+    /// Whether the recording of a session was erased, and with it who took part.
+    async fn is_erased(&self, key: SessionKey) -> Result<bool, StoreError>;
+
     /// Notes what is left in the vault of keys of a session that were destroyed; `None` when
     /// nothing is.
     async fn put_undeleted(

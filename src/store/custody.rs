@@ -62,6 +62,10 @@ impl CustodyRepository for Store {
         Ok(scrub::scrub(self).await?)
     }
 
+    async fn is_erased(&self, key: SessionKey) -> Result<bool, StoreError> {
+        Ok(recording_agenda::is_erased(self, key).await?)
+    }
+
     async fn put_undeleted(
         &self,
         SessionKey { tenant, session }: SessionKey,

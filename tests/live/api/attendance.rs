@@ -5,8 +5,11 @@ use std::process::Command;
 use std::time::Duration;
 
 use base64::Engine as _;
+use cabildo::domain::id::SessionKey;
+use cabildo::domain::time::Timestamp;
+use cabildo::recorder::repository::RecordingRepository as _;
 use cabildo::verify::pdf::embedded_file;
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use crate::api::channel_client::Channel;
@@ -56,6 +59,23 @@ impl Desk {
         let answer = self.moderator.read(&self.server, Method::GET, &self.path(rest)).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.json()
+    }
+
+    /// Ends the session, and waits until its log is closed.
+    async fn end(&self) {
+        self.server.step(&self.session, "end").await;
+        let closed = async {
+            let path = self.path("/audit-proof");
+            loop {
+                // Until its first head is signed a log has no proof.
+                let proof = self.moderator.read(&self.server, Method::GET, &path).await;
+                if proof.status == 200 && proof.json()["status"] == "closed" {
+                    return;
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, closed).await.expect("closed in time");
     }
 }
 
@@ -221,19 +241,7 @@ async fn the_list_is_given_as_a_document_that_is_compared_with_the_log() {
     // Whoever only looks on is a decision of the room that is not about attendance.
     let observer = Person::with_role(&desk.server, "observer").await;
     let (_channel, _) = Channel::enter(&desk.server, &desk.session, &observer).await;
-    desk.server.step(&desk.session, "end").await;
-    let closed = async {
-        let path = desk.path("/audit-proof");
-        loop {
-            // Until its first head is signed a log has no proof.
-            let proof = desk.moderator.read(&desk.server, Method::GET, &path).await;
-            if proof.status == 200 && proof.json()["status"] == "closed" {
-                return;
-            }
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, closed).await.expect("closed in time");
+    desk.end().await;
     let path = desk.path("/attendance?format=pdf");
     let ana = Person::with_role(&desk.server, "participant").await;
     assert_eq!(ana.read(&desk.server, Method::GET, &path).await.code(), "FORBIDDEN");
@@ -425,5 +433,34 @@ async fn a_list_says_which_of_its_delegations_were_left_out() {
     let page = bea.read(&desk.server, Method::GET, &path).await.json();
     assert_eq!(page["delegations_left_out"], json!([]), "for moderators and auditors");
     assert_eq!(left_out[1]["name"], "Bea Gil", "{given:?}");
+    desk.server.app.stop().await;
+}
+
+#[tokio::test]
+async fn after_an_erasure_nobody_is_told_who_came() {
+    let desk = Desk::open().await;
+    assert_eq!(desk.give(&owners()).await.status, 200);
+    let (register, body) = ("/attendance/register-attendee", json!({"user_id": "ana"}));
+    let keyed = async || {
+        let path = desk.path(register);
+        let adjust = |it: RequestBuilder| it.json(&body).header("idempotency-key", "desk-1");
+        desk.moderator.write(&desk.server, Method::POST, &path, adjust).await
+    };
+    let registered = keyed().await;
+    assert_eq!(registered.json()["name"], "Ana Ruíz", "{registered:?}");
+    assert_eq!(keyed().await.header("idempotency-replayed"), "true");
+    desk.end().await;
+    let store = desk.server.store().await;
+    let key = SessionKey::new(desk.server.tenant, desk.session.parse().expect("an id"));
+    store.erased(key, Timestamp::from_unix_us(1_800_000_000_000_000)).await.expect("erased");
+    for rest in ["", "?own=true", "?format=csv", "?format=pdf", "/quorum", "/eligible"] {
+        let path = desk.path(&format!("/attendance{rest}"));
+        let answer = desk.moderator.read(&desk.server, Method::GET, &path).await;
+        let told = (answer.status, answer.code());
+        assert_eq!(told, (410, "RECORDING_ERASED".to_owned()), "{rest}: {answer:?}");
+    }
+    let again = keyed().await;
+    assert!(!again.text.contains("Ana"), "{again:?}");
+    assert_eq!((again.status, again.code().as_str()), (409, "SESSION_OVER"), "{again:?}");
     desk.server.app.stop().await;
 }

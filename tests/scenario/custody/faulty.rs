@@ -271,6 +271,10 @@ impl CustodyRepository for Faulty<Store> {
         step!(self, dead.clone(), self.inner.scrub())
     }
 
+    async fn is_erased(&self, key: SessionKey) -> Result<bool, StoreError> {
+        CustodyRepository::is_erased(&self.inner, key).await
+    }
+
     async fn put_undeleted(
         &self,
         key: SessionKey,
