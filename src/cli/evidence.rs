@@ -94,14 +94,17 @@ enum What {
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
-    /// Erases the recording of a session, or one track. It can't be restored; its proof remains.
+    /// Erases the recording of a session with its texts and names, or what was recorded of one
+    /// track. It can't be restored; its proof remains.
     Erase {
         #[command(flatten)]
         installation: Installation,
         /// UUID of the session.
         #[arg(value_parser = parse::<SessionId>)]
         session: SessionId,
-        /// UUID of a recorded track; without it, the whole session.
+        /// UUID of a recorded track, whose sound or pictures are erased, and the combined file with
+        /// them. What the person said as text stays, as do minutes, chat, attendance and names, and
+        /// their other tracks. Without it, the whole session and all of that.
         #[arg(long, value_parser = parse::<RecordedTrackId>)]
         track: Option<RecordedTrackId>,
         /// The reason, which is entered in the log.
@@ -386,6 +389,12 @@ impl Desk {
                 "the files of the database still contain what was erased, since another program \
                  reads them; the server tries again every hour, and so does this command when it \
                  is repeated",
+            );
+        }
+        if track.is_some() {
+            output::print(
+                "only what was recorded of this track was erased: what the person said as text, \
+                 minutes, chat, attendance and names stay until the whole session is erased",
             );
         }
         Ok(ExitCode::SUCCESS)
