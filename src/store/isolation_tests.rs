@@ -71,6 +71,7 @@ async fn tenant_with_everything(store: &Store) -> Session {
         .expect("appended");
     let claim = Claim {
         tenant: tenant_id,
+        session: Some(session.id),
         caller: Caller::User("maria".parse().expect("a user id")),
         key: "k".parse().expect("a key"),
         request_hash: [0; 32],
