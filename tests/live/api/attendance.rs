@@ -296,7 +296,7 @@ fn forged(data: &Value) -> Vec<u8> {
     let document = Document {
         title: "Lista".to_owned(),
         language: "es",
-        made_at: cabildo::domain::time::Timestamp::from_unix_us(0),
+        made_at: Timestamp::from_unix_us(0),
         id: "urn:uuid:0".to_owned(),
         form: Form::Landscape,
         blocks: Vec::new(),
