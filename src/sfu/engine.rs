@@ -13,6 +13,7 @@ mod feedback;
 mod flow;
 mod forward;
 mod incoming;
+mod key_frames;
 mod loudness;
 mod publication;
 mod ring;

@@ -64,6 +64,11 @@ const WORKER_COUNTERS: &[(&str, &str, Count)] = &[
     ("cabildo_sfu_plis_received_total", "Key frames that subscribers asked for.", |it| {
         it.key_frame_requests_received
     }),
+    (
+        "cabildo_sfu_plis_ignored_total",
+        "Key frames not asked for because one subscriber had caused enough of them.",
+        |it| it.key_frame_requests_ignored,
+    ),
     ("cabildo_sfu_arrivals_told_total", "Packets that receivers told to have arrived.", |it| {
         it.arrivals_told
     }),

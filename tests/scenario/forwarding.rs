@@ -5,6 +5,7 @@ mod bandwidth;
 mod conditions;
 mod feeds;
 mod incoming;
+mod key_frames;
 mod peers;
 mod strays;
 mod surroundings;

@@ -6,6 +6,7 @@ use crate::sfu::plane::{EncodingSpec, Gate, Tally};
 use crate::sfu::rtcp::ReportBlock;
 
 use super::flow::Flow;
+use super::key_frames::KeyFrames;
 use super::ring::Ring;
 
 /// Missing packets that are tracked at once; beyond it the oldest are given up.
@@ -18,9 +19,6 @@ const REQUESTS_MAX: u8 = 8;
 const REQUEST_INTERVAL_US: u64 = 60_000;
 /// How long a missing packet may be late because of reordering before it is requested.
 const REORDER_US: u64 = 5_000;
-/// Time between two key-frame requests to one encoding. Lowering it costs the publisher bandwidth
-/// when many receivers join at once.
-const KEY_FRAME_INTERVAL_US: u64 = 250_000;
 /// Key frames requested to learn the size of pictures. Some formats do not tell it.
 const SIZE_REQUESTS_MAX: u8 = 3;
 /// An encoding without a packet for this long has ended or is paused.
@@ -138,7 +136,7 @@ pub(super) struct Encoding {
     /// Whether packets are coming.
     pub(super) alive: bool,
     pub(super) report: Option<ClockReport>,
-    pub(super) key_frame_wanted: bool,
+    pub(super) key_frames: KeyFrames,
     /// Width times height of its pictures, once a key frame has told.
     pub(super) pixels: Option<u64>,
     /// How often a key frame was requested because the size is not known.
@@ -148,7 +146,6 @@ pub(super) struct Encoding {
     pub(super) flow: Flow,
     /// Whether a packet was given up since this was last read.
     pub(super) given_up: bool,
-    key_frame_asked_us: Option<u64>,
     highest: Option<u64>,
     /// Packets with lower extended sequence numbers were sent before the gate opened.
     floor: u64,
@@ -170,13 +167,12 @@ impl Encoding {
             clock: generation,
             alive: false,
             report: None,
-            key_frame_wanted: false,
+            key_frames: KeyFrames::default(),
             pixels: None,
             size_requests: 0,
             rate: Rate::default(),
             flow: Flow::default(),
             given_up: false,
-            key_frame_asked_us: None,
             highest: None,
             floor: 0,
             missing: Vec::with_capacity(MISSING_MAX),
@@ -197,6 +193,7 @@ impl Encoding {
         self.highest = None;
         self.floor = 0;
         self.receipt = Receipt::default();
+        self.key_frames.restart();
         self.flow.restart();
     }
 
@@ -219,7 +216,7 @@ impl Encoding {
     pub(super) fn request_size(&mut self) {
         if self.alive && self.pixels.is_none() && self.size_requests < SIZE_REQUESTS_MAX {
             self.size_requests += 1;
-            self.key_frame_wanted = true;
+            self.key_frames.want();
         }
     }
 
@@ -236,6 +233,7 @@ impl Encoding {
     /// Called when the gate closes: forgets the packets that came.
     pub(super) fn close(&mut self) {
         self.ring.clear();
+        self.key_frames.restart();
         self.missing.clear();
     }
 
@@ -300,7 +298,7 @@ impl Encoding {
     fn note_gap(&mut self, from: u64, until: u64, now_us: u64) {
         if until - from > GAP_MAX {
             self.missing.clear();
-            self.key_frame_wanted = true;
+            self.key_frames.want();
             return;
         }
         let wanted = usize::try_from(until - from).unwrap_or(MISSING_MAX);
@@ -361,17 +359,10 @@ impl Encoding {
         }
     }
 
-    /// The source to send a key-frame request to now, if a key frame is wanted and the last request
-    /// is long enough ago.
+    /// The source to send a key-frame request to now, if one is due.
     pub(super) fn take_key_frame_request(&mut self, now_us: u64) -> Option<u32> {
         let ssrc = self.ssrc?;
-        let early =
-            self.key_frame_asked_us.is_some_and(|asked| asked + KEY_FRAME_INTERVAL_US > now_us);
-        if !self.key_frame_wanted || early {
-            return None;
-        }
-        self.key_frame_asked_us = Some(now_us);
-        Some(ssrc)
+        self.key_frames.take_request(now_us).then_some(ssrc)
     }
 
     /// Updates whether packets are coming; returns `true` when that has changed.

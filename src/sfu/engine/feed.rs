@@ -58,7 +58,7 @@ impl Forwarder {
         if encoding.ssrc.replace(ssrc).is_some_and(|before| before != ssrc) {
             self.generations += 1;
             encoding.restart(self.generations);
-            encoding.key_frame_wanted = true;
+            encoding.key_frames.want();
         }
     }
 

@@ -134,8 +134,11 @@ impl Forwarder {
             scratch.sequences.clear();
             encoding.take_requests(now_us, &mut scratch.sequences);
             // Receivers send key-frame requests themselves; taps do not.
-            if std::mem::take(&mut encoding.given_up) && !publication.taps.is_empty() {
-                encoding.key_frame_wanted = publication.kind == MediaKind::Video;
+            if std::mem::take(&mut encoding.given_up)
+                && !publication.taps.is_empty()
+                && publication.kind == MediaKind::Video
+            {
+                encoding.key_frames.want();
             }
             if let Some(transport) = &mut transport
                 && let (Some(ssrc), false) = (encoding.ssrc, scratch.sequences.is_empty())

@@ -89,7 +89,7 @@ impl Forwarder {
             transport.remove_source(before);
             if !repair {
                 encoding.restart(generation);
-                encoding.key_frame_wanted = true;
+                encoding.key_frames.want();
             }
         }
         Some(source)
@@ -148,7 +148,7 @@ impl Forwarder {
             self.retarget_all(source.publication, now_us);
         }
         if !has_begun {
-            self.begin(source, meaning.codec, now_us);
+            self.begin(source, (meaning.codec, payload), header.timestamp, now_us);
         }
         let Some(publication) = self.publications.at_mut(source.publication) else { return };
         if publication.gate == Gate::Closed {
@@ -171,10 +171,23 @@ impl Forwarder {
     }
 
     /// Handles the beginning of an encoding, or its beginning anew.
-    fn begin(&mut self, source: Source, codec: Codec, now_us: u64) {
+    fn begin(
+        &mut self,
+        source: Source,
+        (codec, payload): (Codec, &[u8]),
+        timestamp: u32,
+        now_us: u64,
+    ) {
         let Some(publication) = self.publications.at_mut(source.publication) else { return };
+        // A feed is asked in any case: its signal costs no bandwidth.
+        let is_sent = publication.kind == MediaKind::Video && publication.transport.is_some();
+        let passes = is_sent && publication.gate == Gate::Open;
         if let Some(encoding) = publication.encodings.get_mut(usize::from(source.encoding)) {
             encoding.alive = true;
+            if passes && is_key_frame_start(codec, payload) {
+                // What begins with a key frame need not be asked for one.
+                encoding.key_frames.note_start(timestamp, now_us);
+            }
         }
         let started = std::mem::replace(&mut publication.started, true);
         let (room, track) = (publication.room, publication.track);
@@ -192,9 +205,8 @@ impl Forwarder {
             return;
         };
         encoding.ring.store(packet);
-        if packet.key_frame_start {
-            encoding.key_frame_wanted = false;
-        }
+        let wants_another =
+            publication.kind == MediaKind::Video && encoding.key_frames.note(packet, now_us);
         let origin = Origin {
             publication: source.publication,
             encoding: source.encoding,
@@ -230,6 +242,9 @@ impl Forwarder {
                 totals.dropped_full += 1;
             }
             outbound.queue(slot, transport);
+        }
+        if wants_another {
+            self.send_key_frame_requests(source.publication, now_us);
         }
     }
 
@@ -319,8 +334,14 @@ impl Forwarder {
         if let Some(publication) = self.publications.at_mut(source)
             && publication.kind == MediaKind::Video
             && let Some(encoding) = publication.encodings.get_mut(usize::from(layer))
+            && !encoding.key_frames.is_wanted()
         {
-            encoding.key_frame_wanted = true;
+            // The next key frame serves it; it is charged only when it alone causes one.
+            if !subscription.requests.take(now_us) {
+                self.totals.key_frame_requests_ignored += 1;
+                return;
+            }
+            encoding.key_frames.want_repair();
         }
         self.send_key_frame_requests(source, now_us);
     }

@@ -26,6 +26,8 @@ pub struct Totals {
     pub key_frame_requests_sent: u64,
     /// Key-frame requests received from subscribers.
     pub key_frame_requests_received: u64,
+    /// Of those, requests not followed because the subscriber had caused enough key frames.
+    pub key_frame_requests_ignored: u64,
     /// Times that a stream changed its encoding or source.
     pub switches: u64,
     /// Packets that receivers told to have arrived.

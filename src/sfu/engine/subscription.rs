@@ -9,6 +9,7 @@ use crate::sfu::srtp::SEAL_BYTES_MAX;
 
 use super::conditions::Reports;
 use super::encoding::ticks;
+use super::key_frames::Requests;
 use super::ring::Packet;
 use super::stats::SubscriptionStats;
 use super::template::Template;
@@ -81,6 +82,8 @@ pub(super) struct Subscription {
     pub(super) segment: Option<Segment>,
     pub(super) stats: SubscriptionStats,
     pub(super) reports: Reports,
+    /// Its requests for key frames.
+    pub(super) requests: Requests,
     rtx_ssrc: u32,
     outgoing: [Option<Outgoing>; Codec::ALL.len()],
     template: Template,
@@ -135,6 +138,7 @@ impl Subscription {
             segment: None,
             stats: SubscriptionStats::default(),
             reports: Reports::default(),
+            requests: Requests::default(),
             rtx_ssrc: spec.rtx_ssrc,
             outgoing,
             template: Template::new(&spec.mid, spec.extensions, spec.kind, numbered),

@@ -307,7 +307,7 @@ impl Forwarder {
             && waits
             && kind == MediaKind::Video
         {
-            encoding.key_frame_wanted = true;
+            encoding.key_frames.want();
         }
         self.send_key_frame_requests(at, now_us);
     }
@@ -318,7 +318,7 @@ impl Forwarder {
             for tap in &publication.taps {
                 let encoding = publication.encodings.get_mut(usize::from(tap.target));
                 if let Some(encoding) = encoding {
-                    encoding.key_frame_wanted = true;
+                    encoding.key_frames.want();
                 }
             }
         }
@@ -344,7 +344,7 @@ impl Publication {
             && self.kind == MediaKind::Video
             && let Some(encoding) = self.encodings.get_mut(usize::from(current.encoding))
         {
-            encoding.key_frame_wanted = true;
+            encoding.key_frames.want();
         }
         Some(tap)
     }
@@ -406,7 +406,7 @@ impl Publication {
             }
         }
         if overdue && let Some(encoding) = encodings.get_mut(usize::from(number)) {
-            encoding.key_frame_wanted = true;
+            encoding.key_frames.want();
         }
     }
 

@@ -296,7 +296,7 @@ impl Forwarder {
         if let Some(target) = target
             && subscription.awaits_key_frame(target.generation)
         {
-            target.key_frame_wanted = true;
+            target.key_frames.want();
         }
         self.send_key_frame_requests(source, now_us);
     }
