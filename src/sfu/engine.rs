@@ -15,6 +15,7 @@ mod forward;
 mod incoming;
 mod key_frames;
 mod loudness;
+mod newcomers;
 mod publication;
 mod ring;
 mod slots;

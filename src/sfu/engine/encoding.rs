@@ -1,5 +1,7 @@
 //! One encoding of a publication: which packets came, which are missing, and what to request.
 
+use std::ops::RangeInclusive;
+
 use crate::domain::media::MediaKind;
 use crate::formats::rtp::extend_sequence;
 use crate::sfu::plane::{EncodingSpec, Gate, Tally};
@@ -19,6 +21,8 @@ const REQUESTS_MAX: u8 = 8;
 const REQUEST_INTERVAL_US: u64 = 60_000;
 /// How long a missing packet may be late because of reordering before it is requested.
 const REORDER_US: u64 = 5_000;
+/// Packets since a key frame with which whoever comes may begin: they are sent all at once.
+const RECENT_PACKETS_MAX: u64 = 96;
 /// Key frames requested to learn the size of pictures. Some formats do not tell it.
 const SIZE_REQUESTS_MAX: u8 = 3;
 /// An encoding without a packet for this long has ended or is paused.
@@ -357,6 +361,15 @@ impl Encoding {
                 into.push(crate::formats::rtp::wire_sequence(missing.extended));
             }
         }
+    }
+
+    /// Everything since the last key frame, if that is little, complete and from a moment ago: with
+    /// it a decoder can begin.
+    pub(super) fn recent(&self, now_us: u64) -> Option<RangeInclusive<u64>> {
+        let (first, last) = (self.key_frames.recent(now_us)?, self.highest?);
+        let is_little = last < first + RECENT_PACKETS_MAX;
+        let is_complete = || (first..=last).all(|it| self.ring.packet(it).is_some());
+        (is_little && is_complete()).then_some(first..=last)
     }
 
     /// The source to send a key-frame request to now, if one is due.

@@ -114,6 +114,7 @@ impl Forwarder {
         if changed {
             self.retarget_all(at, now_us);
         }
+        self.serve_newcomers(at, now_us);
         self.send_key_frame_requests(at, now_us);
     }
 

@@ -148,7 +148,7 @@ impl Forwarder {
             self.retarget_all(source.publication, now_us);
         }
         if !has_begun {
-            self.begin(source, (meaning.codec, payload), header.timestamp, now_us);
+            self.begin(source, (meaning.codec, payload), (extended, header.timestamp), now_us);
         }
         let Some(publication) = self.publications.at_mut(source.publication) else { return };
         if publication.gate == Gate::Closed {
@@ -175,7 +175,7 @@ impl Forwarder {
         &mut self,
         source: Source,
         (codec, payload): (Codec, &[u8]),
-        timestamp: u32,
+        (extended, timestamp): (u64, u32),
         now_us: u64,
     ) {
         let Some(publication) = self.publications.at_mut(source.publication) else { return };
@@ -186,7 +186,7 @@ impl Forwarder {
             encoding.alive = true;
             if passes && is_key_frame_start(codec, payload) {
                 // What begins with a key frame need not be asked for one.
-                encoding.key_frames.note_start(timestamp, now_us);
+                encoding.key_frames.note_start((extended, timestamp), now_us);
             }
         }
         let started = std::mem::replace(&mut publication.started, true);

@@ -2,7 +2,8 @@
 //!
 //! A key frame that is wanted is asked for at once, unless a request is not yet answered, since its
 //! answer serves everybody who has come until then. Whoever wants one after it began gets the next
-//! one as soon as it has passed completely. Whoever has lost something may have asked before it got the last
+//! one as soon as it has passed completely; whoever has just come begins with the last one, if it
+//! began a moment ago (`newcomers`). Whoever has lost something may have asked before it got the last
 //! one, so its request does not follow the one before so closely. Both the encoding and each of its
 //! receivers have an allowance, so that neither many who join nor one who asks without end cost the
 //! publisher more than a known number of key frames.
@@ -24,6 +25,8 @@ const REPEAT_US_MIN: u64 = 250_000;
 const REPEAT_US_MAX: u64 = 1_000_000;
 /// A key frame whose end has not come after this long counts as passed.
 const PASSES_US_MAX: u64 = 250_000;
+/// For how long whoever comes may begin with the last key frame.
+const RECENT_US: u64 = 250_000;
 
 /// How often something may happen: a number of times at once, and one more in each interval.
 #[derive(Debug, Clone, Copy, Default)]
@@ -67,6 +70,8 @@ enum Want {
 /// The last key frame.
 #[derive(Debug, Clone, Copy)]
 struct Latest {
+    /// Its first packet.
+    first: u64,
     timestamp: u32,
     since_us: u64,
     has_passed: bool,
@@ -115,11 +120,17 @@ impl KeyFrames {
         self.latest = None;
     }
 
+    /// The first packet of the last key frame, if it began a moment ago.
+    pub(super) fn recent(&self, now_us: u64) -> Option<u64> {
+        let latest = self.latest.filter(|latest| latest.since_us + RECENT_US > now_us);
+        latest.map(|latest| latest.first)
+    }
+
     /// Notes a packet that passes; returns whether a key frame has passed with it and another one is
     /// wanted.
     pub(super) fn note(&mut self, packet: &Packet<'_>, now_us: u64) -> bool {
         if packet.key_frame_start {
-            self.note_start(packet.timestamp, now_us);
+            self.note_start((packet.extended, packet.timestamp), now_us);
         }
         let Some(latest) = self.latest.as_mut().filter(|it| !it.has_passed) else { return false };
         let ahead = latest.ahead(packet.timestamp);
@@ -127,8 +138,8 @@ impl KeyFrames {
         latest.has_passed && self.want.is_some()
     }
 
-    /// Notes that a key frame begins with this timestamp.
-    pub(super) fn note_start(&mut self, timestamp: u32, now_us: u64) {
+    /// Notes that a key frame begins with the packet of this sequence number and timestamp.
+    pub(super) fn note_start(&mut self, (first, timestamp): (u64, u32), now_us: u64) {
         self.want = None;
         if let Some(asked_us) = self.asked_us.take() {
             let took_us = now_us.saturating_sub(asked_us).min(REPEAT_US_MAX);
@@ -137,7 +148,7 @@ impl KeyFrames {
                 before => (3 * before + took_us) / 4,
             };
         }
-        let begins = Latest { timestamp, since_us: now_us, has_passed: false };
+        let begins = Latest { first, timestamp, since_us: now_us, has_passed: false };
         // A decoder may start at several packets of one picture; what came late is no news.
         let is_new = |latest: Latest| latest.ahead(timestamp) > 0;
         if self.latest.is_none_or(is_new) {

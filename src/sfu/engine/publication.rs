@@ -46,6 +46,8 @@ pub(super) struct Publication {
     ranking: Vec<u8>,
     /// Slots of the subscriptions that receive it.
     pub(super) subscribers: Vec<usize>,
+    /// Whether some of them have just come and can begin with what was sent a moment ago.
+    pub(super) has_newcomers: bool,
     pub(super) taps: Vec<Tap>,
     pub(super) started: bool,
     pub(super) level: LevelMeter,
@@ -92,6 +94,7 @@ impl Publication {
             ranking,
             encodings: encodings.map(|it| Encoding::new(it, spec.kind, generation())).collect(),
             subscribers: Vec::new(),
+            has_newcomers: false,
             taps: Vec::new(),
             started: false,
             level: LevelMeter::default(),

@@ -163,6 +163,11 @@ impl Subscription {
             && self.segment.is_none_or(|segment| segment.generation != generation_of_target)
     }
 
+    /// Whether nothing was ever sent.
+    pub(super) const fn is_new(&self) -> bool {
+        self.last_sent_us.is_none()
+    }
+
     /// Whether nothing is sent, by the wish of the receiver or for want of room.
     const fn is_paused(&self) -> bool {
         self.demand.paused || self.is_left_out

@@ -125,6 +125,8 @@ pub(super) struct Transport {
     pub(super) room: SessionId,
     pub(super) remote: SocketAddr,
     pub(super) srtp: Srtp,
+    /// When it was added.
+    pub(super) since_us: u64,
     outbox: Outbox,
     /// Whether it is in the list of transports with something to send.
     pub(super) queued: bool,
@@ -171,6 +173,7 @@ impl Transport {
             room,
             remote,
             srtp,
+            since_us: now_us,
             outbox: Outbox::new(),
             queued: false,
             sources: Vec::new(),

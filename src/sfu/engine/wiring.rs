@@ -285,7 +285,7 @@ impl Forwarder {
     }
 
     /// Chooses the encoding that a subscription gets, and requests the key frame at which it can
-    /// start.
+    /// start, unless it can start with the last one.
     pub(super) fn retarget(&mut self, at: usize, now_us: u64) {
         let Some(subscription) = self.subscriptions.at_mut(at) else { return };
         let Some(source) = subscription.source else { return };
@@ -296,7 +296,11 @@ impl Forwarder {
         if let Some(target) = target
             && subscription.awaits_key_frame(target.generation)
         {
-            target.key_frames.want();
+            if subscription.is_new() && target.recent(now_us).is_some() {
+                publication.has_newcomers = true;
+            } else {
+                target.key_frames.want();
+            }
         }
         self.send_key_frame_requests(source, now_us);
     }

@@ -1,17 +1,17 @@
 //! Stories about key frames: how soon whoever comes or has lost something gets one, and what that
 //! costs the publisher.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use cabildo::domain::media::MediaKind;
-use cabildo::sfu::plane::{Command, Demand, PublicationSpec, SubscriptionId};
+use cabildo::sfu::plane::{Command, Demand, Gate, PublicationSpec, SubscriptionId};
 use rtc_rtcp::payload_feedbacks::full_intra_request::{FirEntry, FullIntraRequest};
 use rtc_rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use rtc_shared::marshal::Marshal;
 
-use super::peers::{Fixture, Stream, publication, subscription};
-use super::{PUBLISHER, SUBSCRIBER, picture_scene};
+use super::peers::{Fixture, Received, Stream, publication, subscription};
+use super::{PUBLISHER, SUBSCRIBER, assert_continuous, picture_scene};
 
 const FRAME_MS: u64 = 33;
 
@@ -114,6 +114,32 @@ fn subscribe(fixture: &mut Fixture, peer: u64, number: u32, spec: &PublicationSp
 }
 
 #[test]
+fn who_comes_soon_after_a_key_frame_begins_with_it() {
+    let (mut fixture, spec, mut camera) = scene();
+    camera.run(&mut fixture, 3000);
+    fixture.send_rtcp(SUBSCRIBER, &pli(1));
+    camera.until_picture(&mut fixture);
+    camera.run(&mut fixture, 5 * FRAME_MS);
+    let before = asked(&fixture);
+    fixture.join(3);
+    subscribe(&mut fixture, 3, 2, &spec);
+    camera.run(&mut fixture, 9);
+    assert!(fixture.peer(3).rtp.is_empty(), "its handshake may not be over yet");
+    camera.run(&mut fixture, 22);
+    let seen = fixture.take_rtp(3);
+    let texts: Vec<String> = seen.iter().map(Received::text).collect();
+    assert_eq!(texts[..3], ["key", "key", "key"]);
+    assert!(texts.len() >= 8, "and with all that followed");
+    camera.run(&mut fixture, 300);
+    let all: Vec<Received> = seen.into_iter().chain(fixture.take_rtp(3)).collect();
+    let follows = |it: &[Received]| it[1].header.sequence == it[0].header.sequence.wrapping_add(1);
+    assert!(all.windows(2).all(follows));
+    assert_continuous(&all[2..], true);
+    assert_eq!(all.len(), 3 + 5 + 10, "no picture is left out");
+    assert_eq!(asked(&fixture), before, "it costs the publisher nothing");
+}
+
+#[test]
 fn who_comes_later_makes_the_publisher_send_one_at_once() {
     let (mut fixture, spec, mut camera) = scene();
     camera.run(&mut fixture, 3000);
@@ -123,6 +149,42 @@ fn who_comes_later_makes_the_publisher_send_one_at_once() {
     assert_eq!(asked(&fixture), before + 1);
     camera.until_picture(&mut fixture);
     assert_eq!(fixture.peer(3).rtp.len(), 3);
+}
+
+#[test]
+fn what_passed_before_a_gate_closed_is_nothing_to_begin_with() {
+    let (mut fixture, spec, mut camera) = scene();
+    camera.run(&mut fixture, 3000);
+    fixture.send_rtcp(SUBSCRIBER, &pli(1));
+    camera.until_picture(&mut fixture);
+    fixture.command(Command::SetGate { track: spec.track, gate: Gate::Closed });
+    fixture.join(3);
+    subscribe(&mut fixture, 3, 2, &spec);
+    camera.run(&mut fixture, 25);
+    fixture.command(Command::SetGate { track: spec.track, gate: Gate::Open });
+    let opened = fixture.now - fixture.start;
+    camera.run(&mut fixture, 5);
+    assert!(fixture.peer(3).rtp.is_empty());
+    camera.run(&mut fixture, 60);
+    assert!(camera.key_frames.last().is_some_and(|at| *at > opened), "a new one was asked for");
+    assert_eq!(fixture.peer(3).rtp[0].text(), "key");
+}
+
+#[test]
+fn who_comes_does_not_begin_with_a_key_frame_that_has_a_hole() {
+    let (mut fixture, spec, mut camera) = scene();
+    camera.run(&mut fixture, 3000);
+    fixture.send_rtcp(SUBSCRIBER, &pli(1));
+    camera.until_picture(&mut fixture);
+    // A packet of the publisher gets lost, for good.
+    camera.stream.sequence = camera.stream.sequence.wrapping_add(1);
+    camera.run(&mut fixture, 2 * FRAME_MS);
+    let before = asked(&fixture);
+    fixture.join(3);
+    subscribe(&mut fixture, 3, 2, &spec);
+    assert_eq!(asked(&fixture), before + 1);
+    camera.run(&mut fixture, FRAME_MS);
+    assert_eq!(fixture.peer(3).rtp.len(), 3, "it begins with the next one");
 }
 
 #[test]
@@ -248,6 +310,48 @@ fn a_receiver_that_loses_key_frames_again_and_again_is_answered_each_time_at_onc
         camera.run(&mut fixture, 6000);
     }
     assert_eq!(fixture.forwarder.totals().key_frame_requests_ignored, 0);
+}
+
+#[test]
+fn a_storm_of_joins_waits_for_nobody_and_costs_a_bounded_number_of_key_frames() {
+    const PEERS: u64 = 20;
+    const JOINS: u32 = 500;
+    let (mut fixture, spec, mut camera) = scene();
+    for peer in 0..PEERS {
+        fixture.join(100 + peer);
+    }
+    camera.run(&mut fixture, 2000);
+    let before = asked(&fixture);
+    let mut came: BTreeMap<u32, Duration> = BTreeMap::new();
+    let mut began: BTreeMap<u32, Duration> = BTreeMap::new();
+    for number in 2..JOINS + 2 {
+        let peer = 100 + u64::from(number) % PEERS;
+        subscribe(&mut fixture, peer, number, &spec);
+        came.insert(0xA000_0000 + number, fixture.now - fixture.start);
+        for _ in 0..20 {
+            camera.step(&mut fixture);
+            let now = fixture.now - fixture.start;
+            for peer in 0..PEERS {
+                for packet in fixture.take_rtp(100 + peer) {
+                    began.entry(packet.header.ssrc).or_insert(now);
+                }
+            }
+        }
+    }
+    camera.run(&mut fixture, 100);
+    for peer in 0..PEERS {
+        for packet in fixture.take_rtp(100 + peer) {
+            began.entry(packet.header.ssrc).or_insert(fixture.now - fixture.start);
+        }
+    }
+    let mut waits: Vec<Duration> =
+        came.iter().map(|(ssrc, at)| began[ssrc].saturating_sub(*at)).collect();
+    waits.sort();
+    let at = |percent: usize| waits[(waits.len() - 1) * percent / 100];
+    assert!(at(50) <= Duration::from_millis(25), "the median is {:?}", at(50));
+    assert!(at(99) <= Duration::from_millis(60), "the 99th percentile is {:?}", at(99));
+    let cost = asked(&fixture) - before;
+    assert!((20..=44).contains(&cost), "{cost} key frames in 10 s");
 }
 
 #[test]
