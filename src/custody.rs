@@ -110,6 +110,11 @@ pub enum CustodyError {
     /// The log of the session is not closed yet.
     #[error("the session is still being recorded; end it first")]
     StillRecorded,
+    /// The session has no log yet, since it has not begun.
+    #[error(
+        "the session is not over: nothing of it can be erased before it has ended or was cancelled"
+    )]
+    NotOver,
     /// Another instance or command is erasing the recording or rewrapping its keys.
     #[error("another instance or command is working on the recording; try again later")]
     Claimed,

@@ -202,6 +202,7 @@ impl From<CustodyError> for Failure {
             | CustodyError::Nothing
             | CustodyError::OutputNotEmpty(_) => Self::Usage(error.to_string()),
             CustodyError::StillRecorded
+            | CustodyError::NotOver
             | CustodyError::Claimed
             | CustodyError::Erased
             | CustodyError::OldKeysInUse(_)
@@ -512,6 +513,7 @@ mod tests {
             (CustodyError::NoLog, 2),
             (CustodyError::OutputNotEmpty(PathBuf::from("d")), 2),
             (CustodyError::StillRecorded, 1),
+            (CustodyError::NotOver, 1),
             (CustodyError::OldKeysInUse(1), 1),
             (CustodyError::Vault(crate::vault::VaultError::Full), 3),
         ] {

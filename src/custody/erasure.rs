@@ -146,6 +146,10 @@ impl Custody {
                 erasing.playables(|_| true, erased).await?;
                 erasing.events(log, erased).await?;
             }
+            // What it will have must not count as erased already.
+            None if self.parts.sessions.is_not_over(key).await? => {
+                return Err(CustodyError::NotOver);
+            }
             // A session without a log and without tracks has nothing to erase.
             None if tracks.is_empty() => {}
             None => return Err(CustodyError::NoLog),

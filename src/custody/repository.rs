@@ -58,6 +58,9 @@ pub trait CustodyRepository: Send + Sync {
     /// Removes what was deleted from the files of the database. Fails while somebody reads them.
     async fn scrub(&self) -> Result<(), StoreError>;
 
+    /// Whether a session is still to come or goes on.
+    async fn is_not_over(&self, key: SessionKey) -> Result<bool, StoreError>;
+
     /// Whether the recording of a session was erased, and with it who took part.
     async fn is_erased(&self, key: SessionKey) -> Result<bool, StoreError>;
 

@@ -8,6 +8,7 @@ use crate::custody::repository::{CustodyRepository, Undeleted};
 use crate::domain::id::{CameraSecretId, PublicationId, SessionId, SessionKey, TenantId};
 use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
+use crate::sessions::SessionRepository as _;
 use crate::store::cameras;
 use crate::store::connect::Store;
 use crate::store::entities::session::{Column, Entity};
@@ -60,6 +61,11 @@ impl CustodyRepository for Store {
 
     async fn scrub(&self) -> Result<(), StoreError> {
         Ok(scrub::scrub(self).await?)
+    }
+
+    async fn is_not_over(&self, key: SessionKey) -> Result<bool, StoreError> {
+        let found = self.find(key).await?;
+        Ok(found.is_some_and(|session| !session.status.is_over()))
     }
 
     async fn is_erased(&self, key: SessionKey) -> Result<bool, StoreError> {

@@ -88,6 +88,16 @@ async fn due(fixture: &Fixture) -> Recorded {
 }
 
 #[tokio::test]
+async fn a_session_that_has_not_begun_is_not_erased() {
+    let fixture = Fixture::new().await;
+    let tenant = TenantId::generate();
+    let key = SessionKey::new(tenant, fixture.session(tenant).await);
+    let refused = fixture.custody().erase_session(key, ErasureReason::Requested).await;
+    assert!(matches!(refused, Err(CustodyError::NotOver)), "{refused:?}");
+    assert!(!fixture.store.is_erased(key).await.expect("read"), "its retention would never end");
+}
+
+#[tokio::test]
 async fn an_erased_session_leaves_entries_and_nothing_else() {
     let fixture = Fixture::new().await;
     let (recorded, other) = (due(&fixture).await, fixture.recorded(TenantId::generate()).await);

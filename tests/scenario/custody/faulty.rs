@@ -271,6 +271,10 @@ impl CustodyRepository for Faulty<Store> {
         step!(self, dead.clone(), self.inner.scrub())
     }
 
+    async fn is_not_over(&self, key: SessionKey) -> Result<bool, StoreError> {
+        self.inner.is_not_over(key).await
+    }
+
     async fn is_erased(&self, key: SessionKey) -> Result<bool, StoreError> {
         CustodyRepository::is_erased(&self.inner, key).await
     }
