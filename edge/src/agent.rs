@@ -357,7 +357,7 @@ impl Agent<'_> {
             // Another group has ended meanwhile.
         }
         let connected = Publisher::connect(self.server, &self.state.session, self.has_sound);
-        let publisher = Box::pin(connected).await.map_err(Failed::of_publishing)?;
+        let publisher = Box::pin(connected).await.map_err(|error| Failed::of_publishing(&error))?;
         tracing::info!(capture = %self.state.session, "what is captured is published");
         Ok(publisher)
     }
@@ -393,7 +393,7 @@ impl Agent<'_> {
                 {
                     tracing::warn!(%error, "a part of what waited is given up");
                 }
-                Err(error) => return Err(Failed::of_sending(error)),
+                Err(error) => return Err(Failed::of_sending(&error)),
             }
             lock(&self.pool).buffer().sent(&part).map_err(|error| Failed::of_disk(&error))?;
         }
@@ -463,20 +463,14 @@ impl Failed {
         }
     }
 
-    /// A publication that was cut off may be there for a few seconds, and a tenant's place may become
-    /// free.
-    fn of_sending(error: CallError) -> Self {
-        let may_pass = error.has_code("CAPTURE_SESSION_CONFLICT")
-            || error.has_code("CAPTURE_LIMIT_REACHED")
-            || error.has_code("BITRATE_LIMIT_REACHED");
-        if may_pass { Self::Now(error.to_string()) } else { Self::of_call(error) }
+    /// A publication that was cut off may be there for a few seconds, and whether the capture may be
+    /// used at all is told when it is opened.
+    fn of_sending(error: &CallError) -> Self {
+        Self::Now(error.to_string())
     }
 
-    fn of_publishing(error: PublishError) -> Self {
-        match error {
-            PublishError::Call(error) => Self::of_sending(error),
-            error @ PublishError::Broken(_) => Self::Now(error.to_string()),
-        }
+    fn of_publishing(error: &PublishError) -> Self {
+        Self::Now(error.to_string())
     }
 
     fn of_disk(error: &io::Error) -> Self {
@@ -500,4 +494,80 @@ fn save(pool: &mut Pool<Directory>, state: &State) -> io::Result<()> {
 
 fn lock(pool: &Shared) -> MutexGuard<'_, Pool<Directory>> {
     pool.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::source::Camera;
+    use crate::stand_in::{Answer, Asked, StandIn, html, refusal};
+
+    fn options(duration_s: Option<u64>) -> Options {
+        Options {
+            source: SourceOptions {
+                ffmpeg: "ffmpeg".into(),
+                camera: Camera::Test,
+                microphone: None,
+                size: (160, 90),
+                rate: 25,
+                kbps: 100,
+            },
+            device: "box".to_owned(),
+            duration: duration_s.map(Duration::from_secs),
+            post_roll: Duration::ZERO,
+            buffer_limit: 1 << 30,
+        }
+    }
+
+    async fn captured(
+        place: &Path,
+        server: &StandIn,
+        options: Options,
+    ) -> Result<Outcome, AgentError> {
+        let directory = Directory::open(place).expect("a directory");
+        let (server, stop) = (server.server(), std::future::pending());
+        let running = run(options, &server, directory, stop);
+        tokio::time::timeout(Duration::from_secs(60), running).await.expect("it ends")
+    }
+
+    /// Answers so for a while from the first question for a capture on.
+    fn at_first(
+        lasts: Duration,
+        answer: impl Fn() -> Answer + Send + 'static,
+    ) -> impl Fn(&Asked) -> Option<Answer> + Send + 'static {
+        let began = Instant::now();
+        move |asked| (asked.path.starts_with("/store") && began.elapsed() < lasts).then(&answer)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn odd_answers_end_no_capture_and_refusals_that_pass_do_not_either() {
+        for answer in [
+            || html(302),
+            || html(404),
+            || html(405),
+            || html(413),
+            || refusal(401, "TOKEN_INVALID"),
+            || refusal(404, "ROUTE_NOT_FOUND"),
+        ] {
+            let (place, server) = (tempfile::tempdir().expect("one"), StandIn::start().await);
+            server.set(at_first(Duration::from_secs(3), answer));
+            let ended = captured(place.path(), &server, options(Some(5))).await;
+            assert!(matches!(ended, Ok(Outcome::Closed(_))), "{:?}: {ended:?}", answer());
+            let captures = server.captures();
+            let [kept] = captures.values().collect::<Vec<_>>()[..] else { panic!("{captures:?}") };
+            assert!(kept.is_closed && !kept.parts.is_empty(), "{:?}: {kept:?}", answer());
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_capture_of_somebody_else_is_refused_for_good() {
+        let (place, server) = (tempfile::tempdir().expect("one"), StandIn::start().await);
+        server.set(|asked| {
+            asked.path.starts_with("/store").then(|| refusal(409, "CAPTURE_SESSION_CONFLICT"))
+        });
+        let ended = captured(place.path(), &server, options(Some(30))).await;
+        assert!(matches!(ended, Err(AgentError::Refused(_))), "{ended:?}");
+    }
 }

@@ -13,6 +13,8 @@ mod media;
 mod pool;
 mod server;
 mod source;
+#[cfg(test)]
+mod stand_in;
 mod whip;
 
 use std::net::{Ipv4Addr, Ipv6Addr};

@@ -42,15 +42,27 @@ pub(crate) enum CallError {
         /// Why.
         message: String,
     },
+    /// The server issues no tokens of development.
+    #[error(
+        "the server does not run with --dev, so the box needs --cert and --key, or --token-file and \
+         --dpop-key"
+    )]
+    NotDevelopment,
 }
 
+/// What no later call of the same capture changes: it is another one's, or it can't be what it says.
+const FOR_GOOD: [&str; 2] = ["CAPTURE_SESSION_CONFLICT", "UNPROCESSABLE_REQUEST"];
+
 impl CallError {
-    /// Whether the same may be answered later.
+    /// Whether the same may be answered later. What has no stable code comes from something in front
+    /// of the server, and most of what has one passes: tokens are renewed, tenants are paid for, and
+    /// servers replaced.
     #[must_use]
     pub(crate) fn is_for_now(&self) -> bool {
         match self {
             Self::Away(_) => true,
-            Self::Refused { status, .. } => matches!(status, 401 | 403 | 408 | 425 | 429 | 500..),
+            Self::NotDevelopment => false,
+            Self::Refused { code, .. } => !FOR_GOOD.contains(&code.as_str()),
         }
     }
 
@@ -332,17 +344,12 @@ impl Server {
         let response = request.send().await.map_err(|error| away(&error))?;
         let status = response.status();
         let body = response.bytes().await.map_err(|error| away(&error))?;
-        if status == StatusCode::NOT_FOUND {
-            return Err(CallError::Refused {
-                status: 404,
-                code: "ROUTE_NOT_FOUND".to_owned(),
-                message: "it does not run with --dev, so the box needs --cert and --key, or --token-file \
-                          and --dpop-key"
-                    .to_owned(),
-            });
+        let refused = (!status.is_success()).then(|| refusal(status, &body));
+        if refused.as_ref().is_some_and(|it| it.has_code("ROUTE_NOT_FOUND")) {
+            return Err(CallError::NotDevelopment);
         }
-        if !status.is_success() {
-            return Err(refusal(status, &body));
+        if let Some(refused) = refused {
+            return Err(refused);
         }
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
         let token = body.get("access_token").and_then(Value::as_str).map(str::to_owned);
@@ -360,7 +367,15 @@ impl Server {
 fn refusal(status: StatusCode, body: &[u8]) -> CallError {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    if !is_code(&text("code")) {
+        return CallError::Away(format!("{status}, which is no answer of a server of Cabildo"));
+    }
     CallError::Refused { status: status.as_u16(), code: text("code"), message: text("message") }
+}
+
+/// Whether it may be a stable code of the server.
+fn is_code(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|it| it.is_ascii_uppercase() || it == b'_')
 }
 
 /// The address is not told: it is known, and may have a token in it.
@@ -407,7 +422,13 @@ mod tests {
         assert!(refused(503, "DEPENDENCY_UNAVAILABLE").is_for_now());
         assert!(refused(401, "TOKEN_EXPIRED").is_for_now(), "whoever writes the token renews it");
         assert!(!refused(409, "CAPTURE_SESSION_CONFLICT").is_for_now());
+        assert!(refused(404, "CAPTURE_SESSION_NOT_FOUND").is_for_now(), "it is opened again");
         assert!(refused(409, "X").has_code("X"));
-        assert!(refusal(StatusCode::BAD_GATEWAY, b"<html>").is_for_now());
+        for status in [302, 400, 404, 405, 409, 411, 413, 422, 451, 502] {
+            let status = StatusCode::from_u16(status).expect("a status");
+            for body in [b"<html>".as_slice(), b"", br#"{"code":"Conflict"}"#, br#"{"code":409}"#] {
+                assert!(refusal(status, body).is_for_now(), "{status} of a proxy");
+            }
+        }
     }
 }
