@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::backoff::Backoff;
-use crate::buffer::Buffer;
+use crate::buffer::{Buffer, Portion};
 use crate::clock::{Anchor, EdgeClock, Reading};
 use crate::files::{Directory, Files as _};
 use crate::media::Made;
@@ -93,6 +93,7 @@ struct Agent<'agent> {
     clock: EdgeClock,
     state: State,
     has_sound: bool,
+    portion: Mutex<Portion>,
     /// The camera has ended for good.
     has_ended: watch::Receiver<bool>,
 }
@@ -133,6 +134,7 @@ pub(crate) async fn run(
             clock,
             state: state.clone(),
             has_sound: false,
+            portion: Mutex::default(),
             has_ended,
         };
         match finish_earlier(&agent, stop.as_mut()).await? {
@@ -198,6 +200,7 @@ async fn capture(
         clock: clock.clone(),
         state,
         has_sound,
+        portion: Mutex::default(),
         has_ended,
     };
     tracing::info!(capture = %agent.state.session, "the capture begins");
@@ -380,21 +383,32 @@ impl Agent<'_> {
             forgotten.map_err(|error| Failed::of_disk(&error))?;
         }
         loop {
-            let part = tokio::task::block_in_place(|| lock(&self.pool).buffer().next());
+            let part = tokio::task::block_in_place(|| {
+                lock(&self.pool).buffer().next(&lock_portion(&self.portion))
+            });
             let Some(part) = part.map_err(|error| Failed::of_disk(&error))? else { return Ok(()) };
             let (bytes, ahead_us) = (part.bytes.clone(), shown.ahead_us);
             let sent = self.server.append(&self.state.session, bytes, ahead_us).await;
-            match sent {
-                Ok(()) => {}
-                // It will never be taken; the rest is.
-                Err(error)
-                    if error.has_code("UNPROCESSABLE_REQUEST")
-                        || error.has_code("PAYLOAD_TOO_LARGE") =>
-                {
-                    tracing::warn!(%error, "a part of what waited is given up");
+            let mut portion = lock_portion(&self.portion);
+            if let Err(error) = sent {
+                let is_unusable = error.has_code("UNPROCESSABLE_REQUEST");
+                let is_too_large = error.is_too_large();
+                if is_too_large {
+                    portion.is_too_large(&part);
+                } else {
+                    portion.failed(&part);
                 }
-                Err(error) => return Err(Failed::of_sending(&error)),
+                let is_refused = is_unusable || error.has_code("PAYLOAD_TOO_LARGE");
+                match () {
+                    // Other groups of it may be taken.
+                    () if (is_unusable || is_too_large) && !part.is_one_group() => continue,
+                    // It will never be taken; the rest is.
+                    () if is_refused => tracing::warn!(%error, "two seconds are given up"),
+                    () => return Err(Failed::of_sending(&error)),
+                }
             }
+            portion.went();
+            drop(portion);
             lock(&self.pool).buffer().sent(&part).map_err(|error| Failed::of_disk(&error))?;
         }
     }
@@ -478,6 +492,10 @@ impl Failed {
     }
 }
 
+fn lock_portion(portion: &Mutex<Portion>) -> MutexGuard<'_, Portion> {
+    portion.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn load(directory: &mut Directory) -> io::Result<Option<State>> {
     match directory.read(STATE) {
         // One that is damaged belongs to no capture that could go on.
@@ -529,7 +547,7 @@ mod tests {
         let directory = Directory::open(place).expect("a directory");
         let (server, stop) = (server.server(), std::future::pending());
         let running = run(options, &server, directory, stop);
-        tokio::time::timeout(Duration::from_secs(60), running).await.expect("it ends")
+        tokio::time::timeout(Duration::from_mins(1), running).await.expect("it ends")
     }
 
     /// Answers so for a while from the first question for a capture on.
@@ -569,5 +587,22 @@ mod tests {
         });
         let ended = captured(place.path(), &server, options(Some(30))).await;
         assert!(matches!(ended, Err(AgentError::Refused(_))), "{ended:?}");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_proxy_that_takes_little_at_once_gets_little_at_once() {
+        let (place, server) = (tempfile::tempdir().expect("one"), StandIn::start().await);
+        let away = at_first(Duration::from_secs(9), || html(502));
+        server.set(move |asked| {
+            away(asked).or_else(|| (asked.body.len() > 60_000).then(|| html(413)))
+        });
+        let options = Options { duration: Some(Duration::from_secs(11)), ..options(None) };
+        let ended = captured(place.path(), &server, options).await;
+        assert!(matches!(ended, Ok(Outcome::Closed(_))), "{ended:?}");
+        let parts = server.captures().into_values().next().expect("a capture").parts;
+        let sent: usize = parts.iter().map(Vec::len).sum();
+        assert!(parts.len() > 1 && sent > 100_000, "{} parts, {sent} bytes", parts.len());
+        let tried = server.asked("/media");
+        assert!(tried.iter().any(|it| it.body.len() > 60_000), "nothing was too large");
     }
 }

@@ -12,6 +12,7 @@ const GROUP: &str = ".group";
 /// Bytes and microseconds that are sent at once. A server takes a little more.
 const PART_BYTES_MAX: u64 = 3 << 20;
 const PART_US_MAX: i64 = 60_000_000;
+const PART_GROUPS_MAX: usize = 64;
 /// Groups that are further apart do not follow each other.
 const APART_US_MAX: i64 = 200_000;
 
@@ -36,6 +37,38 @@ impl Entry {
     }
 }
 
+/// How many groups are sent at once: half as many when they were too much at once, for whatever is
+/// between the box and the server, and more again when that went well.
+#[derive(Debug)]
+pub(crate) struct Portion {
+    groups: usize,
+    most: usize,
+}
+
+impl Default for Portion {
+    fn default() -> Self {
+        Self { groups: PART_GROUPS_MAX, most: PART_GROUPS_MAX }
+    }
+}
+
+impl Portion {
+    /// Something on the way takes no such part, now or later.
+    pub(crate) fn is_too_large(&mut self, part: &Part) {
+        self.most = (part.entries / 2).max(1);
+        self.failed(part);
+    }
+
+    /// The part did not come, or one of its groups is refused.
+    pub(crate) fn failed(&mut self, part: &Part) {
+        self.groups = (part.entries / 2).max(1);
+    }
+
+    /// The part is at the server, or given up.
+    pub(crate) fn went(&mut self) {
+        self.groups = (self.groups * 2).min(self.most);
+    }
+}
+
 /// What is sent next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Part {
@@ -44,6 +77,14 @@ pub(crate) struct Part {
     /// When it ends, by the box's clock.
     pub(crate) ends_us: i64,
     entries: usize,
+}
+
+impl Part {
+    /// Whether it can't be made smaller.
+    #[must_use]
+    pub(crate) const fn is_one_group(&self) -> bool {
+        self.entries == 1
+    }
 }
 
 /// Groups that wait to be sent, the oldest first.
@@ -134,10 +175,12 @@ impl<F: Files> Buffer<F> {
     ///
     /// # Errors
     /// When they can't be read now. A file that is damaged is given up.
-    pub(crate) fn next(&mut self) -> io::Result<Option<Part>> {
+    pub(crate) fn next(&mut self, portion: &Portion) -> io::Result<Option<Part>> {
         let mut kept: Vec<Kept> = Vec::new();
         let (mut bytes, mut ends_us) = (0, 0);
-        while let Some(entry) = self.entries.get(kept.len()).cloned() {
+        while kept.len() < portion.groups
+            && let Some(entry) = self.entries.get(kept.len()).cloned()
+        {
             let begins_us = kept.first().map_or(entry.begins_us, |it| it.base_us);
             let follows = (entry.begins_us - ends_us).abs() <= APART_US_MAX
                 && bytes + entry.bytes <= PART_BYTES_MAX
@@ -285,7 +328,7 @@ mod tests {
     /// Sends all that waits; the seconds at which the groups of each part end.
     fn drained(buffer: &mut Buffer<Fake>) -> Vec<i64> {
         let mut ends = Vec::new();
-        while let Some(part) = buffer.next().expect("read") {
+        while let Some(part) = buffer.next(&Portion::default()).expect("read") {
             assert!(Kept::read(&part.bytes).is_some(), "a part is no container");
             ends.push(part.ends_us / S);
             buffer.sent(&part).expect("deleted");
@@ -314,7 +357,7 @@ mod tests {
             assert!(buffer.bytes() <= 3 * bytes);
         }
         assert_eq!(buffer.given_up(), 7);
-        let part = buffer.next().expect("read").expect("groups wait");
+        let part = buffer.next(&Portion::default()).expect("read").expect("groups wait");
         assert_eq!(Kept::read(&part.bytes).expect("a container").base_us, 14 * S);
         // A full disk is a limit as well.
         let disk = Fake::default();
@@ -343,7 +386,7 @@ mod tests {
             }
             // What fails is tried again, as it is by the one that sends.
             for _ in 0..2 {
-                if let Ok(Some(part)) = buffer.next()
+                if let Ok(Some(part)) = buffer.next(&Portion::default())
                     && buffer.sent(&part).is_ok()
                 {
                     break;
@@ -401,7 +444,34 @@ mod tests {
             buffer.push(&group(begins * S)).expect("written");
         }
         buffer.forget_until(5 * S).expect("deleted");
-        let part = buffer.next().expect("read").expect("one waits");
+        let part = buffer.next(&Portion::default()).expect("read").expect("one waits");
         assert_eq!(Kept::read(&part.bytes).expect("a container").base_us, 4 * S);
+    }
+
+    #[test]
+    fn a_part_that_is_too_large_is_halved_down_to_one_group_and_others_become_large_again() {
+        let mut buffer = Buffer::open(Fake::default(), LARGE).expect("opened");
+        for begins in (0..80).step_by(2) {
+            buffer.push(&group(begins * S)).expect("written");
+        }
+        let mut portion = Portion::default();
+        let mut tried = Vec::new();
+        loop {
+            let part = buffer.next(&portion).expect("read").expect("groups wait");
+            tried.push(part.ends_us / (2 * S));
+            if part.is_one_group() {
+                break;
+            }
+            portion.failed(&part);
+        }
+        assert_eq!(tried, [30, 15, 7, 3, 1]);
+        for groups in [2, 4, 8] {
+            portion.went();
+            assert_eq!(buffer.next(&portion).expect("read").expect("one").entries, groups);
+        }
+        let part = buffer.next(&portion).expect("read").expect("one");
+        portion.is_too_large(&part);
+        portion.went();
+        assert_eq!(buffer.next(&portion).expect("read").expect("one").entries, 4);
     }
 }

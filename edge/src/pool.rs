@@ -130,6 +130,7 @@ impl<F: Files> Pool<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::buffer::Portion;
     use crate::files::Directory;
     use crate::media::tests::picture;
 
@@ -157,7 +158,7 @@ mod tests {
         let mut pool = pool(&place);
         film(&mut pool, 0..60);
         assert!(!pool.open(), "two seconds wait in the buffer");
-        let part = pool.buffer().next().expect("read").expect("a group");
+        let part = pool.buffer().next(&Portion::default()).expect("read").expect("a group");
         pool.buffer().sent(&part).expect("deleted");
         assert!(pool.open());
         film(&mut pool, 60..120);
@@ -177,7 +178,7 @@ mod tests {
         drop(live);
         film(&mut pool, 1_010..1_080);
         pool.handle_end();
-        let part = pool.buffer().next().expect("read").expect("groups");
+        let part = pool.buffer().next(&Portion::default()).expect("read").expect("groups");
         let kept = crate::media::Kept::read(&part.bytes).expect("a container");
         assert_eq!(kept.base_us, 8_000_000, "of forty seconds the last thirty are kept");
         assert_eq!(part.ends_us, 1_079 * 40_000);

@@ -32,6 +32,9 @@ pub(crate) enum CallError {
     /// The server can't be reached, or has no answer now.
     #[error("the server does not answer: {0}")]
     Away(String),
+    /// Something in front of the server takes no such body.
+    #[error("what is in front of the server takes no such long body")]
+    TooLong,
     /// The server refuses.
     #[error("the server refuses ({status} {code}): {message}")]
     Refused {
@@ -60,10 +63,16 @@ impl CallError {
     #[must_use]
     pub(crate) fn is_for_now(&self) -> bool {
         match self {
-            Self::Away(_) => true,
+            Self::Away(_) | Self::TooLong => true,
             Self::NotDevelopment => false,
             Self::Refused { code, .. } => !FOR_GOOD.contains(&code.as_str()),
         }
+    }
+
+    /// Whether less may be taken.
+    #[must_use]
+    pub(crate) fn is_too_large(&self) -> bool {
+        matches!(self, Self::TooLong) || self.has_code("PAYLOAD_TOO_LARGE")
     }
 
     /// Whether it has this code.
@@ -368,6 +377,9 @@ fn refusal(status: StatusCode, body: &[u8]) -> CallError {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     if !is_code(&text("code")) {
+        if status == StatusCode::PAYLOAD_TOO_LARGE {
+            return CallError::TooLong;
+        }
         return CallError::Away(format!("{status}, which is no answer of a server of Cabildo"));
     }
     CallError::Refused { status: status.as_u16(), code: text("code"), message: text("message") }

@@ -115,9 +115,10 @@ async fn serve(stream: TcpStream, inner: Arc<Inner>) {
         inner.asked.lock().expect("what was asked").push(asked);
         let mut head = format!("HTTP/1.1 {} It\r\n", answer.status);
         for (name, value) in &answer.headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            head += &[name, ": ", value.as_str(), "\r\n"].concat();
         }
-        head.push_str(&format!("content-length: {}\r\n\r\n{}", answer.body.len(), answer.body));
+        head += &["content-length: ", &answer.body.len().to_string(), "\r\n\r\n", &answer.body]
+            .concat();
         if stream.get_mut().write_all(head.as_bytes()).await.is_err() {
             return;
         }
