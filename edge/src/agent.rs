@@ -1,48 +1,34 @@
 //! The box at work: one task takes what the camera makes, another brings it to the server, at once
 //! while that can be, and later what could not be sent.
 
-use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::backoff::Backoff;
-use crate::buffer::{Buffer, Portion};
-use crate::clock::{Anchor, EdgeClock, Reading};
-use crate::files::{Directory, Files as _};
+use crate::captures::{self, State, Store, Stored, Wanted, lock};
+use crate::clock::EdgeClock;
+use crate::files::{Place, Root};
 use crate::media::Made;
 use crate::pool::Pool;
-use crate::server::{CallError, Opening, Server, Shown};
+use crate::sending::{AGAIN, Delivery, Failed, finish_earlier};
+use crate::server::{CallError, Server};
 use crate::source::{self, SourceError, SourceOptions};
-use crate::whip::{PublishError, Publisher};
+use crate::whip::Publisher;
 
-/// Waits before the server is tried again.
-const AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
 /// A connection that lasted so long was a good one.
 const LASTED: Duration = Duration::from_secs(20);
-/// A group that ends so soon after what the server has may be there only in part.
-const SAME_US: i64 = 1_000_000;
 /// How long the end may take once the box is told to stop; then the rest stays for the next start.
 const STOP_MAX: Duration = Duration::from_secs(20);
 /// How long the end of a publication may take.
 const GOODBYE_MAX: Duration = Duration::from_secs(5);
-const STATE: &str = "capture.json";
+/// How often it is written down that the box captures. Raising it knows less well when a cut of
+/// power was.
+const SEEN_EVERY: Duration = Duration::from_secs(20);
 /// Pictures and packets of sound between the camera and the one that takes them.
 const MADE_MAX: usize = 1_024;
-
-/// What is kept of a capture.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct State {
-    session: String,
-    device: String,
-    began_us: i64,
-    /// When it ended, once it has.
-    ended_us: Option<i64>,
-    clock: Anchor,
-}
 
 /// What the box is told.
 pub(crate) struct Options {
@@ -73,9 +59,9 @@ pub(crate) enum AgentError {
     /// The camera.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// The directory.
-    #[error("the directory of the box can't be used: {0}")]
-    Directory(#[from] io::Error),
+    /// A task of its own has ended.
+    #[error("the box can't go on: {0}")]
+    Task(&'static str),
     /// The server refuses for good.
     #[error(transparent)]
     Refused(CallError),
@@ -84,140 +70,95 @@ pub(crate) enum AgentError {
     Closed(String),
 }
 
-type Shared = Arc<Mutex<Pool<Directory>>>;
+type Shared = Arc<Mutex<Pool<Place>>>;
 
 /// The box.
 struct Agent<'agent> {
-    server: &'agent Server,
+    delivery: Delivery<'agent>,
     pool: Shared,
-    clock: EdgeClock,
-    state: State,
     has_sound: bool,
-    portion: Mutex<Portion>,
     /// The camera has ended for good.
     has_ended: watch::Receiver<bool>,
 }
 
-/// Captures until the time is over or `stop` ends, and closes the capture. What an earlier run has
-/// left is brought to its end before.
+/// Captures until the time is over or `stop` ends, and closes the capture. What earlier runs have
+/// left is brought to its end beside it.
 ///
 /// # Errors
 /// Why it can't go on.
 pub(crate) async fn run(
     options: Options,
     server: &Server,
-    directory: Directory,
-    stop: impl Future<Output = ()>,
+    mut root: Root,
+    stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<Outcome, AgentError> {
-    let mut stop = std::pin::pin!(stop);
-    let mut directory = directory;
-    let mut before = load(&mut directory)?;
-    let buffer = Buffer::open(directory, options.buffer_limit)?;
-    let last_us = buffer.last_us().unwrap_or(0);
-    if let Some(state) = &mut before
-        && state.device != options.device
-    {
-        // A box with another name does not go on with it.
-        state.ended_us.get_or_insert(last_us.max(state.began_us));
-    }
-    let mut pool = Pool::new(buffer);
-    if let Some(state) = &before
-        && state.ended_us.is_some()
-    {
-        tracing::info!(capture = %state.session, "an earlier capture is brought to its end");
-        let clock = EdgeClock::resume(state.clock.clone(), last_us, Reading::now());
-        let shared = Arc::new(Mutex::new(pool));
-        let (_, has_ended) = watch::channel(true);
-        let agent = Agent {
-            server,
-            pool: Arc::clone(&shared),
-            clock,
-            state: state.clone(),
-            has_sound: false,
-            portion: Mutex::default(),
-            has_ended,
-        };
-        match finish_earlier(&agent, stop.as_mut()).await? {
-            Outcome::Closed(_) => {}
-            waiting @ Outcome::Waiting(..) => return Ok(waiting),
+    let whole = options.duration.map(|it| it.saturating_add(options.post_roll));
+    let wanted = Wanted {
+        device: options.device.clone(),
+        whole_us: whole.map(|it| i64::try_from(it.as_micros()).unwrap_or(i64::MAX)),
+        buffer_limit: options.buffer_limit,
+    };
+    let (stored, earlier) = captures::find(&mut root, &wanted);
+    let (stop_to, stopped) = watch::channel(false);
+    let (over_to, is_over) = watch::channel(false);
+    let capturing = async {
+        let outcome = capture(&options, server, (stored, root), stopped.clone()).await;
+        over_to.send_replace(true);
+        outcome
+    };
+    let bringing = async {
+        tokio::select! {
+            () = finish_earlier(server, earlier, is_over) => {}
+            () = patience(stopped.clone()) => {}
         }
-        drop(agent);
-        let shared = Arc::into_inner(shared).ok_or_else(|| io::Error::other("it is in use"))?;
-        pool = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
-    }
-    let going_on = before.filter(|it| it.ended_us.is_none());
-    let (state, clock) = begin(going_on, &options.device, last_us);
-    save(&mut pool, &state)?;
-    capture(options, server, (Arc::new(Mutex::new(pool)), clock, state), stop).await
+    };
+    drop(tokio::spawn(async move {
+        stop.await;
+        stop_to.send_replace(true);
+    }));
+    tokio::join!(capturing, bringing).0
 }
 
-/// The capture that goes on, or a new one.
-fn begin(going_on: Option<State>, device: &str, last_us: i64) -> (State, EdgeClock) {
-    if let Some(state) = going_on {
-        tracing::info!(capture = %state.session, "a capture goes on");
-        let clock = EdgeClock::resume(state.clock.clone(), last_us, Reading::now());
-        return (State { clock: clock.anchor().clone(), ..state }, clock);
-    }
-    let clock = EdgeClock::begin(Reading::now());
-    let began_us = clock.now_us();
-    let session = format!("{device}-{}", uuid::Uuid::new_v4().simple());
-    let (device, anchor) = (device.to_owned(), clock.anchor().clone());
-    (State { session, device, began_us, ended_us: None, clock: anchor }, clock)
-}
-
-async fn finish_earlier(
-    agent: &Agent<'_>,
-    stop: std::pin::Pin<&mut impl Future<Output = ()>>,
-) -> Result<Outcome, AgentError> {
-    let session = agent.state.session.clone();
-    tokio::select! {
-        finished = agent.finish() => finished,
-        () = stop => {
-            let waiting = lock(&agent.pool).buffer().bytes();
-            Ok(Outcome::Waiting(session, waiting))
-        }
-    }
+/// How long it may go on once it is told to stop.
+async fn patience(mut stopped: watch::Receiver<bool>) {
+    // Who would tell it is there as long as the box.
+    drop(stopped.wait_for(|it| *it).await);
+    tokio::time::sleep(STOP_MAX).await;
 }
 
 async fn capture(
-    options: Options,
+    options: &Options,
     server: &Server,
-    (pool, clock, state): (Shared, EdgeClock, State),
-    mut stop: std::pin::Pin<&mut impl Future<Output = ()>>,
+    (stored, root): (Stored, Root),
+    mut stopped: watch::Receiver<bool>,
 ) -> Result<Outcome, AgentError> {
     let (made_to, made) = mpsc::channel(MADE_MAX);
     let (ended_to, has_ended) = watch::channel(false);
     let source = options.source.clone();
     let has_sound = source.has_sound();
+    let (store, clock) = (Arc::clone(&stored.store), stored.clock.clone());
+    let pool = Arc::new(Mutex::new(Pool::new(Arc::clone(&store))));
     let camera = {
         let clock = clock.clone();
         tokio::spawn(async move { source::run(&source, &clock, &made_to).await })
     };
     let taking = tokio::spawn(take(made, Arc::clone(&pool), has_ended.clone()));
-    let mut agent = Agent {
-        server,
-        pool: Arc::clone(&pool),
-        clock: clock.clone(),
-        state,
-        has_sound,
-        portion: Mutex::default(),
-        has_ended,
-    };
-    tracing::info!(capture = %agent.state.session, "the capture begins");
+    tracing::info!(capture = %stored.state.session, "the capture begins");
+    let (until_us, state) = (stored.state.until_us, stored.state.clone());
+    let delivery = Delivery::new(server, stored);
+    let mut agent = Agent { delivery, pool: Arc::clone(&pool), has_sound, has_ended };
     let over = {
         let mut bringing = std::pin::pin!(agent.bring());
         let mut camera = camera;
-        let until = until(&options, &clock, agent.state.began_us);
         let over = tokio::select! {
-            () = until => Ok(false),
-            () = stop.as_mut() => Ok(true),
+            () = until(until_us, &clock) => Ok(()),
+            _ = stopped.wait_for(|it| *it) => Ok(()),
             failed = &mut camera => match failed {
                 Ok(Err(error)) => Err(AgentError::Source(error)),
-                _ => Err(AgentError::Directory(io::Error::other("the camera's task has ended"))),
+                _ => Err(AgentError::Task("the camera's task has ended")),
             },
-            error = &mut bringing => Err(error.err().unwrap_or_else(|| {
-                AgentError::Directory(io::Error::other("nothing is brought to the server"))
-            })),
+            error = &mut bringing => Err(error),
+            () = write_down(&store, &clock, state) => Err(AgentError::Task("nothing is written down")),
         };
         // The camera ends, and what it made is grouped to the end; who publishes says goodbye.
         let is_bringing = !matches!(&over, Err(AgentError::Refused(_) | AgentError::Closed(_)));
@@ -229,54 +170,62 @@ async fn capture(
     };
     // A task that has failed took what it could.
     drop(taking.await);
-    let ended_us = clock.now_us();
-    agent.state.ended_us = Some(ended_us);
-    {
-        let mut pool = lock(&pool);
-        // What is not known to have come is sent again; the server leaves out what it has.
-        pool.cut();
-        save(&mut pool, &agent.state)?;
+    agent.delivery.stored.state.ended_us = Some(clock.now_us());
+    // What is not known to have come is sent again; the server leaves out what it has.
+    lock(&pool).cut();
+    if let Err(error) = captures::save(&store, &agent.delivery.stored.state) {
+        tracing::warn!(%error, "when the capture ended can't be written down");
     }
-    conclude(&agent, over, stop).await
+    // Another process may capture while this one brings what it has to the server.
+    drop(root);
+    conclude(&agent.delivery, over, stopped).await
 }
 
 /// Brings what is left to the server and closes the capture, within the time that there is for it.
 async fn conclude(
-    agent: &Agent<'_>,
-    over: Result<bool, AgentError>,
-    stop: std::pin::Pin<&mut impl Future<Output = ()>>,
+    delivery: &Delivery<'_>,
+    over: Result<(), AgentError>,
+    stopped: watch::Receiver<bool>,
 ) -> Result<Outcome, AgentError> {
-    let was_told = match over {
-        Ok(was_told) => was_told,
+    match over {
+        Ok(()) => {}
         // A camera that never showed anything leaves an empty capture, which is closed.
         Err(AgentError::Source(error)) => {
-            drop(tokio::time::timeout(STOP_MAX, agent.finish()).await);
+            drop(tokio::time::timeout(STOP_MAX, delivery.finish()).await);
             return Err(error.into());
         }
         Err(error) => return Err(error),
-    };
-    let patience = async {
-        if was_told {
-            tokio::time::sleep(STOP_MAX).await;
-        } else {
-            stop.await;
-        }
-    };
+    }
+    let session = delivery.stored.state.session.clone();
     tokio::select! {
-        finished = agent.finish() => finished,
-        () = patience => {
-            let waiting = lock(&agent.pool).buffer().bytes();
-            Ok(Outcome::Waiting(agent.state.session.clone(), waiting))
-        }
+        finished = delivery.finish() => finished.map(|()| Outcome::Closed(session)),
+        () = patience(stopped) => Ok(Outcome::Waiting(session, delivery.waits())),
     }
 }
 
 /// Until the time to capture is over.
-async fn until(options: &Options, clock: &EdgeClock, began_us: i64) {
-    let Some(duration) = options.duration else { return std::future::pending().await };
-    let whole = i64::try_from((duration + options.post_roll).as_micros()).unwrap_or(i64::MAX);
-    let left = began_us.saturating_add(whole).saturating_sub(clock.now_us());
-    tokio::time::sleep(Duration::from_micros(u64::try_from(left).unwrap_or(0))).await;
+async fn until(until_us: Option<i64>, clock: &EdgeClock) {
+    let Some(until_us) = until_us else { return std::future::pending().await };
+    let left_us = until_us.saturating_sub(clock.now_us());
+    tokio::time::sleep(Duration::from_micros(u64::try_from(left_us).unwrap_or(0))).await;
+}
+
+/// Writes down again and again that the box captures. A disk that does not take it stops nothing.
+async fn write_down(store: &Store, clock: &EdgeClock, mut state: State) {
+    let mut is_told = false;
+    loop {
+        state.seen_us = clock.now_us();
+        let saved = tokio::task::block_in_place(|| captures::save(store, &state));
+        match saved {
+            Ok(()) => is_told = false,
+            Err(error) if !is_told => {
+                is_told = true;
+                tracing::warn!(%error, "the disk takes nothing: what is captured is published only");
+            }
+            Err(_) => {}
+        }
+        tokio::time::sleep(SEEN_EVERY).await;
+    }
 }
 
 /// Takes what the camera makes, until it has ended.
@@ -310,7 +259,7 @@ fn handle(pool: &Shared, made: Option<Made>) {
 
 impl Agent<'_> {
     /// Brings what is made to the server, until the camera has ended for good.
-    async fn bring(&self) -> Result<(), AgentError> {
+    async fn bring(&self) -> AgentError {
         let mut backoff = Backoff::new(AGAIN.0, AGAIN.1);
         while !*self.has_ended.borrow() {
             let began = Instant::now();
@@ -320,20 +269,20 @@ impl Agent<'_> {
             };
             lock(&self.pool).cut();
             let text = match failed {
-                Failed::Final(error) => return Err(error),
+                Failed::Final(error) => return error,
                 Failed::Now(text) => text,
             };
             if began.elapsed() >= LASTED {
                 backoff.reset();
             }
-            let waits = lock(&self.pool).buffer().bytes();
+            let waits = self.delivery.waits();
             tracing::info!(waits, "what is captured is kept here for now: {text}");
             tokio::select! {
                 () = tokio::time::sleep(backoff.next()) => {}
                 () = self.ended() => {}
             }
         }
-        Ok(())
+        AgentError::Task("the camera has ended")
     }
 
     /// Until the camera has ended for good.
@@ -352,65 +301,18 @@ impl Agent<'_> {
 
     async fn connect_now(&self) -> Result<Publisher, Failed> {
         loop {
-            let shown = self.open().await?;
-            self.send_waiting(&shown).await?;
+            let shown = self.delivery.open().await?;
+            self.delivery.send_waiting(&shown).await?;
             if lock(&self.pool).open() {
                 break;
             }
             // Another group has ended meanwhile.
         }
-        let connected = Publisher::connect(self.server, &self.state.session, self.has_sound);
-        let publisher = Box::pin(connected).await.map_err(|error| Failed::of_publishing(&error))?;
-        tracing::info!(capture = %self.state.session, "what is captured is published");
+        let session = &self.delivery.stored.state.session;
+        let connected = Publisher::connect(self.delivery.server, session, self.has_sound);
+        let publisher = Box::pin(connected).await.map_err(|error| Failed::for_now(&error))?;
+        tracing::info!(capture = %session, "what is captured is published");
         Ok(publisher)
-    }
-
-    async fn open(&self) -> Result<Shown, Failed> {
-        let State { session, device, began_us, .. } = &self.state;
-        let opening = Opening { session, device, began_us: *began_us };
-        let shown = self.server.open(opening, || self.clock.now_us()).await;
-        let shown = shown.map_err(Failed::of_call)?;
-        if !shown.is_open && self.state.ended_us.is_none() {
-            return Err(Failed::Final(AgentError::Closed(session.clone())));
-        }
-        Ok(shown)
-    }
-
-    /// Sends what waits, the oldest first.
-    async fn send_waiting(&self, shown: &Shown) -> Result<(), Failed> {
-        if let Some(until_us) = shown.kept_until_us {
-            let forgotten = lock(&self.pool).buffer().forget_until(until_us - SAME_US);
-            forgotten.map_err(|error| Failed::of_disk(&error))?;
-        }
-        loop {
-            let part = tokio::task::block_in_place(|| {
-                lock(&self.pool).buffer().next(&lock_portion(&self.portion))
-            });
-            let Some(part) = part.map_err(|error| Failed::of_disk(&error))? else { return Ok(()) };
-            let (bytes, ahead_us) = (part.bytes.clone(), shown.ahead_us);
-            let sent = self.server.append(&self.state.session, bytes, ahead_us).await;
-            let mut portion = lock_portion(&self.portion);
-            if let Err(error) = sent {
-                let is_unusable = error.has_code("UNPROCESSABLE_REQUEST");
-                let is_too_large = error.is_too_large();
-                if is_too_large {
-                    portion.is_too_large(&part);
-                } else {
-                    portion.failed(&part);
-                }
-                let is_refused = is_unusable || error.has_code("PAYLOAD_TOO_LARGE");
-                match () {
-                    // Other groups of it may be taken.
-                    () if (is_unusable || is_too_large) && !part.is_one_group() => continue,
-                    // It will never be taken; the rest is.
-                    () if is_refused => tracing::warn!(%error, "two seconds are given up"),
-                    () => return Err(Failed::of_sending(&error)),
-                }
-            }
-            portion.went();
-            drop(portion);
-            lock(&self.pool).buffer().sent(&part).map_err(|error| Failed::of_disk(&error))?;
-        }
     }
 
     /// Sends what is made, until the connection is cut or the camera has ended; why.
@@ -428,90 +330,9 @@ impl Agent<'_> {
             }
         };
         lock(&self.pool).cut();
-        publisher.end(self.server).await;
+        publisher.end(self.delivery.server).await;
         why
     }
-
-    /// Sends the rest and closes the capture.
-    async fn finish(&self) -> Result<Outcome, AgentError> {
-        let ended_us = self.state.ended_us.unwrap_or_else(|| self.clock.now_us());
-        let mut backoff = Backoff::new(AGAIN.0, AGAIN.1);
-        loop {
-            let finished = async {
-                let shown = self.open().await?;
-                if shown.is_open {
-                    self.send_waiting(&shown).await?;
-                    let closed = self.server.close(&self.state.session, ended_us).await;
-                    closed.map_err(Failed::of_call)?;
-                }
-                Ok::<(), Failed>(())
-            };
-            match finished.await {
-                Ok(()) => break,
-                Err(Failed::Final(error)) => return Err(error),
-                Err(Failed::Now(text)) => tracing::info!("the capture can't be closed now: {text}"),
-            }
-            tokio::time::sleep(backoff.next()).await;
-        }
-        let mut pool = lock(&self.pool);
-        pool.buffer().forget_until(i64::MAX)?;
-        pool.buffer().files().remove(STATE)?;
-        Ok(Outcome::Closed(self.state.session.clone()))
-    }
-}
-
-/// Why nothing more is brought to the server.
-enum Failed {
-    /// For now.
-    Now(String),
-    /// For good.
-    Final(AgentError),
-}
-
-impl Failed {
-    fn of_call(error: CallError) -> Self {
-        if error.is_for_now() {
-            Self::Now(error.to_string())
-        } else {
-            Self::Final(AgentError::Refused(error))
-        }
-    }
-
-    /// A publication that was cut off may be there for a few seconds, and whether the capture may be
-    /// used at all is told when it is opened.
-    fn of_sending(error: &CallError) -> Self {
-        Self::Now(error.to_string())
-    }
-
-    fn of_publishing(error: &PublishError) -> Self {
-        Self::Now(error.to_string())
-    }
-
-    fn of_disk(error: &io::Error) -> Self {
-        Self::Now(format!("the buffer can't be read: {error}"))
-    }
-}
-
-fn lock_portion(portion: &Mutex<Portion>) -> MutexGuard<'_, Portion> {
-    portion.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn load(directory: &mut Directory) -> io::Result<Option<State>> {
-    match directory.read(STATE) {
-        // One that is damaged belongs to no capture that could go on.
-        Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-fn save(pool: &mut Pool<Directory>, state: &State) -> io::Result<()> {
-    let text = serde_json::to_vec(state).map_err(io::Error::other)?;
-    pool.buffer().files().write(STATE, &text)
-}
-
-fn lock(pool: &Shared) -> MutexGuard<'_, Pool<Directory>> {
-    pool.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -519,6 +340,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::media::Kept;
     use crate::source::Camera;
     use crate::stand_in::{Answer, Asked, StandIn, html, refusal};
 
@@ -544,9 +366,9 @@ mod tests {
         server: &StandIn,
         options: Options,
     ) -> Result<Outcome, AgentError> {
-        let directory = Directory::open(place).expect("a directory");
+        let root = Root::open(place).expect("a directory");
         let (server, stop) = (server.server(), std::future::pending());
-        let running = run(options, &server, directory, stop);
+        let running = run(options, &server, root, stop);
         tokio::time::timeout(Duration::from_mins(1), running).await.expect("it ends")
     }
 
@@ -604,5 +426,80 @@ mod tests {
         assert!(parts.len() > 1 && sent > 100_000, "{} parts, {sent} bytes", parts.len());
         let tried = server.asked("/media");
         assert!(tried.iter().any(|it| it.body.len() > 60_000), "nothing was too large");
+    }
+
+    /// Captures until the power is cut.
+    fn cut(place: &Path, server: &StandIn, options: Options, after: Duration) {
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+                let running = captured(place, server, options);
+                runtime.block_on(async {
+                    let ended = tokio::time::timeout(after, running).await;
+                    assert!(ended.is_err(), "it has ended before: {ended:?}");
+                });
+            });
+        });
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_earlier_capture_that_waits_holds_up_none() {
+        let (place, server) = (tempfile::tempdir().expect("one"), StandIn::start().await);
+        server.set(|asked| asked.path.starts_with("/store").then(|| html(502)));
+        cut(place.path(), &server, options(None), Duration::from_secs(5));
+        let left = std::fs::read_dir(place.path()).expect("a directory").count();
+        assert_eq!(left, 1);
+        // The next meeting of the box, which has another name now; the server is still away.
+        let again = Options { device: "other".to_owned(), ..options(Some(8)) };
+        let began_us = crate::clock::Reading::now().wall_us;
+        server.set(at_first(Duration::from_secs(6), || html(502)));
+        let ended = captured(place.path(), &server, again).await;
+        assert!(matches!(ended, Ok(Outcome::Closed(_))), "{ended:?}");
+        let captures = server.captures();
+        assert_eq!(captures.len(), 2, "{captures:?}");
+        for (name, kept) in &captures {
+            assert!(kept.is_closed && !kept.parts.is_empty(), "{name}: {kept:?}");
+        }
+        // All of the second one was captured, not only what came once the first one was sent.
+        let second = &captures.iter().find(|(name, _)| name.starts_with("other-")).expect("it").1;
+        let begins = second.parts.iter().map(|it| Kept::read(it).expect("a container").base_us);
+        let late_us = begins.min().expect("parts") - began_us;
+        assert!(late_us < 6_000_000, "the first {late_us} us are missing");
+        let left = std::fs::read_dir(place.path()).expect("a directory").count();
+        assert_eq!(left, 0, "the box keeps what the server has");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_earlier_capture_that_is_never_taken_stays_and_ends_none() {
+        let (place, server) = (tempfile::tempdir().expect("one"), StandIn::start().await);
+        server.set(|asked| asked.path.starts_with("/store").then(|| html(502)));
+        cut(place.path(), &server, options(None), Duration::from_secs(5));
+        for answer in [|| html(413), || refusal(409, "CAPTURE_SESSION_CONFLICT")] {
+            server.set(move |asked| {
+                let is_first = String::from_utf8_lossy(&asked.body).contains("\"box-")
+                    || asked.path.contains("/box-");
+                is_first.then(answer)
+            });
+            let again = Options { device: "other".to_owned(), ..options(Some(3)) };
+            let ended = captured(place.path(), &server, again).await;
+            assert!(matches!(ended, Ok(Outcome::Closed(_))), "{:?}: {ended:?}", answer());
+            let left = std::fs::read_dir(place.path()).expect("a directory").count();
+            assert_eq!(left, 1, "{:?}: it is the only copy", answer());
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_capture_whose_time_is_over_is_closed_and_the_asked_time_is_captured() {
+        let (place, server) = (tempfile::tempdir().expect("one"), StandIn::start().await);
+        server.set(|asked| asked.path.starts_with("/store").then(|| html(502)));
+        cut(place.path(), &server, options(Some(6)), Duration::from_secs(5));
+        server.set(|_| None);
+        tokio::time::sleep(Duration::from_millis(1_100)).await;
+        let began = Instant::now();
+        let ended = captured(place.path(), &server, options(Some(5))).await;
+        assert!(matches!(ended, Ok(Outcome::Closed(_))), "{ended:?}");
+        assert!(began.elapsed() >= Duration::from_secs(5), "{:?}", began.elapsed());
+        let captures = server.captures();
+        assert!(captures.len() == 2 && captures.values().all(|it| it.is_closed), "{captures:?}");
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::files::{DRAFT, Files};
 use crate::media::{Group, Kept, container};
@@ -35,6 +36,11 @@ impl Entry {
         let entry = Self { begins_us, ends_us, bytes };
         (begins_us <= ends_us && entry.name() == name).then_some(entry)
     }
+}
+
+/// When the group in a file of this name begins and ends.
+pub(crate) fn times_of(name: &str) -> Option<(i64, i64)> {
+    Entry::of(name, 0).map(|it| (it.begins_us, it.ends_us))
 }
 
 /// How many groups are sent at once: half as many when they were too much at once, for whatever is
@@ -94,9 +100,16 @@ pub(crate) struct Buffer<F> {
     limit: u64,
     entries: VecDeque<Entry>,
     given_up: u64,
+    /// What waits of captures before this one, the oldest first: it makes room first.
+    before: Vec<Arc<Mutex<Self>>>,
 }
 
 impl<F: Files> Buffer<F> {
+    /// Over files of which none is there yet.
+    pub(crate) fn new(files: F, limit: u64) -> Self {
+        Self { files, limit, entries: VecDeque::new(), given_up: 0, before: Vec::new() }
+    }
+
     /// The groups that are in these files.
     ///
     /// # Errors
@@ -112,9 +125,14 @@ impl<F: Files> Buffer<F> {
             }
         }
         entries.sort_by_key(|it| it.begins_us);
-        let mut buffer = Self { files, limit, entries: entries.into(), given_up: 0 };
+        let mut buffer = Self { entries: entries.into(), ..Self::new(files, limit) };
         buffer.make_room(0)?;
         Ok(buffer)
+    }
+
+    /// The limit is for what waits of these captures as well.
+    pub(crate) fn come_after(&mut self, before: Vec<Arc<Mutex<Self>>>) {
+        self.before = before;
     }
 
     /// The files, in which others may be kept beside the groups.
@@ -157,7 +175,7 @@ impl<F: Files> Buffer<F> {
         self.make_room(length)?;
         let written = loop {
             match self.files.write(&entry.name(), &bytes) {
-                Err(error) if is_full(&error) && !self.entries.is_empty() => self.give_up()?,
+                Err(error) if is_full(&error) && self.all_bytes() > 0 => self.give_up_oldest()?,
                 written => break written,
             }
         };
@@ -236,11 +254,26 @@ impl<F: Files> Buffer<F> {
         Ok(())
     }
 
+    /// Bytes of what waits, of captures before as well.
+    fn all_bytes(&self) -> u64 {
+        self.before.iter().map(|it| lock(it).bytes()).sum::<u64>() + self.bytes()
+    }
+
     fn make_room(&mut self, bytes: u64) -> io::Result<()> {
-        while !self.entries.is_empty() && self.bytes() + bytes > self.limit {
-            self.give_up()?;
+        while self.all_bytes() > 0 && self.all_bytes() + bytes > self.limit {
+            self.give_up_oldest()?;
         }
         Ok(())
+    }
+
+    fn give_up_oldest(&mut self) -> io::Result<()> {
+        let oldest = self.before.iter().find(|it| !lock(it).is_empty());
+        if let Some(oldest) = oldest {
+            lock(oldest).give_up()?;
+            self.given_up += 1;
+            return Ok(());
+        }
+        self.give_up()
     }
 
     fn give_up(&mut self) -> io::Result<()> {
@@ -251,6 +284,10 @@ impl<F: Files> Buffer<F> {
         }
         Ok(())
     }
+}
+
+fn lock<F>(buffer: &Mutex<Buffer<F>>) -> MutexGuard<'_, Buffer<F>> {
+    buffer.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn is_full(error: &io::Error) -> bool {
@@ -473,5 +510,29 @@ mod tests {
         portion.is_too_large(&part);
         portion.went();
         assert_eq!(buffer.next(&portion).expect("read").expect("one").entries, 4);
+    }
+
+    #[test]
+    #[expect(clippy::arc_with_non_send_sync, reason = "one thread uses the disk of a test")]
+    fn captures_before_make_room_first_and_share_the_limit() {
+        let bytes = container(&group(0)).len() as u64;
+        let [mut first, mut second] =
+            [(); 2].map(|()| Buffer::open(Fake::default(), 4 * bytes).expect("opened"));
+        for begins in [0, 2] {
+            first.push(&group(begins * S)).expect("written");
+        }
+        second.push(&group(50 * S)).expect("written");
+        let (first, second) = (Arc::new(Mutex::new(first)), Arc::new(Mutex::new(second)));
+        let mut buffer = Buffer::open(Fake::default(), 4 * bytes).expect("opened");
+        buffer.come_after(vec![Arc::clone(&first), Arc::clone(&second)]);
+        let mut left = Vec::new();
+        for begins in [100, 102, 104, 106] {
+            buffer.push(&group(begins * S)).expect("written");
+            left.push((lock(&first).bytes() / bytes, lock(&second).bytes() / bytes));
+        }
+        assert_eq!(left, [(2, 1), (1, 1), (0, 1), (0, 0)]);
+        assert_eq!((buffer.bytes() / bytes, buffer.given_up()), (4, 3));
+        buffer.push(&group(108 * S)).expect("written");
+        assert_eq!(drained(&mut buffer), [110], "its own oldest makes room then");
     }
 }

@@ -66,6 +66,15 @@ impl EdgeClock {
         Self(Anchor { boot, since_boot_us, shown_us: wall_us })
     }
 
+    /// Whether it is known how long after the anchor this clock shows what it shows: the machine was
+    /// not started since, or its wall clock is believed.
+    #[must_use]
+    pub(crate) fn follows(&self, anchor: &Anchor, reading: &Reading) -> bool {
+        let is_same = self.0.boot == anchor.boot && !anchor.boot.is_empty();
+        // It was set by the wall clock, which goes on beside it.
+        is_same || (self.at(reading.since_boot_us) - reading.wall_us).abs() < STARTED_US
+    }
+
     /// Goes on from where it was, and from `last_us`, which is the last time that is known.
     #[must_use]
     pub(crate) fn resume(anchor: Anchor, last_us: i64, reading: Reading) -> Self {

@@ -95,6 +95,129 @@ impl Files for Directory {
     }
 }
 
+/// The directory of the box, which has one for each capture. One process captures into it.
+#[derive(Debug)]
+pub(crate) struct Root {
+    path: PathBuf,
+    /// Nothing while the disk does not even let it be made.
+    directory: Option<Directory>,
+}
+
+impl Root {
+    /// Opens it. A disk that is full or read-only is no reason not to capture.
+    ///
+    /// # Errors
+    /// When another process captures into it, or it can be no directory of the box.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied, ResourceBusy};
+        let directory = match Directory::open(path) {
+            Ok(directory) => Some(directory),
+            Err(error)
+                if [NotADirectory, NotFound, PermissionDenied, ResourceBusy]
+                    .contains(&error.kind()) =>
+            {
+                return Err(error);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the directory of the box can't be used for now");
+                None
+            }
+        };
+        Ok(Self { path: path.to_owned(), directory })
+    }
+
+    /// The files that are in none of its directories.
+    pub(crate) const fn files(&mut self) -> Option<&mut Directory> {
+        self.directory.as_mut()
+    }
+
+    /// The directories in it, by name.
+    ///
+    /// # Errors
+    /// When they can't be listed.
+    pub(crate) fn places(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            if let (Ok(name), true) = (entry.file_name().into_string(), entry.file_type()?.is_dir())
+            {
+                names.push(name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// One of them, which needs not be there.
+    #[must_use]
+    pub(crate) fn place(&self, name: &str) -> Place {
+        Place { path: self.path.join(name), directory: None }
+    }
+
+    /// Moves files into one of them, in this order.
+    ///
+    /// # Errors
+    /// When one can't be moved; those before it are.
+    pub(crate) fn take_in(&self, names: &[String], place: &str) -> io::Result<()> {
+        let into = Directory::open(&self.path.join(place))?;
+        for name in names {
+            fs::rename(self.path.join(name), into.path.join(name))?;
+        }
+        into.handle.sync_all()
+    }
+}
+
+/// A directory of the box, which is made when something is written into it.
+#[derive(Debug)]
+pub(crate) struct Place {
+    path: PathBuf,
+    directory: Option<Directory>,
+}
+
+impl Place {
+    /// The directory, when it is there.
+    fn existing(&mut self) -> io::Result<Option<&mut Directory>> {
+        if self.directory.is_none() && self.path.try_exists()? {
+            self.directory = Some(Directory::open(&self.path)?);
+        }
+        Ok(self.directory.as_mut())
+    }
+
+    /// Deletes it, when nothing is in it.
+    ///
+    /// # Errors
+    /// When it can't be deleted now.
+    pub(crate) fn leave(&mut self) -> io::Result<()> {
+        self.directory = None;
+        match fs::remove_dir(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Files for Place {
+    fn list(&mut self) -> io::Result<Vec<(String, u64)>> {
+        self.existing()?.map_or_else(|| Ok(Vec::new()), Files::list)
+    }
+
+    fn write(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let directory = match self.directory.take() {
+            Some(directory) => directory,
+            None => Directory::open(&self.path)?,
+        };
+        self.directory.insert(directory).write(name, bytes)
+    }
+
+    fn read(&mut self, name: &str) -> io::Result<Vec<u8>> {
+        self.existing()?.ok_or(io::ErrorKind::NotFound)?.read(name)
+    }
+
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        self.existing()?.map_or(Ok(()), |directory| directory.remove(name))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,12 +5,14 @@
 mod agent;
 mod backoff;
 mod buffer;
+mod captures;
 mod clock;
 mod credentials;
 mod files;
 mod fragments;
 mod media;
 mod pool;
+mod sending;
 mod server;
 mod source;
 #[cfg(test)]
@@ -27,7 +29,7 @@ use url::{Host, Url};
 
 use crate::agent::{AgentError, Options, Outcome};
 use crate::credentials::{Credentials, Given};
-use crate::files::Directory;
+use crate::files::Root;
 use crate::server::Server;
 use crate::source::{Camera, SourceOptions};
 
@@ -65,7 +67,7 @@ pub struct EdgeArgs {
     /// absent.
     #[arg(long, value_name = "NAME", value_parser = name)]
     device: Option<String>,
-    /// Directory of what can't be sent yet. One process uses it.
+    /// Directory of what can't be sent yet. One process captures into it.
     #[arg(long, value_name = "DIR", default_value = "./edge-data", env = "CABILDO_EDGE_DIR")]
     directory: PathBuf,
     /// Bytes of what can't be sent yet, such as 500M or 20G; then the oldest is given up.
@@ -143,13 +145,12 @@ async fn carry_out(arguments: EdgeArgs) -> Result<String, EdgeError> {
     let ca = ca.map_err(|error| usage(format!("--ca: {error}")))?;
     let server =
         Server::new(arguments.server.clone(), credentials, ca.as_deref()).map_err(usage)?;
-    let directory = Directory::open(&arguments.directory);
-    let directory = directory.map_err(|error| {
+    let root = Root::open(&arguments.directory).map_err(|error| {
         EdgeError::Missing(format!("{}: {error}", arguments.directory.display()))
     })?;
     let options = options(arguments)?;
     let stop = stopped().map_err(|error| EdgeError::Missing(error.to_string()))?;
-    match agent::run(options, &server, directory, stop).await {
+    match agent::run(options, &server, root, stop).await {
         Ok(Outcome::Closed(session)) => Ok(format!("capture {session} is closed")),
         Ok(Outcome::Waiting(session, bytes)) => Err(EdgeError::Missing(format!(
             "capture {session} is not closed yet: {bytes} bytes wait, and the next start sends them"
@@ -157,7 +158,7 @@ async fn carry_out(arguments: EdgeArgs) -> Result<String, EdgeError> {
         Err(error @ (AgentError::Refused(_) | AgentError::Closed(_))) => {
             Err(EdgeError::Refused(error.to_string()))
         }
-        Err(error @ (AgentError::Source(_) | AgentError::Directory(_))) => {
+        Err(error @ (AgentError::Source(_) | AgentError::Task(_))) => {
             Err(EdgeError::Missing(error.to_string()))
         }
     }

@@ -1,6 +1,7 @@
 //! What the camera made, on its way: to the server at once, or into the buffer while that can't be.
 
 use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
 
@@ -32,20 +33,20 @@ enum Link {
 pub(crate) struct Pool<F> {
     grouping: Grouping,
     sent: VecDeque<Group>,
-    buffer: Buffer<F>,
+    buffer: Arc<Mutex<Buffer<F>>>,
     link: Link,
 }
 
 impl<F: Files> Pool<F> {
     /// Over a buffer.
     #[must_use]
-    pub(crate) fn new(buffer: Buffer<F>) -> Self {
+    pub(crate) fn new(buffer: Arc<Mutex<Buffer<F>>>) -> Self {
         Self { grouping: Grouping::default(), sent: VecDeque::new(), buffer, link: Link::Down }
     }
 
     /// What waits to be sent later.
-    pub(crate) const fn buffer(&mut self) -> &mut Buffer<F> {
-        &mut self.buffer
+    pub(crate) fn buffer(&self) -> MutexGuard<'_, Buffer<F>> {
+        self.buffer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the camera made next.
@@ -69,7 +70,7 @@ impl<F: Files> Pool<F> {
 
     /// Whether a connection may be made: nothing waits that has to be sent before.
     pub(crate) fn open(&mut self) -> bool {
-        let may = self.buffer.is_empty();
+        let may = self.buffer().is_empty();
         if may {
             self.link = Link::Opening;
         }
@@ -118,10 +119,11 @@ impl<F: Files> Pool<F> {
     }
 
     fn store(&mut self, group: &Group) {
-        let before = self.buffer.given_up();
-        if let Err(error) = self.buffer.push(group) {
+        let mut buffer = self.buffer();
+        let before = buffer.given_up();
+        if let Err(error) = buffer.push(group) {
             tracing::warn!(%error, "two seconds are lost, as they can't be written");
-        } else if self.buffer.given_up() > before {
+        } else if buffer.given_up() > before {
             tracing::warn!("the buffer is full: the oldest of what was not sent is given up");
         }
     }
@@ -136,7 +138,7 @@ mod tests {
 
     fn pool(place: &tempfile::TempDir) -> Pool<Directory> {
         let files = Directory::open(place.path()).expect("a directory");
-        Pool::new(Buffer::open(files, 1 << 30).expect("opened"))
+        Pool::new(Arc::new(Mutex::new(Buffer::open(files, 1 << 30).expect("opened"))))
     }
 
     fn film(pool: &mut Pool<Directory>, pictures: std::ops::Range<i64>) {

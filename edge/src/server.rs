@@ -408,7 +408,8 @@ fn moment(us: i64) -> String {
     moment.and_then(|moment| moment.format(&Rfc3339).ok()).unwrap_or_default()
 }
 
-fn us_of(text: &str) -> Option<i64> {
+/// A moment in microseconds since 1970.
+pub(crate) fn us_of(text: &str) -> Option<i64> {
     let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?;
     i64::try_from(moment.unix_timestamp_nanos() / 1_000).ok()
 }

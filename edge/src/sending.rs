@@ -1,0 +1,199 @@
+//! Brings a capture of the disk to the server: opens it, sends what waits, and closes it.
+
+use std::io;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::agent::AgentError;
+use crate::backoff::Backoff;
+use crate::buffer::Portion;
+use crate::captures::{Stored, forget, lock};
+use crate::server::{CallError, Opening, Server, Shown};
+
+/// Waits before the server is tried again.
+pub(crate) const AGAIN: (Duration, Duration) =
+    (Duration::from_millis(500), Duration::from_secs(15));
+/// A group that ends so soon after what the server has may be there only in part.
+const SAME_US: i64 = 1_000_000;
+
+/// A capture on its way to the server.
+pub(crate) struct Delivery<'server> {
+    pub(crate) server: &'server Server,
+    pub(crate) stored: Stored,
+    portion: Mutex<Portion>,
+}
+
+/// Why nothing more is brought to the server.
+pub(crate) enum Failed {
+    /// For now.
+    Now(String),
+    /// For good.
+    Final(AgentError),
+}
+
+impl Failed {
+    /// A publication that was cut off may be there for a few seconds, and whether the capture may be
+    /// used at all is told when it is opened.
+    pub(crate) fn for_now(error: &impl ToString) -> Self {
+        Self::Now(error.to_string())
+    }
+
+    fn of_call(error: CallError) -> Self {
+        if error.is_for_now() {
+            Self::for_now(&error)
+        } else {
+            Self::Final(AgentError::Refused(error))
+        }
+    }
+
+    fn of_disk(error: &io::Error) -> Self {
+        Self::Now(format!("what waits can't be read: {error}"))
+    }
+}
+
+impl<'server> Delivery<'server> {
+    pub(crate) fn new(server: &'server Server, stored: Stored) -> Self {
+        Self { server, stored, portion: Mutex::default() }
+    }
+
+    /// Bytes that wait.
+    pub(crate) fn waits(&self) -> u64 {
+        lock(&self.stored.store).bytes()
+    }
+
+    /// Opens the capture, or finds it open.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) async fn open(&self) -> Result<Shown, Failed> {
+        let state = &self.stored.state;
+        let (session, device) = (&state.session, &state.device);
+        let opening = Opening { session, device, began_us: state.began_us };
+        let shown = self.server.open(opening, || self.stored.clock.now_us()).await;
+        let shown = shown.map_err(Failed::of_call)?;
+        if !shown.is_open && state.ended_us.is_none() {
+            return Err(Failed::Final(AgentError::Closed(session.clone())));
+        }
+        Ok(shown)
+    }
+
+    /// Sends what waits, the oldest first.
+    ///
+    /// # Errors
+    /// Why the rest still waits.
+    pub(crate) async fn send_waiting(&self, shown: &Shown) -> Result<(), Failed> {
+        let store = &self.stored.store;
+        if let Some(until_us) = shown.kept_until_us {
+            let forgotten = lock(store).forget_until(until_us - SAME_US);
+            forgotten.map_err(|error| Failed::of_disk(&error))?;
+        }
+        loop {
+            let part = tokio::task::block_in_place(|| lock(store).next(&lock(&self.portion)));
+            let Some(part) = part.map_err(|error| Failed::of_disk(&error))? else { return Ok(()) };
+            let (bytes, ahead_us) = (part.bytes.clone(), shown.ahead_us);
+            let sent = self.server.append(&self.stored.state.session, bytes, ahead_us).await;
+            let mut portion = lock(&self.portion);
+            if let Err(error) = sent {
+                let is_unusable = error.has_code("UNPROCESSABLE_REQUEST");
+                let is_too_large = error.is_too_large();
+                if is_too_large {
+                    portion.is_too_large(&part);
+                } else {
+                    portion.failed(&part);
+                }
+                let is_refused = is_unusable || error.has_code("PAYLOAD_TOO_LARGE");
+                match () {
+                    // Other groups of it may be taken.
+                    () if (is_unusable || is_too_large) && !part.is_one_group() => continue,
+                    // It will never be taken; the rest is.
+                    () if is_refused => tracing::warn!(%error, "two seconds are given up"),
+                    () => return Err(Failed::for_now(&error)),
+                }
+            }
+            portion.went();
+            drop(portion);
+            let sent = tokio::task::block_in_place(|| lock(store).sent(&part));
+            sent.map_err(|error| Failed::of_disk(&error))?;
+        }
+    }
+
+    /// Sends the rest and closes the capture.
+    ///
+    /// # Errors
+    /// Why it is not closed.
+    pub(crate) async fn finish_once(&self) -> Result<(), Failed> {
+        let Stored { state, store, clock } = &self.stored;
+        let shown = self.open().await?;
+        if shown.is_open {
+            self.send_waiting(&shown).await?;
+            let ended_us = state.ended_us.unwrap_or_else(|| clock.now_us());
+            let closed = self.server.close(&state.session, ended_us).await;
+            closed.map_err(Failed::of_call)?;
+        }
+        let waits = self.waits();
+        if waits > 0 {
+            tracing::warn!(capture = %state.session, waits, "it is closed: what waits is given up");
+        }
+        if let Err(error) = forget(store) {
+            tracing::warn!(capture = %state.session, %error, "it is closed, but stays on the disk");
+        }
+        Ok(())
+    }
+
+    /// The same, again until it is done.
+    ///
+    /// # Errors
+    /// Why it never will be.
+    pub(crate) async fn finish(&self) -> Result<(), AgentError> {
+        let mut backoff = Backoff::new(AGAIN.0, AGAIN.1);
+        loop {
+            match self.finish_once().await {
+                Ok(()) => return Ok(()),
+                Err(Failed::Final(error)) => return Err(error),
+                Err(Failed::Now(text)) => tracing::info!("the capture can't be closed now: {text}"),
+            }
+            tokio::time::sleep(backoff.next()).await;
+        }
+    }
+}
+
+/// Brings earlier captures to their end, until all of them are there, or none gets on any more once
+/// it `is_over`.
+pub(crate) async fn finish_earlier(
+    server: &Server,
+    earlier: Vec<Stored>,
+    mut is_over: watch::Receiver<bool>,
+) {
+    let mut left: Vec<Delivery<'_>> =
+        earlier.into_iter().map(|stored| Delivery::new(server, stored)).collect();
+    let mut backoff = Backoff::new(AGAIN.0, AGAIN.1);
+    while !left.is_empty() {
+        let was_over = *is_over.borrow();
+        let mut waiting = Vec::new();
+        for delivery in left {
+            let session = &delivery.stored.state.session;
+            match delivery.finish_once().await {
+                Ok(()) => tracing::info!(capture = %session, "an earlier capture is closed"),
+                Err(Failed::Final(error)) => {
+                    let waits = delivery.waits();
+                    tracing::warn!(capture = %session, waits, "it stays on the disk: {error}");
+                }
+                Err(Failed::Now(text)) => {
+                    let waits = delivery.waits();
+                    tracing::info!(capture = %session, waits, "an earlier capture waits: {text}");
+                    waiting.push(delivery);
+                }
+            }
+        }
+        left = waiting;
+        if was_over {
+            return;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(backoff.next()) => {}
+            _ = is_over.wait_for(|it| *it) => {}
+        }
+    }
+}
