@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::backoff::Backoff;
-use crate::captures::{self, State, Store, Stored, Wanted, lock};
+use crate::captures::{self, Record, Stored, Wanted, lock};
 use crate::clock::EdgeClock;
 use crate::files::{Place, Root};
 use crate::media::Made;
@@ -136,17 +136,19 @@ async fn capture(
     let (ended_to, has_ended) = watch::channel(false);
     let source = options.source.clone();
     let has_sound = source.has_sound();
-    let (store, clock) = (Arc::clone(&stored.store), stored.clock.clone());
-    let pool = Arc::new(Mutex::new(Pool::new(Arc::clone(&store))));
+    let clock = stored.clock.clone();
+    let pool = Arc::new(Mutex::new(Pool::new(Arc::clone(&stored.store))));
     let camera = {
         let clock = clock.clone();
         tokio::spawn(async move { source::run(&source, &clock, &made_to).await })
     };
     let taking = tokio::spawn(take(made, Arc::clone(&pool), has_ended.clone()));
     tracing::info!(capture = %stored.state.session, "the capture begins");
-    let (until_us, state) = (stored.state.until_us, stored.state.clone());
+    let until_us = stored.state.until_us;
     let delivery = Delivery::new(server, stored);
-    let mut agent = Agent { delivery, pool: Arc::clone(&pool), has_sound, has_ended };
+    let record = Arc::clone(&delivery.record);
+    let writing = tokio::spawn(write_down(record, clock.clone(), has_ended.clone()));
+    let agent = Agent { delivery, pool: Arc::clone(&pool), has_sound, has_ended };
     let over = {
         let mut bringing = std::pin::pin!(agent.bring());
         let mut camera = camera;
@@ -158,7 +160,6 @@ async fn capture(
                 _ => Err(AgentError::Task("the camera's task has ended")),
             },
             error = &mut bringing => Err(error),
-            () = write_down(&store, &clock, state) => Err(AgentError::Task("nothing is written down")),
         };
         // The camera ends, and what it made is grouped to the end; who publishes says goodbye.
         let is_bringing = !matches!(&over, Err(AgentError::Refused(_) | AgentError::Closed(_)));
@@ -170,10 +171,11 @@ async fn capture(
     };
     // A task that has failed took what it could.
     drop(taking.await);
-    agent.delivery.stored.state.ended_us = Some(clock.now_us());
+    drop(writing.await);
+    let ended_us = clock.now_us();
     // What is not known to have come is sent again; the server leaves out what it has.
     lock(&pool).cut();
-    if let Err(error) = captures::save(&store, &agent.delivery.stored.state) {
+    if let Err(error) = agent.delivery.record.change(|it| it.ended_us = Some(ended_us)) {
         tracing::warn!(%error, "when the capture ended can't be written down");
     }
     // Another process may capture while this one brings what it has to the server.
@@ -196,7 +198,7 @@ async fn conclude(
         }
         Err(error) => return Err(error),
     }
-    let session = delivery.stored.state.session.clone();
+    let session = delivery.state().session;
     tokio::select! {
         finished = delivery.finish() => finished.map(|()| Outcome::Closed(session)),
         () = patience(stopped) => Ok(Outcome::Waiting(session, delivery.waits())),
@@ -210,21 +212,23 @@ async fn until(until_us: Option<i64>, clock: &EdgeClock) {
     tokio::time::sleep(Duration::from_micros(u64::try_from(left_us).unwrap_or(0))).await;
 }
 
-/// Writes down again and again that the box captures. A disk that does not take it stops nothing.
-async fn write_down(store: &Store, clock: &EdgeClock, mut state: State) {
+/// Writes down again and again that the box captures, until the camera has ended. A disk that does
+/// not take it stops nothing.
+async fn write_down(record: Arc<Record>, clock: EdgeClock, mut has_ended: watch::Receiver<bool>) {
     let mut is_told = false;
     loop {
-        state.seen_us = clock.now_us();
-        let saved = tokio::task::block_in_place(|| captures::save(store, &state));
-        match saved {
+        match record.change(|it| it.seen_us = clock.now_us()) {
             Ok(()) => is_told = false,
             Err(error) if !is_told => {
                 is_told = true;
-                tracing::warn!(%error, "the disk takes nothing: what is captured is published only");
+                tracing::warn!(%error, "that the box captures can't be written down");
             }
             Err(_) => {}
         }
-        tokio::time::sleep(SEEN_EVERY).await;
+        tokio::select! {
+            () = tokio::time::sleep(SEEN_EVERY) => {}
+            _ = has_ended.wait_for(|it| *it) => return,
+        }
     }
 }
 
@@ -308,8 +312,8 @@ impl Agent<'_> {
             }
             // Another group has ended meanwhile.
         }
-        let session = &self.delivery.stored.state.session;
-        let connected = Publisher::connect(self.delivery.server, session, self.has_sound);
+        let session = self.delivery.state().session;
+        let connected = Publisher::connect(self.delivery.server, &session, self.has_sound);
         let publisher = Box::pin(connected).await.map_err(|error| Failed::for_now(&error))?;
         tracing::info!(capture = %session, "what is captured is published");
         Ok(publisher)
@@ -341,6 +345,7 @@ mod tests {
 
     use super::*;
     use crate::media::Kept;
+    use crate::server::us_of;
     use crate::source::Camera;
     use crate::stand_in::{Answer, Asked, StandIn, html, refusal};
 
@@ -501,5 +506,37 @@ mod tests {
         assert!(began.elapsed() >= Duration::from_secs(5), "{:?}", began.elapsed());
         let captures = server.captures();
         assert!(captures.len() == 2 && captures.values().all(|it| it.is_closed), "{captures:?}");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_disk_that_takes_nothing_stops_nothing() {
+        let (place, server) = (tempfile::tempdir().expect("one"), StandIn::start().await);
+        let path = place.path().join("edge");
+        let root = Root::open(&path).expect("opened");
+        // From now on nothing can be written there.
+        std::fs::rename(&path, place.path().join("gone")).expect("moved");
+        std::fs::write(&path, b"").expect("written");
+        server.set(at_first(Duration::from_secs(4), || html(502)));
+        let (box_server, stop) = (server.server(), std::future::pending());
+        let ended = run(options(Some(6)), &box_server, root, stop).await;
+        assert!(matches!(ended, Ok(Outcome::Closed(_))), "{ended:?}");
+        let captures = server.captures();
+        let [kept] = captures.values().collect::<Vec<_>>()[..] else { panic!("{captures:?}") };
+        assert!(kept.is_closed && !kept.parts.is_empty(), "{kept:?}");
+        let begins = Kept::read(&kept.parts[0]).expect("a container").base_us;
+        let late_us = begins - us_of(&kept.began).expect("a moment");
+        assert!(late_us < 4_000_000, "the first {late_us} us are missing");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_capture_whose_end_could_not_be_written_down_is_followed_by_another() {
+        let (place, server) = (tempfile::tempdir().expect("one"), StandIn::start().await);
+        cut(place.path(), &server, options(None), Duration::from_secs(4));
+        server.close_all();
+        let ended = captured(place.path(), &server, options(Some(5))).await;
+        assert!(matches!(ended, Ok(Outcome::Closed(_))), "{ended:?}");
+        let captures = server.captures();
+        assert_eq!(captures.len(), 2, "{captures:?}");
+        assert!(captures.values().all(|it| it.is_closed), "{captures:?}");
     }
 }

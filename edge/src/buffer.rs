@@ -1,5 +1,6 @@
 //! What could not be sent yet: groups of pictures in files, up to a limit. At the limit the oldest
-//! are given up, and are missing in the capture then.
+//! are given up, and are missing in the capture then. What a disk does not take is in memory, up to
+//! another limit.
 
 use std::collections::VecDeque;
 use std::io;
@@ -14,6 +15,10 @@ const GROUP: &str = ".group";
 const PART_BYTES_MAX: u64 = 3 << 20;
 const PART_US_MAX: i64 = 60_000_000;
 const PART_GROUPS_MAX: usize = 64;
+/// Bytes of groups that the disk did not take. Raising it uses more memory.
+const MEMORY_BYTES_MAX: u64 = 16 << 20;
+/// A file that can't be read so often, one time after the other, is given up.
+const READS_MAX: usize = 3;
 /// Groups that are further apart do not follow each other.
 const APART_US_MAX: i64 = 200_000;
 
@@ -22,6 +27,8 @@ struct Entry {
     begins_us: i64,
     ends_us: i64,
     bytes: u64,
+    /// What it is made of, when the disk did not take it.
+    memory: Option<Vec<u8>>,
 }
 
 impl Entry {
@@ -33,7 +40,7 @@ impl Entry {
     fn of(name: &str, bytes: u64) -> Option<Self> {
         let (begins, ends) = name.strip_suffix(GROUP)?.split_once('-')?;
         let (begins_us, ends_us) = (begins.parse().ok()?, ends.parse().ok()?);
-        let entry = Self { begins_us, ends_us, bytes };
+        let entry = Self { begins_us, ends_us, bytes, memory: None };
         (begins_us <= ends_us && entry.name() == name).then_some(entry)
     }
 }
@@ -100,6 +107,10 @@ pub(crate) struct Buffer<F> {
     limit: u64,
     entries: VecDeque<Entry>,
     given_up: u64,
+    /// Files of what was sent or given up that could not be deleted.
+    undeleted: Vec<String>,
+    /// How often the first group could not be read.
+    failed_reads: usize,
     /// What waits of captures before this one, the oldest first: it makes room first.
     before: Vec<Arc<Mutex<Self>>>,
 }
@@ -107,7 +118,15 @@ pub(crate) struct Buffer<F> {
 impl<F: Files> Buffer<F> {
     /// Over files of which none is there yet.
     pub(crate) fn new(files: F, limit: u64) -> Self {
-        Self { files, limit, entries: VecDeque::new(), given_up: 0, before: Vec::new() }
+        Self {
+            files,
+            limit,
+            entries: VecDeque::new(),
+            given_up: 0,
+            undeleted: Vec::new(),
+            failed_reads: 0,
+            before: Vec::new(),
+        }
     }
 
     /// The groups that are in these files.
@@ -118,15 +137,16 @@ impl<F: Files> Buffer<F> {
         let mut entries = Vec::new();
         for (name, bytes) in files.list()? {
             if name.ends_with(DRAFT) {
-                // The process ended while it was written.
-                files.remove(&name)?;
+                // The process ended while it was written. It is in nobody's way if it stays.
+                drop(files.remove(&name));
             } else {
                 entries.extend(Entry::of(&name, bytes));
             }
         }
         entries.sort_by_key(|it| it.begins_us);
         let mut buffer = Self { entries: entries.into(), ..Self::new(files, limit) };
-        buffer.make_room(0)?;
+        // A disk that is read-only can be read.
+        drop(buffer.make_room(0));
         Ok(buffer)
     }
 
@@ -167,26 +187,44 @@ impl<F: Files> Buffer<F> {
     /// Keeps a group. When the disk is full, the oldest ones make room.
     ///
     /// # Errors
-    /// When it could not be written: it is lost then, and those before are not.
+    /// When it could not be written: it is kept in memory then, and those before are as they were.
     pub(crate) fn push(&mut self, group: &Group) -> io::Result<()> {
         let bytes = container(group);
-        let length = bytes.len() as u64;
-        let entry = Entry { begins_us: group.begins_us(), ends_us: group.ends_us, bytes: length };
-        self.make_room(length)?;
-        let written = loop {
-            match self.files.write(&entry.name(), &bytes) {
-                Err(error) if is_full(&error) && self.all_bytes() > 0 => self.give_up_oldest()?,
-                written => break written,
-            }
-        };
-        if let Err(error) = written {
-            self.given_up += 1;
-            return Err(error);
+        let (begins_us, length) = (group.begins_us(), bytes.len() as u64);
+        let mut entry = Entry { begins_us, ends_us: group.ends_us, bytes: length, memory: None };
+        let written = self.make_room(length).and_then(|()| self.write(&entry.name(), &bytes));
+        self.entries.retain(|it| it.begins_us != begins_us);
+        if written.is_err() {
+            entry.memory = Some(bytes);
         }
-        self.entries.retain(|it| it.begins_us != entry.begins_us);
-        let place = self.entries.partition_point(|it| it.begins_us < entry.begins_us);
+        let place = self.entries.partition_point(|it| it.begins_us < begins_us);
         self.entries.insert(place, entry);
-        Ok(())
+        self.fit_memory();
+        written
+    }
+
+    fn write(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        loop {
+            match self.files.write(name, bytes) {
+                Err(error) if is_full(&error) && self.disk_bytes_of_all() > 0 => {
+                    self.give_up_oldest()?;
+                }
+                written => return written,
+            }
+        }
+    }
+
+    fn fit_memory(&mut self) {
+        loop {
+            let in_memory = self.entries.iter().filter(|it| it.memory.is_some());
+            if in_memory.map(|it| it.bytes).sum::<u64>() <= MEMORY_BYTES_MAX {
+                return;
+            }
+            if let Some(oldest) = self.entries.iter().position(|it| it.memory.is_some()) {
+                self.entries.remove(oldest);
+            }
+            self.given_up += 1;
+        }
     }
 
     /// The oldest groups that follow each other, as one container.
@@ -197,7 +235,7 @@ impl<F: Files> Buffer<F> {
         let mut kept: Vec<Kept> = Vec::new();
         let (mut bytes, mut ends_us) = (0, 0);
         while kept.len() < portion.groups
-            && let Some(entry) = self.entries.get(kept.len()).cloned()
+            && let Some(entry) = self.entries.get(kept.len())
         {
             let begins_us = kept.first().map_or(entry.begins_us, |it| it.base_us);
             let follows = (entry.begins_us - ends_us).abs() <= APART_US_MAX
@@ -206,21 +244,27 @@ impl<F: Files> Buffer<F> {
             if !kept.is_empty() && !follows {
                 break;
             }
-            let read = match self.files.read(&entry.name()) {
-                Ok(read) => Kept::read(&read),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-                Err(error) => return Err(error),
-            };
-            match read {
-                Some(group) => {
-                    bytes += entry.bytes;
-                    ends_us = entry.ends_us;
+            let (entry_bytes, entry_ends_us) = (entry.bytes, entry.ends_us);
+            match read(&mut self.files, entry) {
+                Ok(Some(group)) => {
+                    bytes += entry_bytes;
+                    ends_us = entry_ends_us;
                     kept.push(group);
                 }
-                // What is damaged is told apart from what follows.
-                None if kept.is_empty() => self.give_up()?,
-                None => break,
+                // What can't be read is told apart from what follows.
+                Ok(None) | Err(_) if !kept.is_empty() => break,
+                Ok(None) => self.give_up_first(),
+                Err(error) => {
+                    self.failed_reads += 1;
+                    if self.failed_reads < READS_MAX {
+                        return Err(error);
+                    }
+                    self.give_up_first();
+                }
             }
+        }
+        if !kept.is_empty() {
+            self.failed_reads = 0;
         }
         let part = || Part { bytes: Kept::joined(&kept), ends_us, entries: kept.len() };
         Ok((!kept.is_empty()).then(part))
@@ -229,45 +273,78 @@ impl<F: Files> Buffer<F> {
     /// Deletes what was sent.
     ///
     /// # Errors
-    /// When it can't be deleted now: it is sent again then.
+    /// When it can't be deleted now: that it was sent is known until the process ends.
     pub(crate) fn sent(&mut self, part: &Part) -> io::Result<()> {
         for _ in 0..part.entries {
-            let Some(entry) = self.entries.front() else { break };
-            if entry.ends_us > part.ends_us {
+            let Some(entry) = self.entries.pop_front_if(|it| it.ends_us <= part.ends_us) else {
                 break;
-            }
-            self.files.remove(&entry.name())?;
-            self.entries.pop_front();
+            };
+            self.discard(&entry);
         }
-        Ok(())
+        self.delete()
     }
 
     /// Deletes what ends before, as it is at the server already.
     ///
     /// # Errors
-    /// When it can't be deleted now.
+    /// When it can't be deleted now; it is not sent, either.
     pub(crate) fn forget_until(&mut self, us: i64) -> io::Result<()> {
-        while let Some(entry) = self.entries.front().filter(|it| it.ends_us <= us) {
-            self.files.remove(&entry.name())?;
-            self.entries.pop_front();
+        while let Some(entry) = self.entries.pop_front_if(|it| it.ends_us <= us) {
+            self.discard(&entry);
         }
-        Ok(())
+        self.delete()
     }
 
-    /// Bytes of what waits, of captures before as well.
-    fn all_bytes(&self) -> u64 {
-        self.before.iter().map(|it| lock(it).bytes()).sum::<u64>() + self.bytes()
+    fn discard(&mut self, entry: &Entry) {
+        if entry.memory.is_none() {
+            self.undeleted.push(entry.name());
+        }
+    }
+
+    fn delete(&mut self) -> io::Result<()> {
+        let Self { files, undeleted, .. } = self;
+        let mut deleted = Ok(());
+        undeleted.retain(|name| match files.remove(name) {
+            Ok(()) => false,
+            Err(error) => {
+                deleted = Err(error);
+                true
+            }
+        });
+        deleted
+    }
+
+    /// The first group is of no use.
+    fn give_up_first(&mut self) {
+        self.failed_reads = 0;
+        if let Some(entry) = self.entries.pop_front() {
+            self.given_up += 1;
+            self.discard(&entry);
+            // It is tried again with what is deleted next.
+            drop(self.delete());
+        }
+    }
+
+    fn disk_bytes(&self) -> u64 {
+        self.entries.iter().filter(|it| it.memory.is_none()).map(|it| it.bytes).sum()
+    }
+
+    fn disk_bytes_of_all(&self) -> u64 {
+        self.before.iter().map(|it| lock(it).disk_bytes()).sum::<u64>() + self.disk_bytes()
     }
 
     fn make_room(&mut self, bytes: u64) -> io::Result<()> {
-        while self.all_bytes() > 0 && self.all_bytes() + bytes > self.limit {
+        loop {
+            let used = self.disk_bytes_of_all();
+            if used == 0 || used + bytes <= self.limit {
+                return Ok(());
+            }
             self.give_up_oldest()?;
         }
-        Ok(())
     }
 
     fn give_up_oldest(&mut self) -> io::Result<()> {
-        let oldest = self.before.iter().find(|it| !lock(it).is_empty());
+        let oldest = self.before.iter().find(|it| lock(it).disk_bytes() > 0);
         if let Some(oldest) = oldest {
             lock(oldest).give_up()?;
             self.given_up += 1;
@@ -276,13 +353,28 @@ impl<F: Files> Buffer<F> {
         self.give_up()
     }
 
+    /// The oldest one on the disk makes room.
     fn give_up(&mut self) -> io::Result<()> {
-        if let Some(entry) = self.entries.front() {
+        if let Some(oldest) = self.entries.iter().position(|it| it.memory.is_none())
+            && let Some(entry) = self.entries.get(oldest)
+        {
             self.files.remove(&entry.name())?;
-            self.entries.pop_front();
+            self.entries.remove(oldest);
             self.given_up += 1;
         }
         Ok(())
+    }
+}
+
+/// The group, unless it is damaged.
+fn read<F: Files>(files: &mut F, entry: &Entry) -> io::Result<Option<Kept>> {
+    if let Some(bytes) = &entry.memory {
+        return Ok(Kept::read(bytes));
+    }
+    match files.read(&entry.name()) {
+        Ok(bytes) => Ok(Kept::read(&bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -315,6 +407,10 @@ mod tests {
         fault: Option<(usize, io::ErrorKind)>,
         /// Bytes that fit.
         room: Option<usize>,
+        /// It can be read only.
+        is_read_only: bool,
+        /// Nothing can be read.
+        is_unreadable: bool,
     }
 
     #[derive(Clone, Default)]
@@ -343,6 +439,9 @@ mod tests {
             self.0.borrow_mut().files.insert(draft.clone(), bytes[..bytes.len() / 2].to_vec());
             let mut disk = self.step()?;
             disk.files.remove(&draft);
+            if disk.is_read_only {
+                return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+            }
             let used: usize = disk.files.values().map(Vec::len).sum();
             if disk.room.is_some_and(|room| used + bytes.len() > room) {
                 return Err(io::ErrorKind::StorageFull.into());
@@ -353,11 +452,18 @@ mod tests {
 
         fn read(&mut self, name: &str) -> io::Result<Vec<u8>> {
             let disk = self.step()?;
+            if disk.is_unreadable {
+                return Err(io::ErrorKind::Other.into());
+            }
             disk.files.get(name).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
         }
 
         fn remove(&mut self, name: &str) -> io::Result<()> {
-            self.step()?.files.remove(name);
+            let mut disk = self.step()?;
+            if disk.is_read_only {
+                return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+            }
+            disk.files.remove(name);
             Ok(())
         }
     }
@@ -534,5 +640,58 @@ mod tests {
         assert_eq!((buffer.bytes() / bytes, buffer.given_up()), (4, 3));
         buffer.push(&group(108 * S)).expect("written");
         assert_eq!(drained(&mut buffer), [110], "its own oldest makes room then");
+    }
+
+    #[test]
+    fn a_disk_that_turns_read_only_is_sent_once_and_what_comes_then_is_kept_in_memory() {
+        let disk = Fake::default();
+        let mut buffer = Buffer::open(disk.clone(), LARGE).expect("opened");
+        for begins in [0, 2, 4] {
+            buffer.push(&group(begins * S)).expect("written");
+        }
+        disk.0.borrow_mut().is_read_only = true;
+        buffer.push(&group(6 * S)).expect_err("it is read-only");
+        buffer.push(&group(8 * S)).expect_err("it is read-only");
+        let part = buffer.next(&Portion::default()).expect("read").expect("all of them");
+        assert_eq!((part.ends_us, part.entries), (10 * S, 5));
+        buffer.sent(&part).expect_err("nothing can be deleted");
+        assert!(buffer.is_empty(), "it would be sent for ever");
+        assert_eq!(disk.0.borrow().files.len(), 3);
+        disk.0.borrow_mut().is_read_only = false;
+        buffer.forget_until(0).expect("deleted");
+        assert!(disk.0.borrow().files.is_empty(), "what was sent is deleted once that can be");
+        assert_eq!(buffer.given_up(), 0);
+    }
+
+    #[test]
+    fn what_is_kept_in_memory_has_a_limit() {
+        let disk = Fake::default();
+        disk.0.borrow_mut().is_read_only = true;
+        let mut buffer = Buffer::open(disk, LARGE).expect("opened");
+        let large = |begins_us| {
+            let units = vec![bytes::Bytes::from(vec![0; 1 << 20])];
+            let made = vec![crate::media::Made::Picture { at_us: begins_us, key: true, units }];
+            Group { made, ends_us: begins_us + 2 * S }
+        };
+        for number in 0..20 {
+            buffer.push(&large(number * 2 * S)).expect_err("it is read-only");
+        }
+        let bytes = container(&large(0)).len() as u64;
+        assert_eq!((buffer.given_up(), buffer.bytes()), (5, 15 * bytes));
+        let part = buffer.next(&Portion::default()).expect("read").expect("groups wait");
+        assert_eq!(Kept::read(&part.bytes).expect("a container").base_us, 10 * S);
+    }
+
+    #[test]
+    fn what_can_not_be_read_again_and_again_holds_up_nothing() {
+        let disk = Fake::default();
+        let mut buffer = Buffer::open(disk.clone(), LARGE).expect("opened");
+        buffer.push(&group(0)).expect("written");
+        disk.0.borrow_mut().is_unreadable = true;
+        for _ in 1..READS_MAX {
+            buffer.next(&Portion::default()).expect_err("it may be read later");
+        }
+        assert_eq!(buffer.next(&Portion::default()).expect("given up"), None);
+        assert_eq!((buffer.given_up(), buffer.is_empty()), (1, true));
     }
 }

@@ -43,6 +43,42 @@ pub(crate) struct Stored {
     pub(crate) state: State,
     pub(crate) clock: EdgeClock,
     pub(crate) store: Store,
+    /// It goes on after a cut.
+    pub(crate) is_resumed: bool,
+}
+
+/// What is kept of a capture that is made or brought to its end.
+#[derive(Debug)]
+pub(crate) struct Record {
+    state: Mutex<State>,
+    /// Held while it is written, so that what is written last is the newest.
+    writing: Mutex<()>,
+    store: Store,
+}
+
+impl Record {
+    /// As it was found.
+    pub(crate) const fn new(state: State, store: Store) -> Self {
+        Self { state: Mutex::new(state), writing: Mutex::new(()), store }
+    }
+
+    /// What is kept.
+    pub(crate) fn state(&self) -> State {
+        lock(&self.state).clone()
+    }
+
+    /// Changes it.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut State)) -> io::Result<()> {
+        tokio::task::block_in_place(|| {
+            let _writing = lock(&self.writing);
+            change(&mut lock(&self.state));
+            let state = self.state();
+            save(&self.store, &state)
+        })
+    }
 }
 
 /// What waits of a capture.
@@ -82,7 +118,7 @@ pub(crate) fn find(root: &mut Root, wanted: &Wanted) -> (Stored, Vec<Stored>) {
     let current = match goes_on.and_then(|state| Some((state, over.pop()?))) {
         Some((state, stored)) => {
             tracing::info!(capture = %state.session, "a capture goes on");
-            Stored { state, ..stored }
+            Stored { state, is_resumed: true, ..stored }
         }
         None => begin(root, wanted),
     };
@@ -135,10 +171,11 @@ fn begin(root: &Root, wanted: &Wanted) -> Stored {
     };
     let files = root.place(&place_of(&state));
     let store = Arc::new(Mutex::new(Buffer::new(files, wanted.buffer_limit)));
-    Stored { state, clock, store }
+    Stored { state, clock, store, is_resumed: false }
 }
 
-fn named(device: &str) -> String {
+/// A name for a new capture.
+pub(crate) fn named(device: &str) -> String {
     format!("{device}-{}", uuid::Uuid::new_v4().simple())
 }
 
@@ -166,7 +203,8 @@ fn stored(mut files: Place, name: &str, wanted: &Wanted) -> io::Result<Option<St
     let last_us = last_us.unwrap_or(0);
     let state = state.unwrap_or_else(|| recovered(session, began_us, last_us));
     let clock = EdgeClock::resume(state.clock.clone(), last_us, Reading::now());
-    Ok(Some(Stored { state, clock, store: Arc::new(Mutex::new(buffer)) }))
+    let store = Arc::new(Mutex::new(buffer));
+    Ok(Some(Stored { state, clock, store, is_resumed: false }))
 }
 
 /// A capture of which there are groups only, as the disk was full when it began.
@@ -209,7 +247,7 @@ fn take_over(root: &mut Root, device: &str) -> io::Result<()> {
 ///
 /// # Errors
 /// When it can't be written.
-pub(crate) fn save(store: &Store, state: &State) -> io::Result<()> {
+fn save(store: &Store, state: &State) -> io::Result<()> {
     let text = serde_json::to_vec(state).map_err(io::Error::other)?;
     lock(store).files().write(STATE, &text)
 }
@@ -220,8 +258,9 @@ pub(crate) fn save(store: &Store, state: &State) -> io::Result<()> {
 /// When something can't be deleted now: the next start does it.
 pub(crate) fn forget(store: &Store) -> io::Result<()> {
     let mut buffer = lock(store);
-    buffer.forget_until(i64::MAX)?;
+    let forgotten = buffer.forget_until(i64::MAX);
     buffer.files().remove(STATE)?;
+    forgotten?;
     buffer.files().leave()
 }
 

@@ -35,13 +35,21 @@ pub(crate) struct Pool<F> {
     sent: VecDeque<Group>,
     buffer: Arc<Mutex<Buffer<F>>>,
     link: Link,
+    /// It is said that the disk takes nothing.
+    is_in_memory: bool,
 }
 
 impl<F: Files> Pool<F> {
     /// Over a buffer.
     #[must_use]
     pub(crate) fn new(buffer: Arc<Mutex<Buffer<F>>>) -> Self {
-        Self { grouping: Grouping::default(), sent: VecDeque::new(), buffer, link: Link::Down }
+        Self {
+            grouping: Grouping::default(),
+            sent: VecDeque::new(),
+            buffer,
+            link: Link::Down,
+            is_in_memory: false,
+        }
     }
 
     /// What waits to be sent later.
@@ -119,12 +127,21 @@ impl<F: Files> Pool<F> {
     }
 
     fn store(&mut self, group: &Group) {
-        let mut buffer = self.buffer();
+        let buffer = Arc::clone(&self.buffer);
+        let mut buffer = buffer.lock().unwrap_or_else(PoisonError::into_inner);
         let before = buffer.given_up();
-        if let Err(error) = buffer.push(group) {
-            tracing::warn!(%error, "two seconds are lost, as they can't be written");
-        } else if buffer.given_up() > before {
+        let pushed = buffer.push(group);
+        if buffer.given_up() > before {
             tracing::warn!("the buffer is full: the oldest of what was not sent is given up");
+        }
+        drop(buffer);
+        match pushed {
+            Ok(()) => self.is_in_memory = false,
+            Err(error) if !self.is_in_memory => {
+                self.is_in_memory = true;
+                tracing::warn!(%error, "the disk takes nothing: what can't be sent is kept in memory");
+            }
+            Err(_) => {}
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Brings a capture of the disk to the server: opens it, sends what waits, and closes it.
 
 use std::io;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -9,7 +10,8 @@ use tokio::sync::watch;
 use crate::agent::AgentError;
 use crate::backoff::Backoff;
 use crate::buffer::Portion;
-use crate::captures::{Stored, forget, lock};
+use crate::captures::{Record, State, Store, Stored, forget, lock, named};
+use crate::clock::EdgeClock;
 use crate::server::{CallError, Opening, Server, Shown};
 
 /// Waits before the server is tried again.
@@ -21,8 +23,13 @@ const SAME_US: i64 = 1_000_000;
 /// A capture on its way to the server.
 pub(crate) struct Delivery<'server> {
     pub(crate) server: &'server Server,
-    pub(crate) stored: Stored,
+    pub(crate) store: Store,
+    pub(crate) clock: EdgeClock,
+    pub(crate) record: Arc<Record>,
     portion: Mutex<Portion>,
+    /// It goes on after a cut, and the server has not said yet that it is open.
+    is_resumed: AtomicBool,
+    is_undeletable: AtomicBool,
 }
 
 /// Why nothing more is brought to the server.
@@ -55,12 +62,35 @@ impl Failed {
 
 impl<'server> Delivery<'server> {
     pub(crate) fn new(server: &'server Server, stored: Stored) -> Self {
-        Self { server, stored, portion: Mutex::default() }
+        let Stored { state, clock, store, is_resumed } = stored;
+        Self {
+            server,
+            record: Arc::new(Record::new(state, Arc::clone(&store))),
+            store,
+            clock,
+            portion: Mutex::default(),
+            is_resumed: AtomicBool::new(is_resumed),
+            is_undeletable: AtomicBool::new(false),
+        }
+    }
+
+    /// What is kept of it.
+    pub(crate) fn state(&self) -> State {
+        self.record.state()
+    }
+
+    /// What was sent stays on a disk that is read-only. That is said once.
+    fn note(&self, deleted: io::Result<()>) {
+        if let Err(error) = deleted
+            && !self.is_undeletable.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!(%error, "what was sent can't be deleted");
+        }
     }
 
     /// Bytes that wait.
     pub(crate) fn waits(&self) -> u64 {
-        lock(&self.stored.store).bytes()
+        lock(&self.store).bytes()
     }
 
     /// Opens the capture, or finds it open.
@@ -68,15 +98,26 @@ impl<'server> Delivery<'server> {
     /// # Errors
     /// Why not.
     pub(crate) async fn open(&self) -> Result<Shown, Failed> {
-        let state = &self.stored.state;
-        let (session, device) = (&state.session, &state.device);
-        let opening = Opening { session, device, began_us: state.began_us };
-        let shown = self.server.open(opening, || self.stored.clock.now_us()).await;
-        let shown = shown.map_err(Failed::of_call)?;
-        if !shown.is_open && state.ended_us.is_none() {
-            return Err(Failed::Final(AgentError::Closed(session.clone())));
+        loop {
+            let state = self.state();
+            let (session, device) = (state.session.as_str(), state.device.as_str());
+            let opening = Opening { session, device, began_us: state.began_us };
+            let shown = self.server.open(opening, || self.clock.now_us()).await;
+            let shown = shown.map_err(Failed::of_call)?;
+            let was_resumed = self.is_resumed.swap(false, Ordering::Relaxed);
+            if shown.is_open || state.ended_us.is_some() {
+                return Ok(shown);
+            }
+            if !was_resumed {
+                return Err(Failed::Final(AgentError::Closed(state.session)));
+            }
+            // It was closed before the cut, which the disk did not take. What is captured is another.
+            let renamed = self.record.change(|it| it.session = named(&it.device));
+            tracing::info!(before = %state.session, now = %self.state().session, "it was closed");
+            if let Err(error) = renamed {
+                tracing::warn!(%error, "its new name can't be written down");
+            }
         }
-        Ok(shown)
     }
 
     /// Sends what waits, the oldest first.
@@ -84,16 +125,16 @@ impl<'server> Delivery<'server> {
     /// # Errors
     /// Why the rest still waits.
     pub(crate) async fn send_waiting(&self, shown: &Shown) -> Result<(), Failed> {
-        let store = &self.stored.store;
+        let store = &self.store;
         if let Some(until_us) = shown.kept_until_us {
-            let forgotten = lock(store).forget_until(until_us - SAME_US);
-            forgotten.map_err(|error| Failed::of_disk(&error))?;
+            self.note(lock(store).forget_until(until_us - SAME_US));
         }
+        let session = self.state().session;
         loop {
             let part = tokio::task::block_in_place(|| lock(store).next(&lock(&self.portion)));
             let Some(part) = part.map_err(|error| Failed::of_disk(&error))? else { return Ok(()) };
             let (bytes, ahead_us) = (part.bytes.clone(), shown.ahead_us);
-            let sent = self.server.append(&self.stored.state.session, bytes, ahead_us).await;
+            let sent = self.server.append(&session, bytes, ahead_us).await;
             let mut portion = lock(&self.portion);
             if let Err(error) = sent {
                 let is_unusable = error.has_code("UNPROCESSABLE_REQUEST");
@@ -114,8 +155,7 @@ impl<'server> Delivery<'server> {
             }
             portion.went();
             drop(portion);
-            let sent = tokio::task::block_in_place(|| lock(store).sent(&part));
-            sent.map_err(|error| Failed::of_disk(&error))?;
+            self.note(tokio::task::block_in_place(|| lock(store).sent(&part)));
         }
     }
 
@@ -124,11 +164,11 @@ impl<'server> Delivery<'server> {
     /// # Errors
     /// Why it is not closed.
     pub(crate) async fn finish_once(&self) -> Result<(), Failed> {
-        let Stored { state, store, clock } = &self.stored;
         let shown = self.open().await?;
+        let state = self.state();
         if shown.is_open {
             self.send_waiting(&shown).await?;
-            let ended_us = state.ended_us.unwrap_or_else(|| clock.now_us());
+            let ended_us = state.ended_us.unwrap_or_else(|| self.clock.now_us());
             let closed = self.server.close(&state.session, ended_us).await;
             closed.map_err(Failed::of_call)?;
         }
@@ -136,7 +176,7 @@ impl<'server> Delivery<'server> {
         if waits > 0 {
             tracing::warn!(capture = %state.session, waits, "it is closed: what waits is given up");
         }
-        if let Err(error) = forget(store) {
+        if let Err(error) = forget(&self.store) {
             tracing::warn!(capture = %state.session, %error, "it is closed, but stays on the disk");
         }
         Ok(())
@@ -173,8 +213,9 @@ pub(crate) async fn finish_earlier(
         let was_over = *is_over.borrow();
         let mut waiting = Vec::new();
         for delivery in left {
-            let session = &delivery.stored.state.session;
-            match delivery.finish_once().await {
+            let finished = delivery.finish_once().await;
+            let session = delivery.state().session;
+            match finished {
                 Ok(()) => tracing::info!(capture = %session, "an earlier capture is closed"),
                 Err(Failed::Final(error)) => {
                     let waits = delivery.waits();

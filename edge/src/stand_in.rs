@@ -101,6 +101,13 @@ impl StandIn {
         self.inner.captures.lock().expect("captures").clone()
     }
 
+    /// As if they had been closed.
+    pub(crate) fn close_all(&self) {
+        for kept in self.inner.captures.lock().expect("captures").values_mut() {
+            kept.is_closed = true;
+        }
+    }
+
     pub(crate) fn asked(&self, end: &str) -> Vec<Asked> {
         let asked = self.inner.asked.lock().expect("what was asked");
         asked.iter().filter(|it| it.path.ends_with(end)).cloned().collect()
