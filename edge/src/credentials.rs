@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -174,7 +173,7 @@ impl Key {
         &self.thumbprint
     }
 
-    /// Makes a proof for one request (RFC 9449 §4.2).
+    /// Makes a proof for one request (RFC 9449 §4.2), `issued_s` seconds after 1970.
     #[must_use]
     pub(crate) fn proof(
         &self,
@@ -182,14 +181,14 @@ impl Key {
         url: &str,
         token: &str,
         nonce: Option<&str>,
+        issued_s: i64,
     ) -> String {
         let header = json!({"typ": "dpop+jwt", "alg": "ES256", "jwk": self.public});
-        let issued = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let mut claims = json!({
             "jti": uuid::Uuid::new_v4().to_string(),
             "htm": method,
             "htu": url,
-            "iat": issued,
+            "iat": issued_s,
             "ath": encode(Sha256::digest(token)),
         });
         if let (Some(nonce), Some(claims)) = (nonce, claims.as_object_mut()) {
@@ -210,12 +209,13 @@ mod tests {
     #[test]
     fn a_proof_verifies_with_the_key_it_names() {
         let key = Key::generate().expect("a key");
-        let proof = key.proof("POST", "http://localhost/store/sessions", "token", Some("n"));
+        let proof = key.proof("POST", "http://localhost/store/sessions", "token", Some("n"), 7);
         let (signed, signature) = proof.rsplit_once('.').expect("three parts");
         let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).expect("base64url");
         let claims = signed.split_once('.').expect("two parts").1;
         let claims: Value = serde_json::from_slice(&decode(claims)).expect("JSON");
         assert_eq!((&claims["htm"], &claims["nonce"]), (&json!("POST"), &json!("n")));
+        assert_eq!(claims["iat"], 7);
         // SHA-256 of "token", base64url.
         assert_eq!(claims["ath"], "PEaenWxYddN6Q_NT1PiOYfz4EsZu7jRXRlpAsNpBU-A");
         let signature = Signature::from_slice(&decode(signature)).expect("a signature");

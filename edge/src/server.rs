@@ -9,10 +9,11 @@ use reqwest::{Client, Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use time::format_description::well_known::{Rfc2822, Rfc3339};
 use tokio::time::Instant;
 use url::Url;
 
+use crate::clock::{EdgeClock, Reading};
 use crate::credentials::Credentials;
 
 /// How long a connection and an answer may take.
@@ -118,6 +119,8 @@ pub(crate) struct Server {
     base: Url,
     credentials: Credentials,
     nonce: Mutex<Option<String>>,
+    /// The server's time, once a refusal or a nonce told it.
+    clock: Mutex<Option<EdgeClock>>,
 }
 
 /// The capture that is opened.
@@ -154,7 +157,7 @@ impl Server {
             builder = builder.identity(identity);
         }
         let http = builder.build().map_err(|error| error.to_string())?;
-        Ok(Self { http, base, credentials, nonce: Mutex::default() })
+        Ok(Self { http, base, credentials, nonce: Mutex::default(), clock: Mutex::default() })
     }
 
     /// Opens a capture, or tells about the one that is open already.
@@ -281,11 +284,15 @@ impl Server {
         patience: Duration,
     ) -> Result<Answer, CallError> {
         let call = Call { method, url, kind, body, patience };
-        match self.once(&call).await {
-            // The server has told the nonce that the next proof needs.
-            Err(error) if error.has_code("DPOP_NONCE_REQUIRED") => self.once(&call).await,
-            answered => answered,
+        for _ in 0..2 {
+            match self.once(&call).await {
+                // The server has told the nonce, or the time, that the next proof needs.
+                Err(error) if error.has_code("DPOP_NONCE_REQUIRED") => {}
+                Err(error) if error.has_code("DPOP_PROOF_INVALID") => {}
+                answered => return answered,
+            }
         }
+        self.once(&call).await
     }
 
     async fn once(&self, call: &Call) -> Result<Answer, CallError> {
@@ -297,7 +304,7 @@ impl Server {
             request = request.header(CONTENT_TYPE, kind).body(call.body.clone());
         }
         let mut response = request.send().await.map_err(|error| away(&error))?;
-        self.note_nonce(response.headers());
+        self.note(response.status(), response.headers());
         let (status, headers) = (response.status(), response.headers().clone());
         let mut body = Vec::new();
         while let Some(chunk) = tokio::time::timeout_at(until, response.chunk())
@@ -339,7 +346,11 @@ impl Server {
         let mut named = call.url.clone();
         named.set_query(None);
         let nonce = self.nonce.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let proof = key.proof(call.method.as_str(), named.as_str(), &token, nonce.as_deref());
+        let clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let issued_us = clock.map_or_else(|| Reading::now().wall_us, |clock| clock.now_us());
+        let issued_s = issued_us / 1_000_000;
+        let (method, named) = (call.method.as_str(), named.as_str());
+        let proof = key.proof(method, named, &token, nonce.as_deref(), issued_s);
         Ok(request.header(AUTHORIZATION, format!("DPoP {token}")).header("dpop", proof))
     }
 
@@ -365,10 +376,22 @@ impl Server {
         token.ok_or_else(|| CallError::Away("an answer without a token".to_owned()))
     }
 
-    fn note_nonce(&self, headers: &HeaderMap) {
-        if let Some(nonce) = headers.get("dpop-nonce").and_then(|value| value.to_str().ok()) {
-            let mut known = self.nonce.lock().unwrap_or_else(PoisonError::into_inner);
-            *known = Some(nonce.to_owned());
+    /// Takes what the next proof needs: the nonce, and the server's time, as the box's own clock may
+    /// be wrong.
+    fn note(&self, status: StatusCode, headers: &HeaderMap) {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let nonce = text("dpop-nonce");
+        if nonce.is_none() && status != StatusCode::UNAUTHORIZED {
+            return;
+        }
+        if let Some(nonce) = nonce {
+            *self.nonce.lock().unwrap_or_else(PoisonError::into_inner) = Some(nonce.to_owned());
+        }
+        let told_us =
+            text("cabildo-time").and_then(us_of).or_else(|| text("date").and_then(us_of_date));
+        if let Some(wall_us) = told_us {
+            let clock = EdgeClock::begin(Reading { wall_us, ..Reading::now() });
+            *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = Some(clock);
         }
     }
 }
@@ -408,6 +431,12 @@ fn moment(us: i64) -> String {
     moment.and_then(|moment| moment.format(&Rfc3339).ok()).unwrap_or_default()
 }
 
+/// The moment of a header `Date`.
+fn us_of_date(text: &str) -> Option<i64> {
+    let moment = OffsetDateTime::parse(text, &Rfc2822).ok()?;
+    moment.unix_timestamp().checked_mul(1_000_000)
+}
+
 /// A moment in microseconds since 1970.
 pub(crate) fn us_of(text: &str) -> Option<i64> {
     let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?;
@@ -417,6 +446,7 @@ pub(crate) fn us_of(text: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stand_in::{StandIn, refusal as refused_with};
 
     #[test]
     fn moments_are_read_as_they_are_written() {
@@ -424,6 +454,8 @@ mod tests {
         assert_eq!(us_of(&moment(us)), Some(us));
         assert_eq!(us_of("2023-11-14T22:13:20.5Z"), Some(1_700_000_000_500_000));
         assert_eq!(us_of("yesterday"), None);
+        assert_eq!(us_of_date("Tue, 14 Nov 2023 22:13:20 GMT"), Some(1_700_000_000_000_000));
+        assert_eq!(us_of_date("yesterday"), None);
     }
 
     #[test]
@@ -443,5 +475,32 @@ mod tests {
                 assert!(refusal(status, body).is_for_now(), "{status} of a proxy");
             }
         }
+    }
+
+    #[tokio::test]
+    async fn proofs_have_the_time_of_the_server_whatever_the_clock_of_the_box_says() {
+        const AHEAD_S: i64 = 3 * 365 * 86_400;
+        let stand_in = StandIn::start().await;
+        let now_s = || Reading::now().wall_us / 1_000_000 + AHEAD_S;
+        stand_in.set(move |asked| {
+            let claims = asked.proof.as_ref()?;
+            let date = OffsetDateTime::from_unix_timestamp(now_s()).expect("a moment");
+            let date = date.format(&Rfc2822).expect("a date").replace("+0000", "GMT");
+            let issued_s = claims["iat"].as_i64().expect("seconds");
+            let mut refusal = if (issued_s - now_s()).abs() > 86_400 {
+                refused_with(401, "DPOP_PROOF_INVALID")
+            } else if claims["nonce"] != "n" {
+                let mut refusal = refused_with(401, "DPOP_NONCE_REQUIRED");
+                refusal.headers.push(("dpop-nonce", "n".to_owned()));
+                refusal
+            } else {
+                return None;
+            };
+            refusal.headers.push(("date", date));
+            Some(refusal)
+        });
+        let opening = Opening { session: "box-1", device: "box", began_us: 0 };
+        let shown = stand_in.server().open(opening, || 0).await.expect("opened");
+        assert!(shown.is_open);
     }
 }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -20,6 +22,8 @@ use crate::server::Server;
 pub(crate) struct Asked {
     pub(crate) path: String,
     pub(crate) body: Vec<u8>,
+    /// What the proof of possession says, if there is one.
+    pub(crate) proof: Option<Value>,
 }
 
 /// What it answers.
@@ -137,7 +141,7 @@ async fn read(stream: &mut BufReader<TcpStream>) -> Option<Asked> {
     stream.read_line(&mut line).await.ok()?;
     let mut words = line.split_whitespace();
     let path = words.nth(1)?.split('?').next()?.to_owned();
-    let mut length = 0;
+    let (mut length, mut proof) = (0, None);
     loop {
         let mut header = String::new();
         stream.read_line(&mut header).await.ok()?;
@@ -145,10 +149,14 @@ async fn read(stream: &mut BufReader<TcpStream>) -> Option<Asked> {
         if name.eq_ignore_ascii_case("content-length") {
             length = value.trim().parse().ok()?;
         }
+        if name.eq_ignore_ascii_case("dpop") {
+            let claims = URL_SAFE_NO_PAD.decode(value.trim().split('.').nth(1)?).ok()?;
+            proof = serde_json::from_slice(&claims).ok();
+        }
     }
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.ok()?;
-    Some(Asked { path, body })
+    Some(Asked { path, body, proof })
 }
 
 impl Inner {
