@@ -126,7 +126,7 @@ async fn serve(stream: TcpStream, inner: Arc<Inner>) {
         inner.asked.lock().expect("what was asked").push(asked);
         let mut head = format!("HTTP/1.1 {} It\r\n", answer.status);
         for (name, value) in &answer.headers {
-            head += &[name, ": ", value.as_str(), "\r\n"].concat();
+            head += &[*name, ": ", value.as_str(), "\r\n"].concat();
         }
         head += &["content-length: ", &answer.body.len().to_string(), "\r\n\r\n", &answer.body]
             .concat();
