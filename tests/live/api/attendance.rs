@@ -461,6 +461,6 @@ async fn after_an_erasure_nobody_is_told_who_came() {
     }
     let again = keyed().await;
     assert!(!again.text.contains("Ana"), "{again:?}");
-    assert_eq!((again.status, again.code().as_str()), (409, "SESSION_OVER"), "{again:?}");
+    assert_eq!((again.status, again.code().as_str()), (410, "SESSION_OVER"), "{again:?}");
     desk.server.app.stop().await;
 }

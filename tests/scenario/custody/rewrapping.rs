@@ -162,8 +162,8 @@ async fn an_interrupted_erasure_is_not_rewrapped_but_finished() {
     let fixture = Fixture::new().await;
     let recorded = fixture.recorded(TenantId::generate()).await;
     let (tenant, id) = (recorded.tenant, recorded.id);
-    // The claim, and the entry of the first track; then it dies.
-    let mortal = fixture.mortal_custody(Life::of(4));
+    // The claim, the note that objects are left, and the entry of the first track; then it dies.
+    let mortal = fixture.mortal_custody(Life::of(6));
     let reason = cabildo::custody::ErasureReason::Requested;
     mortal.erase_session(SessionKey::new(tenant, id), reason).await.expect_err("died");
     fixture.leases_run_out().await;
