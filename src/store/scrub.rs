@@ -11,7 +11,7 @@ use crate::store::connect::{SQLITE_BUSY_TIMEOUT, Store};
 /// How often this waits for readers before the caller has to try again later.
 const TRIES: u32 = 5;
 /// How long it waits each time, while nobody can write.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Empties the write-ahead log. Fails while a reader, of another process too, needs it.
 pub(super) async fn scrub(store: &Store) -> Result<(), StoreError> {
