@@ -22,8 +22,8 @@ const SEGMENTS_PER_READ: u32 = 500;
 /// not tried now. Lowering it gives up sooner when the vault is away for a moment.
 const AWAY_AFTER: u32 = 64;
 /// When objects are tried again that the vault did not delete, and files of the database that
-/// somebody read.
-const AGAIN_AFTER: Duration = Duration::from_hours(1);
+/// somebody read. Less than the hour between two rounds of the task, so that each of them tries.
+const AGAIN_AFTER: Duration = Duration::from_mins(30);
 /// When they are if all of them are locked, which may be for years.
 const LOCKED_AGAIN_AFTER: Duration = Duration::from_hours(24);
 

@@ -453,7 +453,7 @@ async fn a_vault_that_refuses_to_delete_holds_up_no_erasure_and_is_asked_again()
     assert_eq!(erasures(&fixture, &recorded).await.len(), 3);
     assert_eq!(custody.undeleted(key).await.expect("read"), 10);
 
-    // The next try is an hour later.
+    // Not at once, but with the next round, an hour later.
     vault.gives_way();
     custody.erase_due().await.expect("looked up");
     assert_eq!(fixture.objects(&recorded).await.len(), 10);
