@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::attendance::Comparison;
-use super::cose::{COSE_BYTES_MAX, Proof as Proves, Receipt};
+use super::cose::{COSE_BYTES_MAX, Head, Proof as Proves, Receipt};
 use super::disclosure::{DISCLOSURES_BYTES_MAX, Disclosures, Label};
 use super::entry::{Body, ENTRY_BYTES_MAX, Entry, Segment};
 use super::examination::Examination;
@@ -38,12 +38,17 @@ struct EntriesRead {
 impl Examination {
     /// Verifies a full bundle.
     pub(super) fn check_full(&mut self, files: &dyn Files) {
-        self.is_whole = true;
+        let entries = self.open_part(files, "entries.cborseq", ENTRY_BYTES_MAX);
+        self.is_whole = entries.is_some();
         self.check_head();
-        let heads = self.check_heads(files);
+        let listed = self.check_heads(files);
         let mut disclosures = self.read_disclosures(files);
+        let Some(entries) = entries else { return self.check_without_entries() };
+        // Without the list of heads the entries are held against the proof's own head.
+        let is_listed = listed.is_some();
+        let heads = listed.unwrap_or_else(|| self.newest_head());
         let wanted = self.wanted_sizes(&heads);
-        let mut read = self.check_entries(files, &wanted, &mut disclosures);
+        let mut read = self.check_entries(files, entries, &wanted, &mut disclosures);
         let held_until = self.check_roots(&heads, &read);
         // At the size of a signed head the root of that head is used; between heads the root of the
         // entries is used, as long as the entries agree with the heads.
@@ -52,7 +57,9 @@ impl Examination {
                 self.roots.entry(*size).or_insert(*root);
             }
         }
-        self.check_rotation(&heads, &read.log);
+        if is_listed {
+            self.check_rotation(&heads, &read.log);
+        }
         self.log_kids = Some(read.log.keys.iter().map(|(_, kid)| *kid).collect());
         if read.log.id.is_some_and(|id| id != self.proof.log) {
             let text = "the entries belong to another log than the proof names";
@@ -69,26 +76,55 @@ impl Examination {
         read.log.finish(&mut self.report);
     }
 
-    /// Reads all heads, and checks each by itself and against the one before.
-    fn check_heads(&mut self, files: &dyn Files) -> Vec<HeadKept> {
-        let mut heads: Vec<HeadKept> = Vec::new();
-        let opened = match files.open("heads.cborseq") {
-            Ok(Some(opened)) => opened,
-            Ok(None) => {
-                self.does_not_read("heads.cborseq", Unread::Absent);
-                return heads;
-            }
-            Err(error) => {
-                self.does_not_read("heads.cborseq", Unread::Failed(error));
-                return heads;
-            }
+    /// Opens a file of items; `None`, which is reported, when it is missing or can't be read.
+    pub(super) fn open_part<'a>(
+        &mut self,
+        files: &'a dyn Files,
+        name: &str,
+        item_bytes_max: usize,
+    ) -> Option<Items<'a>> {
+        let unread = match files.open(name) {
+            Ok(Some(opened)) => return Some(Items::new(opened, item_bytes_max)),
+            Ok(None) => Unread::Absent,
+            Err(error) => Unread::Failed(error),
         };
-        let mut items = Items::new(opened, COSE_BYTES_MAX);
+        self.does_not_read(name, unread);
+        None
+    }
+
+    /// The checks that are left when there are no entries. Only they say which objects and
+    /// disclosures there should be.
+    fn check_without_entries(&mut self) {
+        self.check_receipts();
+        self.check_rest();
+        if self.list.take().is_some() {
+            self.report.lacks("the attendance list: the entries are not here");
+        }
+        self.report.leaves("objects and disclosures, since the entries are not here");
+    }
+
+    /// The head of the proof, if it is valid.
+    fn newest_head(&self) -> Vec<HeadKept> {
+        let head = self.parse_head(&self.proof.head.cose).ok();
+        let kept = |head: Head<'_>| HeadKept { size: head.size, root: head.root, kid: head.kid() };
+        head.map(kept).into_iter().collect()
+    }
+
+    /// Reads all heads, and checks each by itself and against the one before; `None` when there is
+    /// no list of them.
+    fn check_heads(&mut self, files: &dyn Files) -> Option<Vec<HeadKept>> {
+        let mut heads: Vec<HeadKept> = Vec::new();
+        let mut items = self.open_part(files, "heads.cborseq", COSE_BYTES_MAX)?;
         let mut last = None;
         let mut number = 0_u64;
         loop {
             let cose = match items.next() {
                 Ok(Some(cose)) => cose,
+                Ok(None) if number == 0 => {
+                    let finding = Finding::new(Code::TruncatedLog, "heads.cborseq has no heads");
+                    self.finds(finding, Place::default());
+                    break;
+                }
                 Ok(None) => break,
                 Err(unread) => {
                     self.does_not_read("heads.cborseq", unread);
@@ -114,7 +150,7 @@ impl Examination {
             };
             self.finds(Finding::new(code, text), Place::head(self.proof.head.size));
         }
-        heads
+        Some(heads)
     }
 
     fn check_next_head(&mut self, cose: &[u8], number: u64, heads: &mut Vec<HeadKept>) {
@@ -172,21 +208,11 @@ impl Examination {
     fn check_entries(
         &mut self,
         files: &dyn Files,
+        mut items: Items<'_>,
         wanted: &BTreeSet<u64>,
         disclosures: &mut Disclosures,
     ) -> EntriesRead {
         let mut read = EntriesRead { is_cut: true, ..EntriesRead::default() };
-        let mut items = match files.open("entries.cborseq") {
-            Ok(Some(opened)) => Items::new(opened, ENTRY_BYTES_MAX),
-            Ok(None) => {
-                self.does_not_read("entries.cborseq", Unread::Absent);
-                return read;
-            }
-            Err(error) => {
-                self.does_not_read("entries.cborseq", Unread::Failed(error));
-                return read;
-            }
-        };
         let mut frontier = Frontier::default();
         loop {
             let seq = frontier.size();

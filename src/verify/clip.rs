@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::cose::COSE_BYTES_MAX;
 use super::entry::{Body, Entry, Segment, TrackId};
 use super::examination::Examination;
-use super::files::{Files, Items, Unread};
+use super::files::Files;
 use super::log::{place_of, place_of_entry};
 use super::proof::hyphenated;
 use super::report::{Code, Finding, Place, TrackFacts};
@@ -77,12 +77,8 @@ impl Examination {
 
     /// The only head of a clip must be the one in its proof.
     fn check_only_head(&mut self, files: &dyn Files) {
-        let opened = match files.open("heads.cborseq") {
-            Ok(Some(opened)) => opened,
-            Ok(None) => return self.does_not_read("heads.cborseq", Unread::Absent),
-            Err(error) => return self.does_not_read("heads.cborseq", Unread::Failed(error)),
-        };
-        let mut items = Items::new(opened, COSE_BYTES_MAX);
+        let opened = self.open_part(files, "heads.cborseq", COSE_BYTES_MAX);
+        let Some(mut items) = opened else { return };
         let is_proofs = match items.next() {
             Ok(Some(cose)) => cose == self.proof.head.cose,
             Ok(None) => false,

@@ -237,6 +237,13 @@ impl Examination {
     /// Verifies a proof without a bundle.
     pub(super) fn check_proof(&mut self) {
         self.check_head();
+        self.check_receipts();
+        self.check_rest();
+        self.report.leaves("entries and objects, which a proof without a bundle does not contain");
+    }
+
+    /// Checks the entries that the proof itself contains.
+    pub(super) fn check_receipts(&mut self) {
         for item in self.proof.receipts.clone() {
             self.check_inclusion(&item);
             match entry::Entry::parse(&item.entry) {
@@ -245,8 +252,6 @@ impl Examination {
                 Err(finding) => self.finds(finding, Place::seq(item.seq)),
             }
         }
-        self.check_rest();
-        self.report.leaves("entries and objects, which a proof without a bundle does not contain");
     }
 
     pub(super) fn misplaced(&mut self, seq: u64) {

@@ -2,6 +2,7 @@
 //! record must not survive. The bundles are made by `forge`, which knows nothing
 //! of the writer either.
 
+mod absent;
 mod attacks;
 mod attendance;
 mod bits;

@@ -308,6 +308,77 @@ describe('something taken away, put in, or moved', () => {
   });
 });
 
+describe('a part that is absent', () => {
+  const PARTS = ['bundle.json', 'entries.cborseq', 'heads.cborseq', 'keys.json'];
+  const UNCHECKED: Readonly<Record<string, string>> = {
+    'bundle.json': 'proofNotGiven',
+    'entries.cborseq': 'entriesNotGiven',
+    'heads.cborseq': 'headsNotGiven',
+    'keys.json': 'keysNotGiven',
+  };
+  /** Every choice of some parts. */
+  const choices = (parts: readonly string[]) =>
+    Array.from({ length: 2 ** parts.length - 1 }, (_, at) =>
+      parts.filter((_part, bit) => ((at + 1) >> bit) % 2 === 1),
+    );
+  const without = (names: readonly string[], change: (bundle: Bundle) => void) =>
+    meeting().then((writer) =>
+      check(writer, (bundle) => {
+        change(bundle);
+        for (const name of names) bundle.delete(name);
+      }),
+    );
+
+  const NAMED = choices(PARTS).map((names) => ({ names, named: names.join(', ') }));
+  it.each(NAMED)('is missing, not false: $named', async ({ names }) => {
+    const report = await without(names, () => undefined);
+    expect(report.problems).toEqual([]);
+    expect(report.verdict).toBe('incomplete');
+    const told = report.notChecked.map(({ what }) => what);
+    const needed = names.includes('bundle.json') ? ['bundle.json'] : names;
+    expect(told).toEqual(expect.arrayContaining(needed.map((name) => UNCHECKED[name])));
+  });
+
+  it('is missing wherever the others lie, when it is the first', async () => {
+    const bundle = await (await meeting()).bundle();
+    bundle.delete('bundle.json');
+    const moved = new Map([...bundle].map(([name, bytes]) => [`acta/${name}`, bytes]));
+    expect((await verifyBundle(files(moved), {})).verdict).toBe('incomplete');
+  });
+
+  it.each(PARTS)('is false when it is there and malformed: %s', async (name) => {
+    for (const content of [new Uint8Array(0), new Uint8Array([0xff])]) {
+      const report = await without([], (bundle) => bundle.set(name, content));
+      expect(report.verdict).toBe('invalid');
+    }
+  });
+
+  it('never makes a false bundle valid', async () => {
+    const changed = (name: string) => (bundle: Bundle) => {
+      const bytes = get(bundle, name);
+      bundle.set(name, flipped(bytes, bytes.length * 8 - 1));
+    };
+    for (const forge of [changed('entries.cborseq'), changed('heads.cborseq')]) {
+      expect((await without([], forge)).verdict).toBe('invalid');
+      for (const names of choices(PARTS)) {
+        expect((await without(names, forge)).verdict).not.toBe('valid');
+      }
+    }
+    const exposed = await without(['heads.cborseq'], changed('entries.cborseq'));
+    expect(exposed.verdict).toBe('invalid');
+  });
+
+  it('of the clip is missing too', async () => {
+    const bundle = await (await meeting()).bundle();
+    const proof = JSON.parse(Buffer.from(get(bundle, 'bundle.json')).toString()) as object;
+    bundle.set('bundle.json', json({ ...proof, kind: 'clip' }));
+    bundle.delete('entries.cborseq');
+    bundle.delete('heads.cborseq');
+    const report = await verifyBundle(files(bundle), { trusted: get(bundle, 'keys.json') });
+    expect(report.notChecked).toContainEqual({ what: 'headsNotGiven', count: 1 });
+  });
+});
+
 describe('a history that is false though it is signed', () => {
   const log = async (write: (writer: Writer, track: Octets) => unknown) => {
     const writer = await Writer.create();

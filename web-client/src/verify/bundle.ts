@@ -15,6 +15,7 @@ import type { LoggedSegment } from './log';
 import { LogWalk } from './log';
 import { Tree } from './merkle';
 import { inspectObjects } from './objects';
+import { partAt } from './parts';
 import { demand } from './problem';
 import type { Inspection, ProofView } from './proof';
 import { inspectProof, readHeld, sessionOf } from './proof';
@@ -63,8 +64,12 @@ export async function verifyBundle(
   const findings = new Findings();
   const files = new Map(ownFolder(given).map((file) => [file.path, file]));
   await findings.attempt({ file: 'bundle.json' }, async () => {
+    demand(files.size > 0, 'MALFORMED', 'there is no file');
     const proof = await readSmall(files, 'bundle.json');
-    demand(proof !== null, 'MALFORMED', 'there is no bundle.json');
+    if (proof === null) {
+      findings.left('proofNotGiven');
+      return;
+    }
     const document = parseJson(proof);
     const kind = text(field(document, 'kind'));
     demand(kind === 'full' || kind === 'clip', 'MALFORMED', 'a bundle of no known kind');
@@ -88,23 +93,32 @@ async function verifyFull(
   options: Options,
 ): Promise<void> {
   const walk = new LogWalk(findings.say);
-  const log = await findings.attempt({ file: 'entries.cborseq' }, () =>
-    readLog(findings, files, walk, options),
-  );
+  const file = files.get('entries.cborseq');
+  const log =
+    file === undefined
+      ? null
+      : await findings.attempt({ file: 'entries.cborseq' }, () =>
+          readLog(findings, file, walk, options),
+        );
   const tree = log?.tree ?? null;
-  const ownKeys = await readSmall(files, 'keys.json');
+  const ownKeys = await ownKeysOf(findings, files);
   const view = await inspectionOf(findings, document, options, ownKeys, tree);
   const proof = await inspectProof(view, document);
+  if (tree !== null) inspectWalk(findings, walk, proof);
+  await findings.attempt({ file: 'heads.cborseq' }, async () => {
+    const heads = await readSmall(files, 'heads.cborseq');
+    if (heads !== null) {
+      await inspectHeads(view, heads, walk, proof, log?.whole ?? false, options);
+      return;
+    }
+    findings.left('headsNotGiven');
+    await inspectOnlyHead(view, proof, log?.whole ?? false);
+  });
   if (tree === null) {
+    // Only the entries say which objects and disclosures there should be.
     findings.left('entriesNotGiven');
     return;
   }
-  inspectWalk(findings, walk, proof);
-  const heads = await readSmall(files, 'heads.cborseq');
-  await findings.attempt({ file: 'heads.cborseq' }, () => {
-    demand(heads !== null, 'MALFORMED', 'there is no heads.cborseq');
-    return inspectHeads(view, heads, walk, proof, log?.whole ?? false, options);
-  });
   const keys = await disclosedKeys(findings, files, {
     event: (seq) => walk.events.get(seq) ?? null,
     subject: (seq) => [...walk.tracks.values()].find((one) => one.seq === seq)?.subject ?? null,
@@ -132,12 +146,10 @@ async function verifyFull(
 /** Reads every entry and walks the log; `whole` is false when it breaks off. */
 async function readLog(
   findings: Findings,
-  files: ReadonlyMap<string, BundleFile>,
+  file: BundleFile,
   walk: LogWalk,
   options: Options,
 ): Promise<{ tree: Tree; whole: boolean } | null> {
-  const file = files.get('entries.cborseq');
-  demand(file !== undefined, 'MALFORMED', 'there is no entries.cborseq');
   demand(file.size <= LARGEST_LOG, 'TOO_LARGE', 'a log longer than any');
   const bytes = await file.read();
   const entries: Bytes[] = [];
@@ -220,7 +232,7 @@ async function inspectOneHead(
   const { findings, tree } = view;
   const place = { file: 'heads.cborseq', head: before?.treeSize };
   const head = await findings.attempt(place, () => openHead(cose, view.keys));
-  if (head === null || tree === null) return head;
+  if (head === null) return head;
   await findings.attempt({ file: 'heads.cborseq', head: head.treeSize }, async () => {
     demand(head.sub === `urn:uuid:${view.session}`, 'WRONG_SESSION', 'the head of another session');
     demand(signer === null || head.kid === signer, 'UNKNOWN_KEY', 'not the key of this time');
@@ -228,31 +240,46 @@ async function inspectOneHead(
     demand(follows, 'SEQUENCE_INVALID', 'the head before is missing or another');
     const linked = before === null || equal(head.previousRoot, before.root);
     demand(linked, 'FORKED_LOG', 'the head before has another root');
-    if (head.treeSize > tree.size) {
-      demand(!whole, 'TRUNCATED_LOG', 'the log is shorter than its head');
-      return;
-    }
-    const same = equal(head.root, await tree.root(head.treeSize));
-    demand(same, 'ROOT_MISMATCH', 'the entries are not those that were signed');
-    findings.passed('heads');
+    if (tree !== null && (await covers(head, tree, whole))) findings.passed('heads');
   });
   return head;
 }
 
+/** Whether a head signs the entries; `false` when they break off before. */
+async function covers(head: Head, tree: Tree, whole: boolean): Promise<boolean> {
+  if (head.treeSize > tree.size) {
+    demand(!whole, 'TRUNCATED_LOG', 'the log is shorter than its head');
+    return false;
+  }
+  const same = equal(head.root, await tree.root(head.treeSize));
+  demand(same, 'ROOT_MISMATCH', 'the entries are not those that were signed');
+  return true;
+}
+
+/** Holds the entries against the proof's own head, where the list of heads is missing. */
+async function inspectOnlyHead(view: Inspection, proof: ProofView, whole: boolean): Promise<void> {
+  const { head } = proof;
+  if (head === null || view.tree === null) return;
+  await covers(head, view.tree, whole);
+  inspectCovered(view, head);
+}
+
 /** The newest head of the list must be the proof's, and cover every entry. */
 function inspectNewest(view: Inspection, last: Head | null, proof: ProofView): void {
-  const { findings, tree } = view;
-  if (proof.head === null || tree === null) return;
+  const { findings } = view;
+  if (proof.head === null) return;
   const place = { file: 'heads.cborseq', head: proof.head.treeSize };
   if (last === null || last.treeSize < proof.head.treeSize) {
     findings.say('TRUNCATED_LOG', place, 'the newest head is missing');
   } else if (!equal(last.cose, proof.head.cose)) {
     findings.say('FORKED_LOG', place, 'the proof has another newest head');
   }
-  if (proof.head.treeSize < tree.size) {
-    const uncovered = { entry: proof.head.treeSize };
-    findings.say('ROOT_MISMATCH', uncovered, 'entries that no head covers');
-  }
+  inspectCovered(view, proof.head);
+}
+
+function inspectCovered({ findings, tree }: Inspection, head: Head): void {
+  if (tree === null || head.treeSize >= tree.size) return;
+  findings.say('ROOT_MISMATCH', { entry: head.treeSize }, 'entries that no head covers');
 }
 
 async function verifyClip(
@@ -261,11 +288,12 @@ async function verifyClip(
   document: Json,
   options: Options,
 ): Promise<void> {
-  const ownKeys = await readSmall(files, 'keys.json');
+  const ownKeys = await ownKeysOf(findings, files);
   const view = await inspectionOf(findings, document, options, ownKeys, null);
   const proof = await inspectProof(view, document);
   const heads = await readSmall(files, 'heads.cborseq');
-  if (heads !== null && proof.head !== null && !equal(heads, proof.head.cose)) {
+  if (heads === null) findings.left('headsNotGiven');
+  else if (proof.head !== null && !equal(heads, proof.head.cose)) {
     findings.say('FORKED_LOG', { file: 'heads.cborseq' }, 'not the head of the proof');
   }
   const entries = [...proof.entries.values()].sort((a, b) => a.seq - b.seq);
@@ -381,6 +409,15 @@ async function trustedKeys(
   return readKeys({ v: 1, iss: text(field(document, 'iss')), keys, operator: null });
 }
 
+async function ownKeysOf(
+  findings: Findings,
+  files: ReadonlyMap<string, BundleFile>,
+): Promise<Bytes | null> {
+  const keys = await readSmall(files, 'keys.json');
+  if (keys === null) findings.left('keysNotGiven');
+  return keys;
+}
+
 async function readSmall(
   files: ReadonlyMap<string, BundleFile>,
   path: string,
@@ -391,11 +428,12 @@ async function readSmall(
   return file.read();
 }
 
-/** The files below the folder that holds `bundle.json`, by their paths in it. */
+/** The files below the folder of `bundle.json` or, where that is missing, of the other parts. */
 export function ownFolder(files: readonly BundleFile[]): BundleFile[] {
-  const roots = files
-    .filter(({ path }) => path === 'bundle.json' || path.endsWith('/bundle.json'))
-    .map(({ path }) => path.slice(0, -'bundle.json'.length))
+  const parts = files.flatMap(({ path }) => partAt(path) ?? []);
+  const firsts = parts.filter(({ name }) => name === 'bundle.json');
+  const roots = (firsts.length > 0 ? firsts : parts)
+    .map(({ root }) => root)
     .sort((a, b) => a.length - b.length);
   const root = roots[0] ?? '';
   return files

@@ -31,7 +31,10 @@ export const NEEDED = [
   'clipObject',
   'heldUnlinked',
   'receiptOlder',
+  'proofNotGiven',
   'entriesNotGiven',
+  'headsNotGiven',
+  'keysNotGiven',
   'interrupted',
 ] as const;
 export const OPTIONAL = [

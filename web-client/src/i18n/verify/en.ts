@@ -130,6 +130,10 @@ export const en: Readonly<Record<VerifyKey, string>> = {
   'unchecked.receiptOlder':
     'Whether {count, plural, one {an older receipt belongs} other {# older receipts belong}} to the record as it is now.',
   'unchecked.entriesNotGiven': 'The whole record: its entries are missing or cannot be read.',
+  'unchecked.proofNotGiven': 'The whole bundle: its proof (bundle.json) is missing.',
+  'unchecked.headsNotGiven':
+    'The periodic signatures of the record: their list (heads.cborseq) is missing.',
+  'unchecked.keysNotGiven': 'The list of keys of the bundle itself: it is missing (keys.json).',
   'unchecked.absentExplained':
     '{count, plural, one {One segment that is} other {# segments that are}} missing, and that the record itself calls erased or lost.',
   'unchecked.noOperator': 'The general log of the operator: this proof does not include it yet.',

@@ -129,6 +129,9 @@ export const es = {
   'unchecked.receiptOlder':
     'Si {count, plural, one {un recibo más antiguo} other {# recibos más antiguos}} pertenecen al registro actual.',
   'unchecked.entriesNotGiven': 'El registro entero: faltan sus entradas o no se pueden leer.',
+  'unchecked.proofNotGiven': 'El paquete entero: falta su prueba (bundle.json).',
+  'unchecked.headsNotGiven': 'Las firmas periódicas del registro: falta su lista (heads.cborseq).',
+  'unchecked.keysNotGiven': 'La lista de claves del propio paquete: falta (keys.json).',
   'unchecked.absentExplained':
     '{count, plural, one {Un segmento que falta} other {# segmentos que faltan}} y que el propio registro da por borrados o perdidos.',
   'unchecked.noOperator': 'El registro general del operador: esta prueba todavía no lo incluye.',

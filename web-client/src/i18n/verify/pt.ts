@@ -133,6 +133,10 @@ export const pt: Readonly<Record<VerifyKey, string>> = {
     'Se {count, plural, one {um recibo mais antigo pertence} other {# recibos mais antigos pertencem}} ao registro atual.',
   'unchecked.entriesNotGiven':
     'O registro inteiro: faltam as suas entradas ou não podem ser lidas.',
+  'unchecked.proofNotGiven': 'O pacote inteiro: falta a sua prova (bundle.json).',
+  'unchecked.headsNotGiven':
+    'As assinaturas periódicas do registro: falta a sua lista (heads.cborseq).',
+  'unchecked.keysNotGiven': 'A lista de chaves do próprio pacote: está faltando (keys.json).',
   'unchecked.absentExplained':
     '{count, plural, one {Um segmento que falta} other {# segmentos que faltam}} e que o próprio registro dá por apagados ou perdidos.',
   'unchecked.noOperator': 'O registro geral do operador: esta prova ainda não o inclui.',

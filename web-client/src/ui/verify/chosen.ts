@@ -1,3 +1,4 @@
+import { partAt } from '../../verify/parts';
 import type { ChosenFile } from '../../verify/worker';
 import { BrokenArchive, unpacked } from './archive';
 
@@ -84,24 +85,29 @@ export async function kindOf(files: readonly ChosenFile[]): Promise<Chosen> {
   return bundleOf(files);
 }
 
-/** A bundle has its own first file, or so much else that only this one is damaged. */
+/** A bundle has its own first file, or so much else that only this one is damaged or missing. */
 async function bundleOf(files: readonly ChosenFile[]): Promise<Chosen> {
-  if (!hasBundle(files)) return { kind: 'other' };
-  const first = files.find(({ path }) => /(^|\/)bundle\.json$/.test(path));
+  const parts = files.filter(({ path }) => partAt(path) !== null);
+  const first = parts.find((part) => hasBundle([part]));
   const document = first === undefined ? null : await readJson(first.file);
-  const stated = typeof document?.kind === 'string';
-  const beside = files.some(({ path }) => /(^|\/)(entries|heads)\.cborseq$/.test(path));
-  return stated || beside ? { kind: 'bundle', files } : { kind: 'other' };
+  const isOne = typeof document?.kind === 'string' || parts.some((part) => !hasBundle([part]));
+  return isOne ? { kind: 'bundle', files } : { kind: 'other' };
 }
 
+/** A file alone; not one of a folder, which is a bundle of which all else is missing. */
 async function singleOf({ path, file }: ChosenFile): Promise<Chosen | null> {
+  const isOfFolder = path.includes('/');
   const document = await readJson(file);
-  if (document === null || hasBundle([{ path, file }])) return null;
+  if (document === null) return isOfFolder ? null : { kind: 'other' };
   const bytes = new Uint8Array(await file.arrayBuffer());
   if (Array.isArray(document.heads) && typeof document.session === 'string') {
     return { kind: 'heads', bytes, session: document.session };
   }
-  return typeof document.head === 'object' ? { kind: 'proof', bytes } : { kind: 'other' };
+  const isFirst = hasBundle([{ path, file }]);
+  if (typeof document.head === 'object' && !(isFirst && isOfFolder)) {
+    return { kind: 'proof', bytes };
+  }
+  return isFirst ? null : { kind: 'other' };
 }
 
 async function readJson(file: File): Promise<Partial<Record<string, unknown>> | null> {
