@@ -17,6 +17,7 @@ const PAGES = [
   'cameras',
   'player',
   'signed-in',
+  'not-found',
   'docs',
 ];
 const SERVER = 'http://127.0.0.1:3014';

@@ -3,10 +3,10 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
+    REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -23,6 +23,8 @@ struct Client;
 
 /// The page that a sign-in comes back to; the web client's pages may show it in a frame.
 const RETURN_PAGE: &str = "signed-in.html";
+/// The page that people see at an address that does not exist.
+const NOT_FOUND_PAGE: &str = "not-found.html";
 const PERMISSIONS: &str = "camera=(self), microphone=(self), display-capture=(self), \
     geolocation=(self), payment=(), usb=()";
 const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
@@ -111,10 +113,44 @@ async fn page(api: &Api, path: &str, headers: &HeaderMap) -> Response {
         Client::get(&page).map(|file| (page, file))
     });
     match found {
+        Some((name, _)) if name == NOT_FOUND_PAGE => unknown(api, headers).await,
         Some((name, file)) => served(api, &name, file, headers),
         None if Client::get("index.html").is_none() && path == "index.html" => absent(api),
-        None => handle_unknown_route().await.into_response(),
+        None => unknown(api, headers).await,
     }
+}
+
+/// The answer at an address that does not exist: a page for browsers, a code for programs.
+async fn unknown(api: &Api, headers: &HeaderMap) -> Response {
+    let page = if asks_for_page(headers) { Client::get(NOT_FOUND_PAGE) } else { None };
+    let mut response = match page {
+        Some(file) => {
+            let caching = (CACHE_CONTROL, "no-store");
+            let content_type = (CONTENT_TYPE, "text/html; charset=utf-8");
+            let secured = secured(api, NOT_FOUND_PAGE);
+            (StatusCode::NOT_FOUND, secured, [caching, content_type], file.data).into_response()
+        }
+        None => handle_unknown_route().await.into_response(),
+    };
+    response.headers_mut().append(VARY, HeaderValue::from_static("accept"));
+    response
+}
+
+/// Whether whoever asks names HTML among what it takes, as browsers do for what they show (RFC 9110
+/// §12.5.1), and not JSON. Programs that take anything do not.
+fn asks_for_page(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let ranges = accepted.flat_map(|value| value.split(',')).filter(|range| !is_refused(range));
+    let kinds: Vec<_> =
+        ranges.map(|range| range.split(';').next().unwrap_or_default().trim()).collect();
+    let names = |kind: &str| kinds.iter().any(|one| one.eq_ignore_ascii_case(kind));
+    names("text/html") && !names("application/json")
+}
+
+/// Whether a media range has the weight 0: it is what somebody does not take.
+fn is_refused(range: &str) -> bool {
+    let weights = range.split(';').skip(1).filter_map(|one| one.trim().strip_prefix("q="));
+    weights.filter_map(|weight| weight.trim().parse::<f32>().ok()).any(|weight| weight <= 0.0)
 }
 
 fn absent(api: &Api) -> Response {
@@ -164,4 +200,28 @@ fn served(api: &Api, name: &str, file: EmbeddedFile, headers: &HeaderMap) -> Res
     let text = content_type.starts_with("text/") && !content_type.contains("charset");
     let content_type = if text { format!("{content_type}; charset=utf-8") } else { content_type };
     (secured(api, name), common, [(CONTENT_TYPE, content_type)], file.data).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_names_html_and_not_json_asks_for_a_page() {
+        let asks = |accept: &str| {
+            let value = HeaderValue::from_str(accept).expect("a value");
+            asks_for_page(&HeaderMap::from_iter([(ACCEPT, value)]))
+        };
+        let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+        for accept in [browser, "text/html", "Text/HTML; q=0.5", "image/png, text/html;level=1"] {
+            assert!(asks(accept), "{accept}");
+        }
+        let others = ["*/*", "text/*", "", "application/json", "application/json, text/html;q=0.5"];
+        for accept in
+            others.into_iter().chain(["text/html;q=0", "text/html; q=0.000", "text/htmlx"])
+        {
+            assert!(!asks(accept), "{accept}");
+        }
+        assert!(!asks_for_page(&HeaderMap::new()));
+    }
 }

@@ -71,6 +71,34 @@ async fn the_front_page_is_there_or_says_what_is_missing() {
 }
 
 #[tokio::test]
+async fn browsers_get_a_page_at_an_unknown_address_and_programs_a_code() {
+    let server = Server::start().await;
+    let built = std::path::Path::new("web-client/dist/not-found.html").exists();
+    let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+    for path in ["/nonsense", "/joinn?session=1", "/api/v1/nothing", "/not-found", "/a/b.html"] {
+        let asked = |accept| send(server.request(Method::GET, path).header("accept", accept));
+        let page = asked(browser).await;
+        assert_eq!(page.status, 404, "{path}: {page:?}");
+        let varies = page.header("vary").split(',').any(|one| one.trim() == "accept");
+        assert!(varies, "{path}: {page:?}");
+        if built {
+            assert_eq!(page.header("content-type"), "text/html; charset=utf-8", "{path}");
+            assert_eq!(page.header("cache-control"), "no-store", "{path}");
+            assert!(page.header("content-security-policy").contains("default-src 'self'"));
+            assert!(page.text.contains("/assets/not-found"), "{path}: {page:?}");
+            assert!(!page.text.contains("ROUTE_NOT_FOUND"), "{path}: {page:?}");
+        }
+        for accept in ["*/*", "application/json", "text/html;q=0, */*"] {
+            let code = asked(accept).await;
+            assert_eq!((code.status, code.code().as_str()), (404, "ROUTE_NOT_FOUND"), "{path}");
+        }
+    }
+    let posted = server.request(Method::POST, "/nonsense").header("accept", browser);
+    assert_eq!(send(posted).await.code(), "ROUTE_NOT_FOUND");
+    server.app.stop().await;
+}
+
+#[tokio::test]
 async fn a_development_server_is_for_its_own_pages_only() {
     let server = Server::start().await;
     let port = server.app.addresses().http.port();

@@ -11,6 +11,7 @@ import { LANGUAGES, catalogues, clock, firstOurs } from './i18n';
 import { liveTexts } from './live';
 import { meetingTexts } from './meeting';
 import { format, placeholders } from './message';
+import { notFoundTexts } from './not_found';
 import { recordingTexts } from './recording/texts';
 import { reportTexts } from './report';
 import { spokenLanguageTexts } from './spoken_language';
@@ -28,6 +29,7 @@ const ALL = {
   encoders: encodersTexts,
   live: liveTexts,
   meeting: meetingTexts,
+  notFound: notFoundTexts,
   verify: verifyTexts,
   recording: recordingTexts,
   report: reportTexts,
