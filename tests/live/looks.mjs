@@ -5,10 +5,10 @@ import { AXE } from './browser.mjs';
 
 const axe = readFileSync(AXE, 'utf8');
 
-/** Asserts that axe-core finds nothing serious or critical. */
-export async function isAccessible(page, name) {
+/** Asserts that axe-core finds nothing serious or critical; `rules` switches more of its rules on. */
+export async function isAccessible(page, name, rules = {}) {
   await page.evaluate(axe);
-  const { violations } = await page.evaluate(() => window.axe.run());
+  const { violations } = await page.evaluate((rules) => window.axe.run({ rules }), rules);
   const found = violations
     .filter(({ impact }) => impact === 'serious' || impact === 'critical')
     .map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`);

@@ -112,6 +112,7 @@ story('Pages', open, {
         document.getElementById(id).open = true;
     });
     await look(page, 'docs', SIZES);
+    await isAccessible(page, 'docs, targets', { 'target-size': { enabled: true } });
     await picture(page, 'docs', { desktop: DESKTOP });
     // Everything that can be opened, at once.
     await page.setViewportSize(DESKTOP);
