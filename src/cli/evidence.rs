@@ -208,8 +208,9 @@ impl From<CustodyError> for Failure {
             | CustodyError::OldKeysInUse(_)
             | CustodyError::Unfinished(_)
             | CustodyError::Disagrees(_) => Self::False(error.to_string()),
-            CustodyError::Output { .. }
-            | CustodyError::Abandoned
+            // Its text has its cause, which the chain of the error would repeat.
+            CustodyError::Output { .. } => Self::Missing(anyhow::Error::msg(error.to_string())),
+            CustodyError::Abandoned
             | CustodyError::Claims(_)
             | CustodyError::Store(_)
             | CustodyError::Vault(_)
@@ -520,6 +521,16 @@ mod tests {
             let text = error.to_string();
             assert_eq!(Failure::from(error).exit_code(), code, "{text}");
         }
+    }
+
+    #[test]
+    fn a_path_that_can_not_be_written_is_told_with_its_cause_once() {
+        let source = std::io::Error::from(std::io::ErrorKind::NotFound);
+        let path = PathBuf::from("/tmp/none");
+        let Failure::Missing(told) = Failure::from(CustodyError::Output { path, source }) else {
+            panic!("it ends with 3");
+        };
+        assert_eq!(format!("{told:#}"), "/tmp/none: entity not found");
     }
 
     #[test]

@@ -44,7 +44,10 @@ impl Directory {
         name.push(format!(".partial-{}", uuid::Uuid::new_v4().simple()));
         let partial = wanted.with_file_name(name);
         let objects = partial.join("objects");
-        fs::create_dir(&partial).await.map_err(at(&partial))?;
+        // The name of the temporary directory is of no use to whoever reads the message.
+        let beside = wanted.parent().filter(|path| !path.as_os_str().is_empty());
+        let beside = beside.unwrap_or(Path::new("."));
+        fs::create_dir(&partial).await.map_err(at(beside))?;
         let directory = Self { wanted: wanted.to_owned(), partial, file: None, is_whole: false };
         fs::create_dir(&objects).await.map_err(at(&objects))?;
         Ok(directory)

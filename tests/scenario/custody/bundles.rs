@@ -355,7 +355,8 @@ async fn a_bundle_is_written_where_nothing_is_and_whole_or_not_at_all() {
     assert_eq!(fs::read_to_string(&file).expect("read"), "mine");
     let nowhere = fixture.out("no/such/parent");
     let refused = custody.export(SessionKey::new(tenant, id), &nowhere).await;
-    assert!(matches!(refused, Err(CustodyError::Output { .. })), "{refused:?}");
+    let Err(CustodyError::Output { path, .. }) = &refused else { panic!("{refused:?}") };
+    assert_eq!(Some(path.as_path()), nowhere.parent(), "what is missing is named");
     let refused =
         custody.export(SessionKey::new(tenant, SessionId::generate()), &fixture.out("none")).await;
     assert!(matches!(refused, Err(CustodyError::NoLog)), "{refused:?}");
