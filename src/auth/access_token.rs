@@ -62,6 +62,9 @@ impl AccessTokenVerifier {
         token: &str,
         now: Timestamp,
     ) -> Result<VerifiedToken, AuthError> {
+        if token.len() > TOKEN_LENGTH_MAX {
+            return Err(AuthError::TokenTooLong { max: TOKEN_LENGTH_MAX });
+        }
         let jws = CompactJws::parse(token, TOKEN_LENGTH_MAX).ok_or(AuthError::TokenInvalid)?;
         if !has_token_type(&jws) {
             return Err(AuthError::TokenInvalid);

@@ -32,6 +32,12 @@ pub enum AuthError {
     /// The access token is malformed, not signed by the issuer, or for another audience.
     #[error("the access token is invalid")]
     TokenInvalid,
+    /// The access token has more bytes than are read.
+    #[error("the access token is too long: more than {max} bytes")]
+    TokenTooLong {
+        /// The most bytes that a token may have.
+        max: usize,
+    },
     /// The access token has expired, or was issued too long ago.
     #[error("the access token has expired")]
     TokenExpired,
@@ -70,7 +76,7 @@ impl AuthError {
     pub const fn code(&self) -> ErrorCode {
         match self {
             Self::CredentialsMissing => ErrorCode::CredentialsMissing,
-            Self::TokenInvalid => ErrorCode::TokenInvalid,
+            Self::TokenInvalid | Self::TokenTooLong { .. } => ErrorCode::TokenInvalid,
             Self::TokenExpired => ErrorCode::TokenExpired,
             Self::TokenBound => ErrorCode::TokenBound,
             Self::ProofInvalid => ErrorCode::DpopProofInvalid,
@@ -107,10 +113,12 @@ impl AuthError {
         match (self, scheme) {
             (Self::CredentialsMissing, Scheme::Bearer) => Some("Bearer"),
             (Self::CredentialsMissing, Scheme::Dpop) => Some(r#"DPoP algs="ES256""#),
-            (Self::TokenInvalid | Self::TokenExpired, Scheme::Bearer) => {
-                Some(r#"Bearer error="invalid_token""#)
-            }
-            (Self::TokenBound, _) | (Self::TokenInvalid | Self::TokenExpired, Scheme::Dpop) => {
+            (
+                Self::TokenInvalid | Self::TokenTooLong { .. } | Self::TokenExpired,
+                Scheme::Bearer,
+            ) => Some(r#"Bearer error="invalid_token""#),
+            (Self::TokenBound, _)
+            | (Self::TokenInvalid | Self::TokenTooLong { .. } | Self::TokenExpired, Scheme::Dpop) => {
                 Some(r#"DPoP error="invalid_token", algs="ES256""#)
             }
             (Self::ProofInvalid | Self::ProofReplayed, _) => {
@@ -134,6 +142,7 @@ mod tests {
             for error in [
                 AuthError::CredentialsMissing,
                 AuthError::TokenInvalid,
+                AuthError::TokenTooLong { max: 9 },
                 AuthError::TokenExpired,
                 AuthError::TokenBound,
                 AuthError::ProofInvalid,
