@@ -30,7 +30,7 @@ fn is_absence(code: Code) -> bool {
 fn disclosing(forge: &Forge) -> InMemory {
     let mut files = forge.full();
     let disclosed = serde_json::json!({
-        "v": 1, "events": [forge.event_disclosure(*forge.events.keys().next().unwrap())],
+        "v": 1, "events": [forge.event_disclosure(*forge.events.keys().next().expect("an event"))],
         "subjects": [], "segments": [forge.segment_disclosure(0, 0)],
     });
     files.files.insert("disclosures.json".into(), disclosed.to_string().into_bytes());
