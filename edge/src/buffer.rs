@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::files::{DRAFT, Files};
 use crate::media::{Group, Kept, container};
@@ -15,6 +16,9 @@ const GROUP: &str = ".group";
 const PART_BYTES_MAX: u64 = 3 << 20;
 const PART_US_MAX: i64 = 60_000_000;
 const PART_GROUPS_MAX: usize = 64;
+/// A part that took longer is not followed by a larger one. Raising it beyond half of what a part may
+/// take lets every second one fail on a slow line.
+const QUICK: Duration = Duration::from_secs(30);
 /// Bytes of groups that the disk did not take. Raising it uses more memory.
 const MEMORY_BYTES_MAX: u64 = 16 << 20;
 /// A file that can't be read so often, one time after the other, is given up.
@@ -76,9 +80,12 @@ impl Portion {
         self.groups = (part.entries / 2).max(1);
     }
 
-    /// The part is at the server, or given up.
-    pub(crate) fn went(&mut self) {
-        self.groups = (self.groups * 2).min(self.most);
+    /// The part is at the server, or given up. Twice as many would take twice as long: that is tried
+    /// while it is far from the time that a part may take.
+    pub(crate) fn went(&mut self, took: Duration) {
+        if took <= QUICK {
+            self.groups = (self.groups * 2).min(self.most);
+        }
     }
 }
 
@@ -609,12 +616,14 @@ mod tests {
         }
         assert_eq!(tried, [30, 15, 7, 3, 1]);
         for groups in [2, 4, 8] {
-            portion.went();
+            portion.went(QUICK);
             assert_eq!(buffer.next(&portion).expect("read").expect("one").entries, groups);
         }
+        portion.went(QUICK + Duration::from_secs(1));
+        assert_eq!(buffer.next(&portion).expect("read").expect("one").entries, 8, "a slow line");
         let part = buffer.next(&portion).expect("read").expect("one");
         portion.is_too_large(&part);
-        portion.went();
+        portion.went(Duration::ZERO);
         assert_eq!(buffer.next(&portion).expect("read").expect("one").entries, 4);
     }
 

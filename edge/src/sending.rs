@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::agent::AgentError;
 use crate::backoff::Backoff;
@@ -134,6 +135,7 @@ impl<'server> Delivery<'server> {
             let part = tokio::task::block_in_place(|| lock(store).next(&lock(&self.portion)));
             let Some(part) = part.map_err(|error| Failed::of_disk(&error))? else { return Ok(()) };
             let (bytes, ahead_us) = (part.bytes.clone(), shown.ahead_us);
+            let began = Instant::now();
             let sent = self.server.append(&session, bytes, ahead_us).await;
             let mut portion = lock(&self.portion);
             if let Err(error) = sent {
@@ -153,7 +155,7 @@ impl<'server> Delivery<'server> {
                     () => return Err(Failed::for_now(&error)),
                 }
             }
-            portion.went();
+            portion.went(began.elapsed());
             drop(portion);
             self.note(tokio::task::block_in_place(|| lock(store).sent(&part)));
         }
