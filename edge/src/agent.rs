@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::backoff::Backoff;
-use crate::captures::{self, Record, Stored, Wanted, lock};
+use crate::captures::{self, Record, Stored, Wanted, forget, lock};
 use crate::clock::EdgeClock;
 use crate::files::{Place, Root};
 use crate::media::Made;
@@ -66,8 +66,21 @@ pub(crate) enum AgentError {
     #[error(transparent)]
     Refused(CallError),
     /// Somebody else has closed the capture.
-    #[error("the capture {0} was closed by somebody else; what it had not sent is given up")]
+    #[error("the capture {0} was closed by somebody else; nothing was left to send")]
     Closed(String),
+    /// The same, and not all of it was sent.
+    #[error(
+        "the capture {session} was closed by somebody else; {bytes} bytes that are not known to be \
+         there are kept in {path}"
+    )]
+    SetAside {
+        /// The capture.
+        session: String,
+        /// The directory.
+        path: String,
+        /// What is in it.
+        bytes: u64,
+    },
 }
 
 type Shared = Arc<Mutex<Pool<Place>>>;
@@ -196,7 +209,13 @@ async fn conclude(
             drop(tokio::time::timeout(STOP_MAX, delivery.finish()).await);
             return Err(error.into());
         }
-        Err(error) => return Err(error),
+        Err(AgentError::Closed(_)) if delivery.waits() > 0 => return Err(delivery.set_aside()),
+        Err(error) => {
+            if matches!(error, AgentError::Closed(_)) {
+                drop(forget(&delivery.store));
+            }
+            return Err(error);
+        }
     }
     let session = delivery.state().session;
     tokio::select! {
@@ -268,7 +287,7 @@ impl Agent<'_> {
         while !*self.has_ended.borrow() {
             let began = Instant::now();
             let failed = match self.connect().await {
-                Ok(publisher) => Failed::Now(self.publish(publisher).await),
+                Ok(publisher) => self.publish(publisher).await,
                 Err(failed) => failed,
             };
             lock(&self.pool).cut();
@@ -319,18 +338,22 @@ impl Agent<'_> {
         Ok(publisher)
     }
 
-    /// Sends what is made, until the connection is cut or the camera has ended; why.
-    async fn publish(&self, mut publisher: Publisher) -> String {
+    /// Sends what is made, until the connection is cut, the camera has ended or somebody else has
+    /// closed the capture; why.
+    async fn publish(&self, mut publisher: Publisher) -> Failed {
         let mut live = lock(&self.pool).live();
+        let mut closed = std::pin::pin!(self.delivery.closed());
+        let now = |text: &str| Failed::Now(text.to_owned());
         let why = loop {
             let made = tokio::select! {
                 made = live.recv() => made,
-                state = publisher.broken() => break format!("the connection is {state}"),
-                () = self.ended() => break "the camera has ended".to_owned(),
+                state = publisher.broken() => break now(&format!("the connection is {state}")),
+                error = &mut closed => break Failed::Final(error),
+                () = self.ended() => break now("the camera has ended"),
             };
-            let Some(made) = made else { break "the connection is too slow".to_owned() };
+            let Some(made) = made else { break now("the connection is too slow") };
             if let Err(error) = publisher.send(&made).await {
-                break error.to_string();
+                break Failed::for_now(&error);
             }
         };
         lock(&self.pool).cut();
@@ -506,6 +529,59 @@ mod tests {
         assert!(began.elapsed() >= Duration::from_secs(5), "{:?}", began.elapsed());
         let captures = server.captures();
         assert!(captures.len() == 2 && captures.values().all(|it| it.is_closed), "{captures:?}");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_a_capture_that_was_closed_elsewhere_did_not_take_is_kept_and_can_be_sent() {
+        let (place, server) = (tempfile::tempdir().expect("one"), StandIn::start().await);
+        // It is opened, and closed by somebody else while the box can't reach the server any more.
+        let (closing, began) = (server.clone(), Instant::now());
+        server.set(move |asked| {
+            let at = began.elapsed();
+            if at >= Duration::from_secs(7) {
+                closing.close_all();
+            }
+            let is_away = at < Duration::from_secs(7) && !closing.captures().is_empty();
+            (asked.path.starts_with("/store") && is_away).then(|| html(502))
+        });
+        let ended = captured(place.path(), &server, options(Some(6))).await;
+        let Err(AgentError::SetAside { path, bytes, .. }) = ended else { panic!("{ended:?}") };
+        let groups = |path: &Path| {
+            let files = std::fs::read_dir(path).expect("a directory").map(|it| it.expect("a file"));
+            let groups = files.filter(|it| it.path().extension().is_some_and(|it| it == "group"));
+            groups.map(|it| it.metadata().expect("a size").len()).sum::<u64>()
+        };
+        assert!(bytes > 0 && groups(path.as_ref()) == bytes, "{bytes} bytes in {path}");
+        // The next start leaves it alone.
+        server.set(|_| None);
+        captured(place.path(), &server, options(Some(2))).await.expect("another capture");
+        assert_eq!(groups(path.as_ref()), bytes);
+        // As an operator sends it: under the name of another capture.
+        let aside = Path::new(&path);
+        let name = aside.file_name().and_then(|it| it.to_str()).expect("a name");
+        let digits = name.strip_prefix("unsent-").and_then(|it| it.get(..20)).expect("a time");
+        std::fs::remove_file(aside.join("capture.json")).expect("it is there");
+        std::fs::rename(aside, place.path().join(format!("{digits}-late"))).expect("renamed");
+        captured(place.path(), &server, options(Some(2))).await.expect("another capture");
+        let late = server.captures().remove("late").expect("it was opened");
+        assert!(late.is_closed && !late.parts.is_empty(), "{late:?}");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_publishes_learns_that_the_capture_was_closed() {
+        let (place, server) = (tempfile::tempdir().expect("one"), StandIn::start().await);
+        let mut root = Root::open(place.path()).expect("a directory");
+        let wanted = Wanted { device: "box".to_owned(), whole_us: None, buffer_limit: 1 << 30 };
+        let (stored, _) = captures::find(&mut root, &wanted);
+        let box_server = server.server();
+        let delivery = Delivery::new(&box_server, stored);
+        assert!(delivery.open().await.is_ok_and(|it| it.is_open));
+        let mut closed = std::pin::pin!(delivery.closed());
+        let early = tokio::time::timeout(Duration::from_secs(4), &mut closed).await;
+        assert!(early.is_err(), "it is open: {early:?}");
+        server.close_all();
+        let told = tokio::time::timeout(Duration::from_secs(5), closed).await.expect("it is told");
+        assert!(matches!(told, AgentError::Closed(_)), "{told:?}");
     }
 
     #[tokio::test(flavor = "multi_thread")]

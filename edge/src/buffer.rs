@@ -120,6 +120,8 @@ pub(crate) struct Buffer<F> {
     failed_reads: usize,
     /// What waits of captures before this one, the oldest first: it makes room first.
     before: Vec<Arc<Mutex<Self>>>,
+    /// Bytes on the disk that are never sent nor given up, and use up the limit.
+    aside: u64,
 }
 
 impl<F: Files> Buffer<F> {
@@ -133,6 +135,7 @@ impl<F: Files> Buffer<F> {
             undeleted: Vec::new(),
             failed_reads: 0,
             before: Vec::new(),
+            aside: 0,
         }
     }
 
@@ -157,9 +160,33 @@ impl<F: Files> Buffer<F> {
         Ok(buffer)
     }
 
-    /// The limit is for what waits of these captures as well.
-    pub(crate) fn come_after(&mut self, before: Vec<Arc<Mutex<Self>>>) {
+    /// The limit is for what waits of these captures as well, and for what was set aside.
+    pub(crate) fn come_after(&mut self, before: Vec<Arc<Mutex<Self>>>, aside: u64) {
         self.before = before;
+        self.aside = aside;
+    }
+
+    /// Writes what is in memory to the disk, as far as that takes it.
+    ///
+    /// # Errors
+    /// When something stays in memory.
+    pub(crate) fn write_memory(&mut self) -> io::Result<()> {
+        for entry in &mut self.entries {
+            if let Some(bytes) = &entry.memory {
+                self.files.write(&entry.name(), bytes)?;
+                entry.memory = None;
+            }
+        }
+        // What was sent is not among what stays.
+        self.delete()
+    }
+
+    /// Nothing waits any more, and what is on the disk stays there; how many bytes.
+    pub(crate) fn set_aside(&mut self) -> u64 {
+        let bytes = self.disk_bytes();
+        self.entries.clear();
+        self.aside += bytes;
+        bytes
     }
 
     /// The files, in which others may be kept beside the groups.
@@ -340,10 +367,14 @@ impl<F: Files> Buffer<F> {
         self.before.iter().map(|it| lock(it).disk_bytes()).sum::<u64>() + self.disk_bytes()
     }
 
+    fn aside_of_all(&self) -> u64 {
+        self.before.iter().map(|it| lock(it).aside).sum::<u64>() + self.aside
+    }
+
     fn make_room(&mut self, bytes: u64) -> io::Result<()> {
         loop {
             let used = self.disk_bytes_of_all();
-            if used == 0 || used + bytes <= self.limit {
+            if used == 0 || used + self.aside_of_all() + bytes <= self.limit {
                 return Ok(());
             }
             self.give_up_oldest()?;
@@ -639,7 +670,7 @@ mod tests {
         second.push(&group(50 * S)).expect("written");
         let (first, second) = (Arc::new(Mutex::new(first)), Arc::new(Mutex::new(second)));
         let mut buffer = Buffer::open(Fake::default(), 4 * bytes).expect("opened");
-        buffer.come_after(vec![Arc::clone(&first), Arc::clone(&second)]);
+        buffer.come_after(vec![Arc::clone(&first), Arc::clone(&second)], 0);
         let mut left = Vec::new();
         for begins in [100, 102, 104, 106] {
             buffer.push(&group(begins * S)).expect("written");
@@ -649,6 +680,26 @@ mod tests {
         assert_eq!((buffer.bytes() / bytes, buffer.given_up()), (4, 3));
         buffer.push(&group(108 * S)).expect("written");
         assert_eq!(drained(&mut buffer), [110], "its own oldest makes room then");
+    }
+
+    #[test]
+    fn what_is_set_aside_uses_up_the_limit_and_makes_no_room() {
+        let bytes = container(&group(0)).len() as u64;
+        let disk = Fake::default();
+        let mut buffer = Buffer::open(disk.clone(), 3 * bytes).expect("opened");
+        disk.0.borrow_mut().is_read_only = true;
+        buffer.push(&group(0)).expect_err("it is read-only");
+        disk.0.borrow_mut().is_read_only = false;
+        buffer.push(&group(2 * S)).expect("written");
+        buffer.write_memory().expect("written");
+        assert_eq!(buffer.set_aside(), 2 * bytes);
+        assert!(buffer.is_empty());
+        for begins in [4, 6] {
+            buffer.push(&group(begins * S)).expect("written");
+        }
+        assert_eq!((buffer.given_up(), buffer.bytes()), (1, bytes));
+        assert_eq!(disk.0.borrow().files.len(), 3);
+        assert_eq!(drained(&mut buffer), [8]);
     }
 
     #[test]

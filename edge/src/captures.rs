@@ -2,6 +2,7 @@
 //! one goes on after a cut, and which ones are over and have to be brought to their end.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,8 @@ use crate::clock::{Anchor, EdgeClock, Reading};
 use crate::files::{Files as _, Place, Root};
 
 const STATE: &str = "capture.json";
+/// How the names of directories begin with what a capture that was closed elsewhere did not take.
+const ASIDE: &str = "unsent-";
 /// A capture that a cut of power has ended goes on when the box is back within this time. Raising it
 /// puts another meeting into the capture of the one before.
 const GOES_ON_US_MAX: i64 = 5 * 60 * 1_000_000;
@@ -104,6 +107,9 @@ pub(crate) fn find(root: &mut Root, wanted: &Wanted) -> (Stored, Vec<Stored>) {
         tracing::warn!(%error, "what is left of earlier captures can't be read now");
         Vec::new()
     });
+    let aside =
+        names.iter().filter(|it| it.starts_with(ASIDE)).map(|it| tell_aside(root.place(it)));
+    let aside: u64 = aside.sum();
     let mut over = Vec::new();
     for name in names {
         match stored(root.place(&name), &name, wanted) {
@@ -127,7 +133,7 @@ pub(crate) fn find(root: &mut Root, wanted: &Wanted) -> (Stored, Vec<Stored>) {
         state.ended_us.get_or_insert(state.seen_us.max(last_us).max(state.began_us));
     }
     let before = over.iter().map(|it| Arc::clone(&it.store)).collect();
-    lock(&current.store).come_after(before);
+    lock(&current.store).come_after(before, aside);
     (current, over)
 }
 
@@ -262,6 +268,39 @@ pub(crate) fn forget(store: &Store) -> io::Result<()> {
     buffer.files().remove(STATE)?;
     forgotten?;
     buffer.files().leave()
+}
+
+/// Keeps what waits of a capture that takes nothing more under another name, where no start sends or
+/// deletes it; where, and how many bytes.
+pub(crate) fn set_aside(store: &Store) -> (PathBuf, u64) {
+    let mut buffer = lock(store);
+    if let Err(error) = buffer.write_memory() {
+        tracing::warn!(%error, "the disk does not take what is in memory, which is lost");
+    }
+    let name = buffer.files().path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+    if let Err(error) = buffer.files().rename(&[ASIDE, &name].concat()) {
+        // The next start finds it, and tries again.
+        tracing::warn!(%error, "what was not sent can't be renamed now, and stays as it is");
+    }
+    let bytes = buffer.set_aside();
+    (buffer.files().path().to_owned(), bytes)
+}
+
+/// Says what is kept of a capture that was closed elsewhere; how many bytes.
+fn tell_aside(mut files: Place) -> u64 {
+    let path = files.path().display().to_string();
+    match files.list() {
+        Ok(all) => {
+            let groups = all.iter().filter(|(name, _)| times_of(name).is_some());
+            let bytes = groups.map(|(_, bytes)| bytes).sum();
+            tracing::warn!(path, bytes, "a capture that was closed elsewhere did not take this");
+            bytes
+        }
+        Err(error) => {
+            tracing::warn!(path, %error, "what a capture did not take can't be read now");
+            0
+        }
+    }
 }
 
 pub(crate) fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -183,6 +183,22 @@ impl Place {
         Ok(self.directory.as_mut())
     }
 
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Gives it another name beside the one it has.
+    ///
+    /// # Errors
+    /// When it can't be renamed now.
+    pub(crate) fn rename(&mut self, name: &str) -> io::Result<()> {
+        let path = self.path.with_file_name(name);
+        fs::rename(&self.path, &path)?;
+        self.path = path;
+        Ok(())
+    }
+
     /// Deletes it, when nothing is in it.
     ///
     /// # Errors

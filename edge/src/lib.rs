@@ -155,9 +155,9 @@ async fn carry_out(arguments: EdgeArgs) -> Result<String, EdgeError> {
         Ok(Outcome::Waiting(session, bytes)) => Err(EdgeError::Missing(format!(
             "capture {session} is not closed yet: {bytes} bytes wait, and the next start sends them"
         ))),
-        Err(error @ (AgentError::Refused(_) | AgentError::Closed(_))) => {
-            Err(EdgeError::Refused(error.to_string()))
-        }
+        Err(
+            error @ (AgentError::Refused(_) | AgentError::Closed(_) | AgentError::SetAside { .. }),
+        ) => Err(EdgeError::Refused(error.to_string())),
         Err(error @ (AgentError::Source(_) | AgentError::Task(_))) => {
             Err(EdgeError::Missing(error.to_string()))
         }

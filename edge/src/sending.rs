@@ -11,13 +11,16 @@ use tokio::time::Instant;
 use crate::agent::AgentError;
 use crate::backoff::Backoff;
 use crate::buffer::Portion;
-use crate::captures::{Record, State, Store, Stored, forget, lock, named};
+use crate::captures::{Record, State, Store, Stored, forget, lock, named, set_aside};
 use crate::clock::EdgeClock;
 use crate::server::{CallError, Opening, Server, Shown};
 
 /// Waits before the server is tried again.
 pub(crate) const AGAIN: (Duration, Duration) =
     (Duration::from_millis(500), Duration::from_secs(15));
+/// How often it is asked whether a capture that is published is open. Raising it learns later that
+/// somebody else has closed it.
+const ASK_EVERY: Duration = Duration::from_secs(3);
 /// A group that ends so soon after what the server has may be there only in part.
 const SAME_US: i64 = 1_000_000;
 
@@ -161,6 +164,25 @@ impl<'server> Delivery<'server> {
         }
     }
 
+    /// Until somebody else has closed the capture, or it is refused for good.
+    pub(crate) async fn closed(&self) -> AgentError {
+        loop {
+            tokio::time::sleep(ASK_EVERY).await;
+            if let Err(Failed::Final(error)) = self.open().await {
+                return error;
+            }
+        }
+    }
+
+    /// Keeps what waits where it is not deleted, as the capture was closed by somebody else.
+    pub(crate) fn set_aside(&self) -> AgentError {
+        let session = self.state().session;
+        let (path, bytes) = tokio::task::block_in_place(|| set_aside(&self.store));
+        let path = path.display().to_string();
+        tracing::warn!(capture = %session, path, bytes, "it was closed elsewhere: the rest is kept");
+        AgentError::SetAside { session, path, bytes }
+    }
+
     /// Sends the rest and closes the capture.
     ///
     /// # Errors
@@ -174,9 +196,8 @@ impl<'server> Delivery<'server> {
             let closed = self.server.close(&state.session, ended_us).await;
             closed.map_err(Failed::of_call)?;
         }
-        let waits = self.waits();
-        if waits > 0 {
-            tracing::warn!(capture = %state.session, waits, "it is closed: what waits is given up");
+        if self.waits() > 0 {
+            return Err(Failed::Final(self.set_aside()));
         }
         if let Err(error) = forget(&self.store) {
             tracing::warn!(capture = %state.session, %error, "it is closed, but stays on the disk");
@@ -219,6 +240,7 @@ pub(crate) async fn finish_earlier(
             let session = delivery.state().session;
             match finished {
                 Ok(()) => tracing::info!(capture = %session, "an earlier capture is closed"),
+                Err(Failed::Final(AgentError::SetAside { .. })) => {}
                 Err(Failed::Final(error)) => {
                     let waits = delivery.waits();
                     tracing::warn!(capture = %session, waits, "it stays on the disk: {error}");
