@@ -284,7 +284,7 @@ async fn one_that_fails_keeps_no_other_from_being_erased() {
         .put_retention(SessionKey::new(tenant, broken.id), fixture.now())
         .await
         .expect("put");
-    let never_recorded = fixture.session(tenant).await;
+    let never_recorded = fixture.cancelled(tenant).await;
     fixture
         .store
         .put_retention(SessionKey::new(tenant, never_recorded), fixture.now())

@@ -156,12 +156,23 @@ impl Fixture {
         self.directory.path().join(name)
     }
 
-    pub(crate) async fn session(&self, tenant: TenantId) -> SessionId {
+    fn sessions(&self) -> SessionService {
         let limits = Arc::new(FixedLimits::default());
-        let service = SessionService::new(Arc::new(self.store.clone()), limits, Vec::new());
+        SessionService::new(Arc::new(self.store.clone()), limits, Vec::new())
+    }
+
+    pub(crate) async fn session(&self, tenant: TenantId) -> SessionId {
         let new_session =
             NewSession::new(tenant, AssemblyId::generate(), "Asamblea", Modality::Virtual);
-        service.create(new_session, self.now()).await.expect("created").id
+        self.sessions().create(new_session, self.now()).await.expect("created").id
+    }
+
+    /// A session that was cancelled before it began.
+    pub(crate) async fn cancelled(&self, tenant: TenantId) -> SessionId {
+        let id = self.session(tenant).await;
+        let key = SessionKey::new(tenant, id);
+        self.sessions().cancel(key, None, self.now()).await.expect("cancelled");
+        id
     }
 
     /// A session with two tracks, a decision, and playable files; closed.
