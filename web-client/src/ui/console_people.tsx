@@ -251,7 +251,7 @@ function rowsOf(
   });
   const outside = [...book.entries.values()]
     .filter((entry) => !state.participants.has(entry.user_id))
-    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .sort((a, b) => a.name.localeCompare(b.name))
     .map((entry): Row => {
       return {
         name: entry.name,
