@@ -78,6 +78,19 @@ const focused = (page) =>
     () => document.activeElement?.getAttribute('data-testid') ?? document.activeElement?.tagName,
   );
 
+/**
+ * Presses a key right after the switch of shortcuts was changed and its dialog closed: drawn,
+ * but not painted yet. Returns what has the focus then.
+ */
+const switchAndPress = (page, key) =>
+  page.evaluate(async (pressed) => {
+    document.querySelector('[data-testid="shortcuts-on"]').click();
+    await new Promise(queueMicrotask);
+    document.querySelector('dialog[open]').close();
+    document.body.dispatchEvent(new KeyboardEvent('keydown', { key: pressed, bubbles: true }));
+    return document.activeElement.getAttribute('data-testid');
+  }, key);
+
 story('The console with an assembly', open, {
   'people come and ask while the console is open': async (stage, t) => {
     const { browser, server, session, pages } = stage;
@@ -177,6 +190,12 @@ story('The console with an assembly', open, {
     await chair.keyboard.press('Escape');
     await chair.locator('body').press('r');
     assert.equal(await focused(chair), 'requests-search');
+    for (const after of ['shortcuts-button', 'requests-search']) {
+      await press(chair, 'shortcuts-button');
+      await chair.getByTestId('shortcuts-on').waitFor();
+      assert.equal(await switchAndPress(chair, 'r'), after, 'a key that comes at once');
+      await chair.getByTestId('shortcuts').waitFor({ state: 'detached' });
+    }
   },
 
   'requests and people are searched and filtered': async ({ pages, people }) => {

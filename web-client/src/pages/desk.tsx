@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { d } from '../i18n/desk';
 import { errorText, t } from '../i18n/i18n';
 import { number } from '../i18n/texts';
@@ -14,7 +14,7 @@ import { Badge } from '../ui/desk/badge';
 import { Delegations } from '../ui/desk/delegations';
 import { Steps } from '../ui/desk/steps';
 import { Follower } from '../ui/follower';
-import { useRoom } from '../ui/hooks';
+import { useRoom, useStable } from '../ui/hooks';
 import { useKept } from '../ui/kept';
 import { announce, announceAtOnce } from '../ui/live_regions';
 import { tellQuorum } from '../ui/narrator';
@@ -370,23 +370,20 @@ function useKeys(
   input: { readonly current: HTMLInputElement | null },
   on: boolean,
 ): void {
-  const now = useRef(keys);
-  now.current = keys;
-  useEffect(() => {
-    if (!on) return undefined;
-    const handle = (event: KeyboardEvent) => {
-      if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;
-      const writes = !/^F\d+$/.test(event.key);
-      if (writes && event.target !== input.current) return;
-      const run = now.current[event.key];
-      if (run === undefined) return;
-      event.preventDefault();
-      // A held Enter registers one person, not the first of every letter.
-      if (!event.repeat || event.key.startsWith('Arrow')) run();
-    };
+  const handle = useStable((event: KeyboardEvent) => {
+    if (!on || event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;
+    const writes = !/^F\d+$/.test(event.key);
+    if (writes && event.target !== input.current) return;
+    const run = keys[event.key];
+    if (run === undefined) return;
+    event.preventDefault();
+    // A held Enter registers one person, not the first of every letter.
+    if (!event.repeat || event.key.startsWith('Arrow')) run();
+  });
+  useLayoutEffect(() => {
     document.addEventListener('keydown', handle);
     return () => document.removeEventListener('keydown', handle);
-  }, [on]);
+  }, [handle]);
 }
 
 function useSteps(desk: Desk): readonly DeskStep[] {

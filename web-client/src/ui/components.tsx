@@ -1,6 +1,6 @@
 import { signal } from '@preact/signals';
 import type { ComponentChildren, JSX } from 'preact';
-import { useEffect, useRef } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import type { Key } from '../i18n/i18n';
 import { LANGUAGES, LANGUAGE_NAMES, errorText, language, setLanguage, t } from '../i18n/i18n';
 import type { Language } from '../i18n/i18n';
@@ -160,7 +160,8 @@ export function Dialog(props: {
   children: ComponentChildren;
 }) {
   const element = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
+  // Before the page is painted: until a dialog is open, keys go to what is behind it.
+  useLayoutEffect(() => {
     const dialog = element.current;
     if (dialog !== null && !dialog.open) dialog.showModal();
     return () => dialog?.close();

@@ -1,4 +1,4 @@
-import { useEffect } from 'preact/hooks';
+import { useLayoutEffect } from 'preact/hooks';
 import { m } from '../i18n/meeting';
 import type { RoomClient, RoomState } from '../lib';
 import { myPlace } from '../lib';
@@ -13,7 +13,7 @@ export function leavingCosts(state: RoomState): 'speaking' | 'waiting' | null {
 
 /** The browser asks before the tab is closed in the middle of one's turn. */
 export function useAskBeforeClosing(active: boolean): void {
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!active) return undefined;
     const ask = (event: BeforeUnloadEvent) => event.preventDefault();
     window.addEventListener('beforeunload', ask);
