@@ -34,6 +34,7 @@ use crate::config::Config;
 use crate::evidence::Evidence;
 use crate::moderation::{ChannelLimits, ChannelOptions, routes};
 use crate::recorder::Recorder;
+use crate::services::ServiceState;
 use crate::sfu::Sfu;
 use crate::store::Store;
 use crate::vault::{DamagedObjects, VaultState};
@@ -220,7 +221,7 @@ fn api(base: &Base, behind: Behind<'_>) -> Api {
         desk: rooms.desk.clone(),
         evidence: foundation.evidence.clone(),
         library: recording.library.clone(),
-        custody: custody_of(&base.store, foundation, &base.clock),
+        custody: custody_of(&base.store, foundation, (&base.clock, base.ages.clock())),
         history: recording.history.clone(),
         zoom_webhook: providers.zoom_webhook(base),
         cameras: cameras.gateway.clone(),
@@ -283,6 +284,15 @@ struct Dependencies {
     transcription: TranscriptionHealth,
 }
 
+impl Dependencies {
+    /// How all the services that are asked are doing.
+    fn asked(&self) -> Vec<ServiceState> {
+        let mut states = self.services.states();
+        states.extend(self.providers.states());
+        states
+    }
+}
+
 #[async_trait]
 impl Readiness for Dependencies {
     async fn check(&self) -> Vec<(&'static str, bool)> {
@@ -301,15 +311,17 @@ impl Readiness for Dependencies {
             Part { name: "certificates", problem: self.certificates.problem() },
         ];
         parts.extend(self.transcription.part());
-        let lists = self.services.user_profiles.as_ref().and_then(|client| client.problem());
-        parts.extend(lists.map(|problem| Part { name: "user_profiles", problem: Some(problem) }));
+        parts.extend(self.asked().into_iter().filter_map(|state| {
+            state
+                .problem
+                .map(|problem| Part { name: state.service.as_str(), problem: Some(problem) })
+        }));
         parts
     }
 
     fn services(&self) -> Vec<(&'static str, bool)> {
-        let mut states = self.services.states();
-        states.extend(self.providers.states());
-        let services = states.into_iter().map(|state| (state.service.as_str(), state.is_well()));
+        let states = self.asked().into_iter();
+        let services = states.map(|state| (state.service.as_str(), state.is_well()));
         let kafka = self.kafka_is_well.iter().map(|is_well| ("kafka", is_well()));
         let own = [
             ("evidence_log", self.evidence.is_well()),

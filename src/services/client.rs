@@ -140,7 +140,7 @@ pub struct ServiceOptions {
 }
 
 /// How a service is doing, for health and metrics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceState {
     /// Which service.
     pub service: RemoteService,
@@ -150,16 +150,17 @@ pub struct ServiceState {
     pub answered_at: Option<Timestamp>,
     /// When it last failed.
     pub failed_at: Option<Timestamp>,
-    /// Whether something that it said lately is refused, although it answers.
-    pub is_refused: bool,
+    /// What keeps it from being of use although it answers: it refuses us, or something that it said
+    /// lately is refused.
+    pub problem: Option<String>,
 }
 
 impl ServiceState {
-    /// Whether it answered the last time, or was never asked, and nothing that it said is refused.
+    /// Whether it answered the last time, or was never asked, and nothing is refused.
     #[must_use]
     pub fn is_well(&self) -> bool {
         let answers = self.breaker == BreakerState::Closed && self.failed_at <= self.answered_at;
-        answers && !self.is_refused
+        answers && self.problem.is_none()
     }
 
     /// Tells Prometheus the state of its breaker.
@@ -232,6 +233,8 @@ struct Status {
     breaker: Breaker,
     answered_at: Option<Timestamp>,
     failed_at: Option<Timestamp>,
+    /// Why it refuses us.
+    refusal: Option<String>,
 }
 
 impl ServiceClient {
@@ -279,7 +282,7 @@ impl ServiceClient {
             breaker: status.breaker.state(),
             answered_at: status.answered_at,
             failed_at: status.failed_at,
-            is_refused: false,
+            problem: status.refusal.clone(),
         }
     }
 
@@ -331,6 +334,11 @@ impl ServiceClient {
             status.answered_at = Some(now);
         } else {
             status.failed_at = Some(now);
+        }
+        match &outcome {
+            Ok(_) => status.refusal = None,
+            Err(error) if error.refuses_us() => status.refusal = Some(error.to_string()),
+            Err(_) => {}
         }
         let breaker = status.breaker.state();
         drop(status);

@@ -162,6 +162,25 @@ impl ServiceError {
         }
     }
 
+    /// Whether the service does not let us in: a secret was changed, or a right taken away. Until
+    /// somebody sees to it, other questions fare no better.
+    #[must_use]
+    pub fn refuses_us(&self) -> bool {
+        match self {
+            _ if self.is_limit() => false,
+            // Whoever gives tokens says by 400 that the account or its key is wrong (RFC 6749 §5.2).
+            Self::Refused {
+                service: RemoteService::GoogleToken | RemoteService::ZoomToken,
+                status,
+                ..
+            } => (400..500).contains(status),
+            Self::Status { status, .. } | Self::Refused { status, .. } => {
+                matches!(status, 401 | 403)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether it lies with the service, and not with what was asked.
     pub(super) fn blames_service(&self) -> bool {
         match self {
@@ -177,6 +196,33 @@ impl ServiceError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_is_not_let_in_is_told_from_who_asks_wrongly() {
+        let refused = |service, status, code: &str| ServiceError::Refused {
+            service,
+            status,
+            code: code.to_owned(),
+            retry_after: None,
+        };
+        for (error, refuses_us) in [
+            (refused(RemoteService::Zoom, 401, "124"), true),
+            (refused(RemoteService::GoogleMeet, 403, "PERMISSION_DENIED"), true),
+            (refused(RemoteService::GoogleMeet, 403, "RESOURCE_EXHAUSTED"), false),
+            (refused(RemoteService::Zoom, 404, "3001"), false),
+            (refused(RemoteService::Zoom, 400, "300"), false),
+            (refused(RemoteService::ZoomToken, 400, "invalid_client"), true),
+            (refused(RemoteService::GoogleToken, 400, "invalid_grant"), true),
+            (refused(RemoteService::GoogleToken, 429, "none"), false),
+            (refused(RemoteService::GoogleToken, 503, "none"), false),
+            (ServiceError::Status { service: RemoteService::Identity, status: 401 }, true),
+            (ServiceError::Status { service: RemoteService::Governance, status: 403 }, true),
+            (ServiceError::Status { service: RemoteService::Tenancy, status: 404 }, false),
+            (ServiceError::TimedOut { service: RemoteService::Identity }, false),
+        ] {
+            assert_eq!(error.refuses_us(), refuses_us, "{error}");
+        }
+    }
 
     #[test]
     fn a_limit_is_known_by_its_status_or_its_code() {

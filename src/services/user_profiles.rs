@@ -120,12 +120,12 @@ impl UserProfilesClient {
     /// How the service is doing.
     #[must_use]
     pub fn state(&self) -> ServiceState {
-        ServiceState { is_refused: self.problem().is_some(), ..self.client.state() }
+        let state = self.client.state();
+        ServiceState { problem: state.problem.clone().or_else(|| self.problem()), ..state }
     }
 
     /// What is wrong with a list that was refused lately; `None` when none was. Names nobody.
-    #[must_use]
-    pub fn problem(&self) -> Option<String> {
+    fn problem(&self) -> Option<String> {
         let now = self.client.now();
         let refused = self.refused();
         let mut lately = refused.values().filter(|(at, _)| at.after(REFUSED_FOR) > now);

@@ -66,12 +66,12 @@ async fn a_list_that_is_refused_is_a_fault_of_the_service_until_it_is_mended() {
     let refused = world.profiles.eligible(tenant(), assembly()).await.expect_err("refused");
     assert_eq!(refused.kind(), "contradicts");
     assert!(!world.profiles.state().is_well(), "it answers, and what it says is not taken");
-    let problem = world.profiles.problem().expect("a problem");
+    let problem = world.profiles.state().problem.expect("a problem");
     assert!(problem.contains("not a list of this assembly"), "{problem}");
     world.is("user_profiles", Mood::Well);
     world.profiles.eligible(tenant(), assembly()).await.expect("a list");
     assert!(world.profiles.state().is_well());
-    assert_eq!(world.profiles.problem(), None);
+    assert_eq!(world.profiles.state().problem, None);
 
     let another = AssemblyId::from_uuid(Uuid::from_u128(9));
     world.is("user_profiles", Mood::Lying);
