@@ -280,6 +280,7 @@ impl Reader {
             | Event::ChairChanged(_)
             | Event::RecordingState { .. }
             | Event::LiveViewingChanged { .. }
+            | Event::MeetingChanged { .. }
             | Event::RecordingAcknowledged { .. }
             | Event::ClockStepped { .. }
             | Event::QuorumChanged(_)

@@ -1,5 +1,6 @@
 //! Keeps sessions and their meetings in step: a meeting whose session is over is
-//! closed, and a session whose meeting is over for a while is ended.
+//! closed, one that was deleted under an active session is made anew, and a session whose
+//! meeting is over for a while is ended.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +23,7 @@ use crate::meetings::metrics;
 use crate::meetings::provider::VideoProvider;
 use crate::meetings::repository::{Call, MeetingRow, MeetingState};
 use crate::services::{CallState, ServiceError};
-use crate::sessions::{NotTold, SessionError, SessionObserver, SessionService};
+use crate::sessions::{MeetingError, NotTold, SessionError, SessionObserver, SessionService};
 
 /// How often meetings that are due are looked for. Raising it lets meetings end later
 /// after their sessions.
@@ -34,6 +35,9 @@ pub const POLL_EVERY: Duration = Duration::from_secs(30);
 /// How long a meeting waits for its session to be stored, by the request that wanted
 /// it coming again, before it is closed.
 pub const ORPHAN_AFTER: Duration = Duration::from_hours(1);
+/// How long a meeting that was made anew is left alone before it is, at the earliest, made anew
+/// again.
+const ANEW_EVERY: Duration = Duration::from_mins(5);
 /// How often a session that has not started is looked at.
 const SCHEDULED_EVERY: Duration = Duration::from_mins(5);
 /// Longest wait before something that failed is tried the second time; it doubles
@@ -96,6 +100,8 @@ enum KeepError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Session(#[from] SessionError),
+    #[error(transparent)]
+    Meeting(#[from] MeetingError),
 }
 
 impl MeetingKeeper {
@@ -176,13 +182,15 @@ impl KeeperParts {
             Ok(next) => (next, 0),
             Err(error) => {
                 let tries = meeting.tries.saturating_add(1);
+                // Of whoever is not let in, everything is refused, until the operator sees to it.
                 let is_refused = matches!(
                     &error,
                     KeepError::Provider(refused) if refused.nothing_was_done()
                         && matches!(refused, ServiceError::Refused { .. })
                         && !refused.is_limit()
+                        && !refused.refuses_us()
                 );
-                let wait = wait_after(meeting.tries, &error);
+                let wait = wait_after(&meeting, &error);
                 if is_refused && meeting.state != MeetingState::Made && tries >= GONE_TRIES_MAX {
                     tracing::error!(%session, %error, "a meeting can't be closed and is given up");
                     (Next::Closed, tries)
@@ -220,7 +228,7 @@ impl KeeperParts {
                 Ok(Next::Closed)
             }
             MeetingState::Intended => self.give_up(claim, client, meeting).await,
-            MeetingState::Made => self.keep_made(client, meeting).await,
+            MeetingState::Made => self.keep_made(claim, client, meeting).await,
         }
     }
 
@@ -249,6 +257,7 @@ impl KeeperParts {
 
     async fn keep_made(
         &self,
+        claim: &Claim,
         client: &dyn VideoProvider,
         meeting: &MeetingRow,
     ) -> Result<Next, KeepError> {
@@ -265,7 +274,7 @@ impl KeeperParts {
         match session.status {
             SessionStatus::Completed | SessionStatus::Cancelled => Ok(Next::Close),
             SessionStatus::Active if session.provider == meeting.provider => {
-                self.keep_active(client, meeting, &session).await
+                self.keep_active(claim, client, (meeting, &session)).await
             }
             // One that stayed with another provider does not end with this meeting.
             SessionStatus::Scheduled | SessionStatus::Active => Ok(Next::In(SCHEDULED_EVERY)),
@@ -275,21 +284,22 @@ impl KeeperParts {
     /// Asks whether people are in the meeting of an active session.
     async fn keep_active(
         &self,
+        claim: &Claim,
         client: &dyn VideoProvider,
-        meeting: &MeetingRow,
-        session: &Session,
+        (meeting, session): (&MeetingRow, &Session),
     ) -> Result<Next, KeepError> {
         let Some(external_id) = &meeting.external_id else { return Ok(Next::In(POLL_EVERY)) };
         let state = client.call_state(external_id).await?;
         let now = self.clock.now();
+        if state == CallState::Gone {
+            return self.make_anew(claim, client, (meeting, session)).await;
+        }
         let (call, at) = match state {
             CallState::Running => (Call::Running, now),
             CallState::Over(at) => (Call::Ended, at.min(now)),
             // Zoom does not say whether somebody was there before.
             CallState::Idle if meeting.call == Call::None => (Call::None, meeting.call_at),
-            CallState::Idle | CallState::Gone if meeting.call == Call::Ended => {
-                (Call::Ended, meeting.call_at)
-            }
+            CallState::Idle if meeting.call == Call::Ended => (Call::Ended, meeting.call_at),
             CallState::Idle | CallState::Gone => (Call::Ended, now),
         };
         // What a webhook said meanwhile is newer.
@@ -320,10 +330,33 @@ impl KeeperParts {
     }
 }
 
-fn wait_after(tries: u32, error: &KeepError) -> Duration {
+impl KeeperParts {
+    /// Makes the meeting of an active session anew, since somebody deleted it at the provider, which
+    /// is no sign that its people have left: those who are here are told the new link.
+    async fn make_anew(
+        &self,
+        claim: &Claim,
+        client: &dyn VideoProvider,
+        (meeting, session): (&MeetingRow, &Session),
+    ) -> Result<Next, KeepError> {
+        let id = session.id;
+        tracing::error!(session = %id, "the meeting was deleted at its provider, and is made anew");
+        metrics::call("poll", "gone");
+        let now = self.clock.now();
+        let asked = (session, meeting.clone());
+        let made = self.meetings.make_under(claim, client, asked, now).await?;
+        self.sessions.move_meeting(session.key(), &made.url, now).await?;
+        Ok(Next::In(ANEW_EVERY))
+    }
+}
+
+/// How long a meeting waits after something failed. A provider that wants to be left alone is, but
+/// whether people are in a meeting is asked again after minutes: the limit may be of something else, and a
+/// session would stay active for as long.
+fn wait_after(meeting: &MeetingRow, error: &KeepError) -> Duration {
     let mut backoff = Backoff::new(RETRY_FIRST, RETRY_MAX);
     // Beyond ten doublings the wait is the longest.
-    for _ in 0..tries.min(10) {
+    for _ in 0..meeting.tries.min(10) {
         backoff.next(0);
     }
     let wait = backoff.next(rand::random());
@@ -331,7 +364,11 @@ fn wait_after(tries: u32, error: &KeepError) -> Duration {
         KeepError::Provider(
             refused @ (ServiceError::Refused { retry_after: Some(_), .. }
             | ServiceError::LeftAlone { .. }),
-        ) => wait.max(refused.retry_after()),
+        ) => {
+            let wanted = refused.retry_after();
+            let is_looked_at = meeting.state == MeetingState::Made;
+            wait.max(if is_looked_at { wanted.min(RETRY_MAX) } else { wanted })
+        }
         _ => wait,
     }
 }

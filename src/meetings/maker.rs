@@ -70,7 +70,7 @@ impl Meetings {
     }
 
     /// Makes the meeting while nobody else can.
-    async fn make_under(
+    pub(super) async fn make_under(
         &self,
         claim: &Claim,
         client: &dyn VideoProvider,

@@ -106,7 +106,7 @@ pub trait MeetingRepository: Send + Sync {
         at: Option<Timestamp>,
     ) -> Result<(), StoreError>;
 
-    /// Notes that it exists, and when it is looked at next.
+    /// Notes that it exists, that nobody was in it yet, and when it is looked at next.
     async fn made(
         &self,
         fence: Fence,

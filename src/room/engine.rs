@@ -408,6 +408,7 @@ impl RoomEngine {
     pub fn handle_session(&mut self, session: &Session, now: Timestamp) {
         let kept_days = self.info.recording.retention_days;
         let was_watched = self.info.live_viewing;
+        let meeting_was = self.info.meeting_url.take();
         self.info = session.into();
         self.floor.set_policy(self.info.policy);
         self.follow_attendance_rules(now);
@@ -416,6 +417,11 @@ impl RoomEngine {
         if self.info.live_viewing != was_watched {
             let live_viewing = self.info.live_viewing;
             self.tell(Event::LiveViewingChanged { live_viewing }, now);
+        }
+        if let Some(meeting_url) = self.info.meeting_url.clone()
+            && meeting_was.as_ref() != Some(&meeting_url)
+        {
+            self.tell(Event::MeetingChanged { meeting_url }, now);
         }
         self.apply_decisions(now);
     }

@@ -163,6 +163,11 @@ pub enum Event {
         /// Whether they may.
         live_viewing: bool,
     },
+    /// The meeting at another provider that carries the media is another one from here on.
+    MeetingChanged {
+        /// Where people join it.
+        meeting_url: String,
+    },
     /// Somebody said that they know of the recording.
     RecordingAcknowledged {
         /// Who.
@@ -286,6 +291,7 @@ impl Event {
             Self::ChairChanged(_) => "chair_changed",
             Self::RecordingState { .. } => "recording_state",
             Self::LiveViewingChanged { .. } => "live_viewing_changed",
+            Self::MeetingChanged { .. } => "meeting_changed",
             Self::RecordingAcknowledged { .. } => "recording_acknowledged",
             Self::ClockStepped { .. } => "clock_stepped",
             Self::ActionUndone { .. } => "action_undone",

@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::Method;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::clock::Clock;
 use crate::domain::id::SessionId;
@@ -79,19 +79,12 @@ struct MeetingAnswer {
 
 #[derive(Deserialize)]
 struct ListAnswer {
+    /// Those of other people and applications are among them, in shapes that are not ours to
+    /// judge.
     #[serde(default)]
-    meetings: Vec<ListedMeeting>,
+    meetings: Vec<Value>,
     #[serde(default)]
     next_page_token: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct ListedMeeting {
-    id: i64,
-    #[serde(default)]
-    join_url: String,
-    #[serde(default)]
-    agenda: String,
 }
 
 impl ZoomClient {
@@ -151,8 +144,9 @@ impl ZoomClient {
                 .client
                 .call(&Question::get(&path, &query), |answer| read(RemoteService::Zoom, answer))
                 .await?;
-            if let Some(found) = list.meetings.iter().find(|meeting| meeting.agenda == marker) {
-                return meeting_at(found.id, &found.join_url).map(Some);
+            if let Some(found) = list.meetings.iter().find(|meeting| meeting["agenda"] == *marker) {
+                let id = found["id"].as_i64().unwrap_or_default();
+                return meeting_at(id, found["join_url"].as_str().unwrap_or_default()).map(Some);
             }
             match list.next_page_token {
                 Some(next) if !next.is_empty() => page = next,

@@ -318,13 +318,47 @@ impl SessionService {
         let storing = Storing::Activate(active_max);
         let mut change = Step::new(SessionStatus::Active, "be started", storing);
         let wanted = self.find(key).await?;
-        let lacks_meeting = wanted.provider.is_external() && wanted.meeting_url.is_none();
-        if lacks_meeting && wanted.status == SessionStatus::Scheduled {
-            change.meeting_url = Some(self.made_meeting(&wanted, None, now).await?.url);
+        if wanted.provider.is_external() && wanted.status == SessionStatus::Scheduled {
+            // Somebody may have deleted it there since it was made.
+            match self.made_meeting(&wanted, None, now).await {
+                Ok(meeting) => change.meeting_url = Some(meeting.url),
+                Err(error) if wanted.meeting_url.is_some() => {
+                    tracing::warn!(session = %key.session, %error, "it is not known whether the meeting exists");
+                }
+                Err(error) => return Err(error),
+            }
         }
         let session = self.change_state(key, expected, change, now).await?;
         metrics::session_started(key.tenant, session.modality, began.elapsed());
         Ok(session)
+    }
+
+    /// Notes another link of the meeting that carries an active session, and tells of it.
+    pub async fn move_meeting(
+        &self,
+        key: SessionKey,
+        url: &str,
+        now: Timestamp,
+    ) -> Result<(), SessionError> {
+        let url = Some(url.to_owned());
+        let moved = self.committed(key.session, move |this| async move {
+            for _ in 0..TRIES_MAX {
+                let current = this.find(key).await?;
+                if current.meeting_url == url || current.status != SessionStatus::Active {
+                    return Ok(current);
+                }
+                let expected = current.version;
+                let version = expected.saturating_add(1);
+                let moved = Session { meeting_url: url.clone(), version, ..current };
+                let event = SessionEvent::changed(moved, now);
+                if this.repository.replace(&event, expected).await? {
+                    this.telling.tell(&event).await;
+                    return Ok(event.session);
+                }
+            }
+            Err(SessionError::VersionConflict { current: this.find(key).await?.version })
+        });
+        moved.await.map(|_| ())
     }
 
     /// Cancels a session that has not ended.
@@ -423,7 +457,7 @@ impl SessionService {
                 return Err(SessionError::StateConflict { status: current.status, wanted });
             }
             let mut session = in_state(&current, next, now);
-            if session.meeting_url.is_none() {
+            if meeting_url.is_some() {
                 session.meeting_url.clone_from(&meeting_url);
             }
             let changed = SessionEvent::in_state(session, now);

@@ -99,6 +99,8 @@ impl MeetingRepository for Store {
             row.value("state", MeetingState::Made.as_str())
                 .value("external_id", external_id)
                 .value("attempted_at", None::<i64>)
+                .value("call", Call::None.as_str())
+                .value("call_at", i64::MIN)
                 .value("due_at", due_at.unix_us())
                 .value("tries", 0);
         })

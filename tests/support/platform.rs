@@ -179,6 +179,16 @@ impl Platform {
         self.held().providers.set_call(external_id, is_running, at);
     }
 
+    /// Other meetings are in the same account, as they are in lists.
+    pub(crate) fn set_foreign_meetings(&self, meetings: Vec<Value>) {
+        self.held().providers.foreign_meetings = meetings;
+    }
+
+    /// Somebody deletes a meeting at its provider.
+    pub(crate) fn lose_meeting(&self, external_id: &str) {
+        self.held().providers.lose_meeting(external_id);
+    }
+
     fn held(&self) -> MutexGuard<'_, Held> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -46,6 +46,11 @@ pub(crate) struct ZoomMeeting {
 pub(super) struct Providers {
     pub(super) spaces: BTreeMap<String, Space>,
     pub(super) meetings: BTreeMap<i64, ZoomMeeting>,
+    /// Meetings of somebody else in the same account, as they are in lists.
+    pub(super) foreign_meetings: Vec<Value>,
+    /// How many were ever made: no name is used twice.
+    spaces_made: u32,
+    meetings_made: i64,
     tokens: BTreeSet<String>,
     pub(super) tokens_given: u32,
 }
@@ -159,7 +164,8 @@ impl Providers {
 
     fn create_space(&mut self, asked: &Value) -> Answer {
         let access = asked["config"]["accessType"].as_str().unwrap_or("TRUSTED").to_owned();
-        let id = format!("Space-{}", self.spaces.len() + 1);
+        self.spaces_made += 1;
+        let id = format!("Space-{}", self.spaces_made);
         self.spaces.insert(id.clone(), Space { access, calls: Vec::new() });
         self.space(&id)
     }
@@ -219,7 +225,8 @@ impl Providers {
 
     fn create_meeting(&mut self, asked: &Value) -> Answer {
         let text = |name: &str| asked[name].as_str().unwrap_or_default().to_owned();
-        let id = 90_000_000_000 + i64::try_from(self.meetings.len()).expect("few") + 1;
+        self.meetings_made += 1;
+        let id = 90_000_000_000 + self.meetings_made;
         let (topic, agenda) = (text("topic"), text("agenda"));
         self.meetings.insert(id, ZoomMeeting { topic, agenda, is_running: false });
         let mut answer = self.meeting(&id.to_string());
@@ -228,13 +235,15 @@ impl Providers {
     }
 
     fn meetings(&self) -> Answer {
+        let foreign = self.foreign_meetings.iter().cloned();
         let meetings = self.meetings.iter().map(|(id, meeting)| {
             json!({
                 "id": id, "uuid": "/a//b==", "topic": meeting.topic, "agenda": meeting.agenda,
                 "join_url": format!("https://zoom.us/j/{id}?pwd=abc"),
             })
         });
-        Answer::json(&json!({ "meetings": meetings.collect::<Vec<_>>(), "next_page_token": "" }))
+        let meetings: Vec<Value> = foreign.chain(meetings).collect();
+        Answer::json(&json!({ "meetings": meetings, "next_page_token": "" }))
     }
 
     fn meeting(&self, id: &str) -> Answer {
@@ -274,6 +283,15 @@ impl Providers {
                 Answer::status(StatusCode::NO_CONTENT)
             }
         }
+    }
+
+    /// Somebody deletes a meeting at the provider, whether people are in it or not.
+    pub(super) fn lose_meeting(&mut self, external_id: &str) {
+        let removed = match external_id.strip_prefix("spaces/") {
+            Some(space) => self.spaces.remove(space).is_some(),
+            None => external_id.parse().is_ok_and(|id| self.meetings.remove(&id).is_some()),
+        };
+        assert!(removed, "there is no meeting {external_id}");
     }
 
     /// Has a call begin or end, at `at` as RFC 3339 where the provider says when.

@@ -306,6 +306,12 @@ async fn what_no_meeting_can_do_is_refused_before_one_is_made() {
 #[tokio::test]
 async fn a_lost_answer_leads_to_no_second_meeting_in_the_next_process_either() {
     let mut world = World::start().await;
+    // Other people's meetings in the same account are none of ours, in whatever shape.
+    world.platform.set_foreign_meetings(vec![
+        json!({ "id": 1, "agenda": null, "join_url": null }),
+        json!({ "id": "2", "topic": "no agenda" }),
+        json!(null),
+    ]);
     world.platform.set_mood("zoom", Mood::Unheard(500));
     let lost = world.create("zoom", Some("k")).await;
     assert_eq!((lost.status, lost.code().as_str()), (503, "PROVIDER_UNAVAILABLE"));
@@ -397,6 +403,99 @@ async fn polling_finds_that_everybody_has_left_and_ends_the_session_after_a_whil
     world.pass(Duration::from_mins(10));
     world.has_status(&session, "completed").await;
     becomes(|| world.platform.spaces()["Space-1"].access == "RESTRICTED").await;
+    world.server.app.stop().await;
+}
+
+#[tokio::test]
+async fn a_meeting_that_was_deleted_before_the_start_is_made_anew() {
+    let world = World::start().await;
+    let mut sessions = Vec::new();
+    for (provider, deleted) in [("zoom", "90000000001"), ("google_meet", "spaces/Space-1")] {
+        let created = world.create(provider, None).await.json();
+        world.platform.lose_meeting(deleted);
+        let session = created["id"].as_str().expect("an id").to_owned();
+        world.server.step(&session, "start").await;
+        let link = world.session(&session).await["meeting"]["join_url"].clone();
+        assert_ne!(link, created["meeting"]["join_url"], "{provider}");
+        assert!(link.as_str().is_some_and(|link| link.contains('2')), "{provider} {link}");
+        sessions.push(session);
+    }
+    // What is not answered does not keep a session from starting with the link it has.
+    let created = world.create("zoom", None).await.json();
+    world.platform.set_mood("zoom", Mood::Failing(503));
+    let session = created["id"].as_str().expect("an id").to_owned();
+    world.server.step(&session, "start").await;
+    assert_eq!(world.session(&session).await["meeting"], created["meeting"]);
+    world.server.app.stop().await;
+}
+
+#[tokio::test]
+async fn a_meeting_that_is_deleted_under_its_session_is_made_anew_and_everybody_is_told() {
+    for (provider, first) in [("zoom", "90000000001"), ("google_meet", "spaces/Space-1")] {
+        for people_were_in_it in [false, true] {
+            let world = World::start().await;
+            let session = world.active(provider).await;
+            let moderator = Person::with_role(&world.server, "moderator").await;
+            let (mut chair, welcome) = Channel::enter(&world.server, &session, &moderator).await;
+            if people_were_in_it {
+                world.platform.set_call(first, true, None);
+                let asked = || world.platform.calls().len();
+                let before = asked();
+                world.pass(Duration::from_secs(40));
+                becomes(|| asked() > before).await;
+            }
+            world.platform.lose_meeting(first);
+            world.pass(Duration::from_secs(40));
+            let told = tokio::time::timeout(PATIENCE, chair.hear_type("meeting_changed")).await;
+            let told = told.unwrap_or_else(|_| panic!("{provider} {people_were_in_it}: told"));
+            let link = world.session(&session).await["meeting"]["join_url"].clone();
+            assert_eq!(told["meeting_url"], link);
+            assert_ne!(link, welcome["session"]["meeting_url"]);
+            // Nobody has come into the new one yet, which is no end of the session.
+            for _ in 0..2 {
+                let asked = || world.platform.calls().len();
+                let before = asked();
+                // From when on it is left alone is not seen from here, so time passes in steps.
+                becomes(|| {
+                    world.pass(Duration::from_mins(1));
+                    asked() > before
+                })
+                .await;
+            }
+            assert_eq!(world.session(&session).await["status"], "active", "{provider}");
+            assert_eq!(world.session(&session).await["meeting"]["join_url"], link);
+            world.server.app.stop().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_does_not_let_us_in_any_more_is_told_to_the_operator() {
+    let world = World::start().await;
+    for (service, of, status) in [
+        ("zoom", "zoom", 401),
+        ("google_meet", "google_meet", 403),
+        ("zoom_token", "zoom", 400),
+        ("google_token", "google_meet", 401),
+    ] {
+        let health = async || send(world.server.request(Method::GET, "/health/ready")).await.json();
+        assert_eq!(world.create(of, None).await.status, 201, "{service}");
+        assert_eq!(health().await["services"][service], "ok");
+        // A token that was given before is good for an hour.
+        world.platform.revoke_tokens();
+        world.platform.set_mood(service, Mood::Failing(status));
+        assert_eq!(world.create(of, None).await.code(), "PROVIDER_REFUSED", "{service}");
+        let said = health().await;
+        assert_eq!(
+            (&said["status"], &said["services"][service]),
+            (&json!("degraded"), &json!("degraded"))
+        );
+        let problem = said["problems"][service].as_str().unwrap_or_default();
+        assert!(problem.contains(&status.to_string()), "{service} {said}");
+        world.platform.set_mood(service, Mood::Well);
+        assert_eq!(world.create(of, None).await.status, 201, "{service}");
+        assert_eq!(health().await["problems"][service], Value::Null);
+    }
     world.server.app.stop().await;
 }
 

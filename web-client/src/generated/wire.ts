@@ -212,7 +212,11 @@ retention_days: number, } | { "type": "live_viewing_changed",
 /**
  * Whether they may.
  */
-live_viewing: boolean, } | { "type": "recording_acknowledged", 
+live_viewing: boolean, } | { "type": "meeting_changed", 
+/**
+ * Where people join it.
+ */
+meeting_url: string, } | { "type": "recording_acknowledged", 
 /**
  * Who.
  */
@@ -535,7 +539,11 @@ retention_days: number, } | { "type": "live_viewing_changed",
 /**
  * Whether they may.
  */
-live_viewing: boolean, } | { "type": "recording_acknowledged", 
+live_viewing: boolean, } | { "type": "meeting_changed", 
+/**
+ * Where people join it.
+ */
+meeting_url: string, } | { "type": "recording_acknowledged", 
 /**
  * Who.
  */

@@ -203,6 +203,8 @@ export function after(state: RoomState, event: Told): RoomState {
       return withRecording(state, { state: event.state, retention_days: event.retention_days });
     case 'live_viewing_changed':
       return withLiveViewing(state, event.live_viewing);
+    case 'meeting_changed':
+      return { ...state, session: { ...state.session, meeting_url: event.meeting_url } };
     case 'recording_acknowledged':
       return event.user_id === state.you.user_id
         ? withRecording(state, { acknowledged: true })

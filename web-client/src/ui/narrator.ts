@@ -1,5 +1,6 @@
 import { c } from '../i18n/chair';
 import { t } from '../i18n/i18n';
+import { meetingLink } from '../i18n/meeting_link';
 import type { MediaSession, QuorumState, RoomState, Told } from '../lib';
 import { toast } from './components';
 import { announce, announceAtOnce } from './live_regions';
@@ -67,6 +68,10 @@ export function narrate(event: Told, state: RoomState, media: MediaSession | nul
       return;
     case 'live_viewing_changed':
       tellLiveViewing(event.live_viewing);
+      return;
+    case 'meeting_changed':
+      // The notice with the link stays on the page.
+      announceAtOnce(meetingLink('changed'));
       return;
     case 'quorum_changed':
       if (event.turned) tellQuorum(event, state);
