@@ -192,7 +192,8 @@ async fn open(
         }
         Kind::Whep => member.whep(offer).await.map(|answer| (answer.sdp, answer.refused)),
     };
-    let resource = Resource::new(&person, id, kind, Arc::clone(&member), ticket);
+    let ends_at = ticket.ends_at(api);
+    let resource = Resource::new(&person, id, kind, Arc::clone(&member), (ticket, ends_at));
     let opened = answer.map_err(ApiError::from).and_then(|answer| {
         // What was refused is told by itself.
         if kind == Kind::Whip && answer.1.is_empty() {
@@ -315,26 +316,24 @@ async fn end_with_ticket(api: Weak<ApiState>, name: String) {
     loop {
         let wait = {
             let Some(api) = api.upgrade() else { return };
-            let Some(ticket) = api.media.ticket_of(&name) else { return };
-            ticket.expires_at().since(api.wall.now()).min(LOOK_AGAIN)
+            let Some((_, ends_at)) = api.media.ticket_of(&name) else { return };
+            ends_at.since(api.clock.now()).min(LOOK_AGAIN)
         };
         tokio::time::sleep(wait).await;
         let Some(api) = api.upgrade() else { return };
-        let token = match api.media.ticket_of(&name) {
+        let (token, ends_at) = match api.media.ticket_of(&name) {
             None => return,
-            Some(Ticket::Media(token)) => token,
-            Some(Ticket::Access(_)) => {
-                api.media.end_if_over(&name, api.wall.now()).await;
+            Some((Ticket::Media(token), ends_at)) => (token, ends_at),
+            Some((Ticket::Access(_), _)) => {
+                api.media.end_if_over(&name, api.clock.now()).await;
                 continue;
             }
         };
         let found = api.media_tokens.repository().read(token.tenant, token.id).await;
-        let stands = match found {
-            Ok(found) => found.is_some_and(|found| found.is_in_force(api.wall.now())),
-            // What can't be looked up goes on to the end it had.
-            Err(_) => token.is_in_force(api.wall.now()),
-        };
-        if !stands {
+        // What can't be looked up goes on to the end it had.
+        let is_revoked =
+            found.is_ok_and(|found| found.is_some_and(|found| found.revoked_at.is_some()));
+        if is_revoked || ends_at <= api.clock.now() {
             api.media.end_of_token(token.id).await;
         }
     }
@@ -502,7 +501,8 @@ async fn resource_of(
         Ticket::Access(expires_at) => now < *expires_at,
     };
     if is_in_force {
-        api.media.renew_ticket(name, caller.ticket);
+        let ends_at = caller.ticket.ends_at(api);
+        api.media.renew_ticket(name, caller.ticket, ends_at);
     }
     Ok((member, kind, entity_tag))
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::auth::{MediaToken, MediaTokenId};
 use crate::domain::error_code::ErrorCode;
@@ -53,12 +54,14 @@ pub(super) enum Ticket {
 }
 
 impl Ticket {
-    /// When it ends, unless it is revoked before.
-    pub(super) const fn expires_at(&self) -> Timestamp {
-        match self {
+    /// When it ends by the clock of meetings, unless it is revoked before. Whoever was let in stays
+    /// for the rest of the token, however the machine's clock is set meanwhile.
+    pub(super) fn ends_at(&self, api: &Api) -> Timestamp {
+        let expires_at = match self {
             Self::Media(token) => token.expires_at,
             Self::Access(expires_at) => *expires_at,
-        }
+        };
+        api.clock.now().after(expires_at.since(api.wall.now()))
     }
 
     /// Whether a client with this one may go on with `next`: one of the same kind that allows the
@@ -81,6 +84,8 @@ pub(super) struct Resource {
     member: Arc<MemberHandle>,
     /// What it was opened with, or was given meanwhile; it ends with that.
     ticket: Ticket,
+    /// When that ends, by the clock of meetings.
+    ends_at: Timestamp,
     /// Names its ICE session, quotes included.
     pub(super) entity_tag: String,
 }
@@ -91,7 +96,7 @@ impl Resource {
         session: SessionId,
         kind: Kind,
         member: Arc<MemberHandle>,
-        ticket: Ticket,
+        (ticket, ends_at): (Ticket, Timestamp),
     ) -> Self {
         Self {
             tenant: principal.tenant_id,
@@ -100,6 +105,7 @@ impl Resource {
             kind,
             member,
             ticket,
+            ends_at,
             entity_tag: fresh_tag(),
         }
     }
@@ -187,17 +193,18 @@ impl Resources {
         }
     }
 
-    /// What a resource ends with; `None` when it is gone.
-    pub(super) fn ticket_of(&self, name: &str) -> Option<Ticket> {
-        self.lock().get(name).map(|resource| resource.ticket.clone())
+    /// What a resource ends with, and when by the clock of meetings; `None` when it is gone.
+    pub(super) fn ticket_of(&self, name: &str) -> Option<(Ticket, Timestamp)> {
+        self.lock().get(name).map(|resource| (resource.ticket.clone(), resource.ends_at))
     }
 
     /// Lets a resource end with another ticket of its person, if it may.
-    pub(super) fn renew_ticket(&self, name: &str, ticket: Ticket) {
+    pub(super) fn renew_ticket(&self, name: &str, ticket: Ticket, ends_at: Timestamp) {
         let mut resources = self.lock();
-        let held = resources.get_mut(name).map(|resource| &mut resource.ticket);
-        if let Some(held) = held.filter(|held| held.may_become(&ticket)) {
-            *held = ticket;
+        let held = resources.get_mut(name);
+        if let Some(held) = held.filter(|held| held.ticket.may_become(&ticket)) {
+            held.ticket = ticket;
+            held.ends_at = ends_at;
         }
     }
 
@@ -205,7 +212,7 @@ impl Resources {
     pub(super) async fn end_if_over(&self, name: &str, now: Timestamp) {
         let ended = {
             let mut resources = self.lock();
-            let is_over = resources.get(name).is_some_and(|it| it.ticket.expires_at() <= now);
+            let is_over = resources.get(name).is_some_and(|it| it.ends_at <= now);
             if is_over { resources.remove(name) } else { None }
         };
         if let Some(resource) = ended {
