@@ -149,7 +149,7 @@ impl App {
         let kafka = Kafka::start(&base, &rooms, &sessions)?;
         let delivery = Delivery::start(&base, &foundation, &kafka).await?;
         let elsewhere = Elsewhere::start(&base, &delivery, &sessions, &rooms, &live);
-        let clock = ClockWatch::start(base.steady.clone(), rooms.rooms.clone());
+        let clock = ClockWatch::start(&base, rooms.rooms.clone());
         let behind = Behind {
             identity,
             foundation: &foundation,

@@ -1,10 +1,14 @@
 //! Clocks. Drivers and interfaces read them and pass the time to engines.
 
+mod age;
+
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use crate::domain::time::Timestamp;
+
+pub use self::age::AgeClock;
 
 /// The source of the time for drivers and interfaces.
 #[derive(Clone)]

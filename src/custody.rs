@@ -65,6 +65,8 @@ pub struct CustodyParts {
     pub log: Arc<dyn CustodyLog>,
     /// The wall clock.
     pub clock: Clock,
+    /// The time by which it is judged whether a retention is over.
+    pub ages: Clock,
     /// Told of objects that are not as the log says.
     pub damaged: DamagedObjects,
 }

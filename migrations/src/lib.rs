@@ -34,6 +34,7 @@ mod m0028_votes_heard;
 mod m0029_installation;
 mod m0030_undeleted_objects;
 mod m0031_keys_of_sessions;
+mod m0032_known_time;
 
 use sea_orm::DbErr;
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
@@ -179,6 +180,7 @@ impl MigratorTrait for Migrations {
             Box::new(m0029_installation::Installation),
             Box::new(m0030_undeleted_objects::UndeletedObjects),
             Box::new(m0031_keys_of_sessions::KeysOfSessions),
+            Box::new(m0032_known_time::KnownTime),
         ]
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use super::AppOptions;
-use crate::clock::{Clock, SteadyClock};
+use crate::clock::{AgeClock, Clock, SteadyClock};
 use crate::config::Config;
 use crate::store::{OnConnect, Store, StoreOptions};
 
@@ -21,6 +21,8 @@ pub(super) struct Base {
     pub(super) wall: Clock,
     /// Both.
     pub(super) steady: SteadyClock,
+    /// The clock by which it is judged what was kept for long enough.
+    pub(super) ages: AgeClock,
     /// The database.
     pub(super) store: Store,
 }
@@ -31,7 +33,9 @@ impl Base {
         let AppOptions { config, dev_data_dir, clock: steady } = options;
         let (clock, wall) = (steady.clock(), steady.wall());
         let store = Store::connect(&store_options(&config)).await.context("the store")?;
-        Ok(Self { config, dev_data_dir, clock, wall, steady, store })
+        let known = store.known_time().await.context("the store")?;
+        let ages = AgeClock::new(&steady, known);
+        Ok(Self { config, dev_data_dir, clock, wall, steady, ages, store })
     }
 
     /// Closes the database.

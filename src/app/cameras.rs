@@ -165,8 +165,9 @@ fn gateway(base: &Base, around: &Around<'_>, secret: PlaybackSecret) -> Gateway 
         limits: tenants::stream_limits(base, services),
         watched: live.watched(),
         secret,
-        // Other instances judge by these times as well.
-        clock: base.wall.clone(),
+        // Other instances judge by these times as well, and a clock that was set forward would
+        // end what everybody watches.
+        clock: base.ages.clock(),
     };
     Gateway::new(options, parts)
 }
@@ -195,6 +196,7 @@ fn archive(base: &Base, foundation: &Foundation) -> Archive {
             vault: foundation.vault.clone(),
             keys: foundation.keys.clone(),
             clock: base.wall.clone(),
+            ages: base.ages.clock(),
         },
     )
 }
@@ -217,6 +219,7 @@ fn recordings(
         repository: Arc::new(base.store.clone()),
         claims: foundation.claims.clone(),
         disk: Arc::new(SystemDisk),
+        ages: base.ages.clock(),
     };
     Recordings::open(options, parts).context("recorder.spool")
 }

@@ -6,12 +6,17 @@ use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::SteadyClock;
+use super::base::Base;
+use crate::clock::{AgeClock, SteadyClock};
 use crate::room::Rooms;
+use crate::store::Store;
 
 const AHEAD: &str = "cabildo_clock_ahead_seconds";
 /// How often the clocks are compared. Raising it tells rooms later.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// How often the time is stored. Raising it lets a process that starts with a wrong clock believe it
+/// by as much more.
+const NOTED_EVERY: Duration = Duration::from_mins(10);
 /// Microseconds in a second, for the metric.
 const US_PER_S: f64 = 1_000_000.0;
 
@@ -25,41 +30,62 @@ pub(super) fn describe_metrics() {
 
 /// The task that compares the clocks.
 pub(super) struct ClockWatch {
-    clock: SteadyClock,
+    clocks: Clocks,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
+/// The clocks that are compared with that of the machine.
+#[derive(Clone)]
+struct Clocks {
+    meetings: SteadyClock,
+    ages: AgeClock,
+}
+
 /// Tells whether the clock of the machine was set.
-pub(super) struct ClockState(SteadyClock);
+pub(super) struct ClockState(Clocks);
 
 impl ClockState {
     /// What operators should know about the clock; `None` when it was not set.
     pub(super) fn problem(&self) -> Option<String> {
-        let ahead_s = self.0.ahead_us() / 1_000_000;
-        (ahead_s != 0).then(|| {
+        let ahead_s = self.0.meetings.ahead_us() / 1_000_000;
+        let of_meetings = (ahead_s != 0).then(|| {
             format!(
                 "the clock was set by {ahead_s} s; open sessions keep their time until all of them \
                  have ended"
             )
-        })
+        });
+        let of_ages = self.0.ages.doubted().map(|by| {
+            format!(
+                "the clock was set forward by {} s, or is that far ahead of the last time that is \
+                 known; what is kept for a time is deleted by the time as it was, until the new one \
+                 has stood for a day",
+                by.as_secs()
+            )
+        });
+        let problems: Vec<String> = of_meetings.into_iter().chain(of_ages).collect();
+        (!problems.is_empty()).then(|| problems.join("; "))
     }
 }
 
 impl ClockWatch {
     /// Starts comparing the clocks, and telling rooms when the clock of the machine was set. Once no
     /// room is open, the clock of meetings takes on the time of the machine.
-    pub(super) fn start(clock: SteadyClock, rooms: Rooms) -> Self {
+    pub(super) fn start(base: &Base, rooms: Rooms) -> Self {
+        let clocks = Clocks { meetings: base.steady.clone(), ages: base.ages.clone() };
         let stop = CancellationToken::new();
-        let (stopped, watched) = (stop.clone(), clock.clone());
+        let (stopped, watched, store) = (stop.clone(), clocks.clone(), base.store.clone());
         let task = tokio::spawn(async move {
-            stopped.run_until_cancelled(compare_for_ever(watched, rooms)).await;
+            let comparing = compare_for_ever(watched.meetings, rooms);
+            let noting = note_for_ever(watched.ages, store);
+            let both = async { tokio::join!(comparing, noting) };
+            stopped.run_until_cancelled(both).await;
         });
-        Self { clock, stop, task }
+        Self { clocks, stop, task }
     }
 
     pub(super) fn state(&self) -> ClockState {
-        ClockState(self.clock.clone())
+        ClockState(self.clocks.clone())
     }
 
     /// Stops the task.
@@ -99,5 +125,24 @@ async fn compare_for_ever(clock: SteadyClock, rooms: Rooms) {
         told_us = ahead_us;
         #[expect(clippy::cast_precision_loss, reason = "a metric; seconds are enough")]
         metrics::gauge!(AHEAD).set(ahead_us as f64 / US_PER_S);
+    }
+}
+
+/// Keeps the time by which things grow old for the next process, and says when the machine's is not believed.
+async fn note_for_ever(ages: AgeClock, store: Store) {
+    let mut ticks = tokio::time::interval(NOTED_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Some(by) = ages.doubted() {
+            tracing::error!(
+                ahead_s = by.as_secs(),
+                "the clock of this machine is further ahead than is believed; until it has stood for \
+                 a day, what is kept for a time is deleted by the time as it was"
+            );
+        }
+        if let Err(error) = store.note_time(ages.now()).await {
+            tracing::warn!(%error, "the time could not be stored");
+        }
     }
 }

@@ -148,7 +148,11 @@ pub(super) fn public_origin(config: &Config) -> &str {
 /// Makes a custody with these parts, for erasure, rewrapping and bundles; also used by commands
 /// that run without a server.
 #[must_use]
-pub fn custody_of(store: &Store, foundation: &Foundation, clock: &Clock) -> Custody {
+pub fn custody_of(
+    store: &Store,
+    foundation: &Foundation,
+    (clock, ages): (&Clock, Clock),
+) -> Custody {
     let store = Arc::new(store.clone());
     let log = custody::EvidenceLog::new(foundation.evidence.clone(), store.clone());
     Custody::new(CustodyParts {
@@ -160,6 +164,7 @@ pub fn custody_of(store: &Store, foundation: &Foundation, clock: &Clock) -> Cust
         keys: foundation.keys.clone(),
         log: Arc::new(log),
         clock: clock.clone(),
+        ages,
         damaged: foundation.damaged.clone(),
     })
 }

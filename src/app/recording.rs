@@ -68,7 +68,7 @@ impl Recording {
         });
         settlement.start().await?;
         let interval = base.config.recording.recorder.retention_interval_s;
-        let custody = custody_of(&base.store, foundation, &base.clock);
+        let custody = custody_of(&base.store, foundation, (&base.clock, base.ages.clock()));
         let custody = custody.start(Duration::from_secs(interval.into()));
         Ok(Self { recorder, settlement, custody, vault, history, library })
     }

@@ -47,6 +47,8 @@ pub struct ArchiveParts {
     pub keys: Arc<dyn KeyVault>,
     /// The time.
     pub clock: Clock,
+    /// The time by which it is judged what was kept for long enough.
+    pub ages: Clock,
 }
 
 struct Inner {
@@ -159,7 +161,7 @@ impl Archive {
     /// When store or vault do not answer for one of them, after the others of the same page were
     /// deleted; what was deleted stays so.
     pub async fn forget_old(&self) -> Result<u64, CameraError> {
-        let before = self.0.parts.clock.now().before(self.0.options.kept_for);
+        let before = self.0.parts.ages.now().before(self.0.options.kept_for);
         let publications = &self.0.parts.publications;
         let mut forgotten = 0;
         loop {

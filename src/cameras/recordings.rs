@@ -27,6 +27,7 @@ use crate::cameras::gateway::Gateway;
 use crate::cameras::metrics;
 use crate::cameras::repository::{CameraRecordingRepository, RecordedCamera};
 use crate::claims::{ClaimError, Claims};
+use crate::clock::Clock;
 use crate::domain::claim::Work;
 use crate::domain::id::{CameraId, SessionId, SessionKey, TenantId};
 use crate::domain::time::Timestamp;
@@ -71,6 +72,8 @@ pub struct RecordingsParts {
     pub claims: Claims,
     /// The disk of the spool.
     pub disk: Arc<dyn SpoolDisk>,
+    /// The time by which it is judged what was kept for long enough.
+    pub ages: Clock,
 }
 
 /// What is recorded of a camera in a span of time.

@@ -296,7 +296,7 @@ impl Desk {
         let clock = Clock::system();
         let store = Store::connect(&store_options(config)).await.context("the store")?;
         let foundation = open_foundation(config, &store, &clock).await?;
-        let custody = custody_of(&store, &foundation, &clock);
+        let custody = custody_of(&store, &foundation, (&clock, clock.clone()));
         Ok(Self { store, foundation, custody })
     }
 

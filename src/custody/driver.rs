@@ -66,7 +66,7 @@ impl Custody {
         let mut left = BTreeSet::new();
         let mut erased = 0;
         loop {
-            let now = self.parts.clock.now();
+            let now = self.parts.ages.now();
             let limit = beyond(&left);
             let mut due = self.parts.recordings.due_for_erasure(now, limit).await?;
             due.retain(|key| !left.contains(&key.session));

@@ -2,11 +2,12 @@
 
 use async_trait::async_trait;
 use sea_orm::ConnectionTrait;
-use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
+use sea_orm::sea_query::{Cond, Expr, ExprTrait as _, Query};
 use uuid::Uuid;
 
 use crate::domain::id::InstallationId;
 use crate::domain::store_error::StoreError;
+use crate::domain::time::Timestamp;
 use crate::store::connect::Store;
 use crate::store::shared_tx::SharedTx;
 use crate::vault::{Installation, Place};
@@ -94,4 +95,32 @@ async fn identity(connection: &impl ConnectionTrait) -> Result<Option<Installati
     let row = connection.query_one(&select).await?;
     let identity = row.map(|row| row.try_get::<Uuid>("", "identity")).transpose()?;
     Ok(identity.map(InstallationId::from_uuid))
+}
+
+impl Store {
+    /// The last time by which an instance judged how old things are.
+    pub async fn known_time(&self) -> Result<Option<Timestamp>, StoreError> {
+        let select = Query::select()
+            .column("known_at")
+            .from(TABLE)
+            .and_where(Expr::col("id").eq(ONLY))
+            .take();
+        let row = self.connection.query_one(&select).await?;
+        let known_us = row.map(|row| row.try_get::<Option<i64>>("", "known_at")).transpose()?;
+        Ok(known_us.flatten().map(Timestamp::from_unix_us))
+    }
+
+    /// Notes the time by which this instance judges how old things are, unless a later one is known.
+    pub async fn note_time(&self, at: Timestamp) -> Result<(), StoreError> {
+        let is_older = Expr::col("known_at").lt(at.unix_us());
+        let update = Query::update()
+            .table(TABLE)
+            .value("known_at", at.unix_us())
+            .and_where(Expr::col("id").eq(ONLY))
+            .cond_where(Cond::any().add(Expr::col("known_at").is_null()).add(is_older))
+            .take();
+        let _writer = self.writer().await;
+        self.connection.execute(&update).await?;
+        Ok(())
+    }
 }

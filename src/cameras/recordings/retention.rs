@@ -50,7 +50,7 @@ impl Recordings {
         for it in parts.repository.recorded_cameras(tenant, None).await? {
             let own = it.policy.max_age_s.map(|age| Duration::from_secs(age.into()));
             let age = own.map_or(options.age_max, |own| own.min(options.age_max));
-            let before = parts.gateway.now().before(age);
+            let before = parts.ages.now().before(age);
             let is_old = |segment: &RecordedSegment, _: u64| segment.at < before;
             deleted += self.delete_while((tenant, &it), is_old).await?;
         }
@@ -62,7 +62,7 @@ impl Recordings {
         }
         deleted += self.sweep_quota(tenant).await?;
         for it in parts.repository.recorded_cameras(tenant, None).await? {
-            let before = parts.gateway.now().before(SPENT_AFTER);
+            let before = parts.ages.now().before(SPENT_AFTER);
             self.forget_spent((tenant, &it.camera), before).await?;
         }
         Ok(deleted)

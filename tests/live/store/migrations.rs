@@ -18,7 +18,7 @@ cases!(
     a_database_answers,
 );
 
-const ALL: [&str; 31] = [
+const ALL: [&str; 32] = [
     "m0001_foundation",
     "m0002_session_directory",
     "m0003_evidence",
@@ -50,6 +50,7 @@ const ALL: [&str; 31] = [
     "m0029_installation",
     "m0030_undeleted_objects",
     "m0031_keys_of_sessions",
+    "m0032_known_time",
 ];
 
 async fn what_is_applied_is_not_applied_again(fixture: Fixture) {

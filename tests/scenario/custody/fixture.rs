@@ -117,6 +117,7 @@ impl Fixture {
             keys: Arc::new(Faulty { inner: Arc::clone(&self.keys), life: life.clone() }),
             log: Arc::new(Faulty { inner: log, life }),
             clock: self.clock(),
+            ages: self.clock(),
             damaged: self.damaged.clone(),
         })
     }

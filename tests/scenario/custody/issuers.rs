@@ -58,6 +58,7 @@ fn start(fixture: &Fixture, address: &str) -> Process {
         log: Arc::new(EvidenceLog::new(evidence.clone(), store)),
         damaged: fixture.damaged.clone(),
         clock: fixture.clock(),
+        ages: fixture.clock(),
     });
     Process { evidence, custody }
 }

@@ -1,0 +1,230 @@
+//! The time by which it is judged whether something was kept for long enough to be deleted.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::clock::{BootClock, Clock, SteadyClock};
+use crate::domain::time::Timestamp;
+
+/// By how much a clock may be set forward at once and is still believed. Clocks that are kept by NTP
+/// are corrected by less. Raising it lets a wrong clock delete what is that much too young.
+const BELIEVED: Duration = Duration::from_mins(1);
+/// For how long a clock that was set forward must stand before things grow old by it. Raising it keeps
+/// what should be deleted for longer; lowering it leaves operators less time to set it right.
+const STANDS_AFTER: Duration = Duration::from_hours(24);
+/// How far the clock may be ahead of the last known time when the process starts, and is believed: a
+/// machine may be switched off over a long weekend.
+const AWAY: Duration = Duration::from_hours(4 * 24);
+
+/// The earlier of the machine's time and the time as if nobody had set the clock forward. What is
+/// deleted for its age is lost for good, so it grows old by this one: it takes on a time that the clock was
+/// set to once that has stood for a day, and at once when the clock is set back. Clones are the same clock.
+#[derive(Debug, Clone)]
+pub struct AgeClock(Arc<Ages>);
+
+#[derive(Debug)]
+struct Ages {
+    wall: Clock,
+    boot: BootClock,
+    reading: Mutex<Reading>,
+}
+
+/// What both clocks showed last. Offsets are the wall clock's lead over the time since the start of
+/// the machine, in microseconds.
+#[derive(Debug)]
+struct Reading {
+    /// The one that is believed.
+    offset_us: i64,
+    /// The one to which the clock was set forward, and since when.
+    doubted: Option<(i64, Duration)>,
+}
+
+impl AgeClock {
+    /// Starts with the time of the machine, unless that is far ahead of `known`, which is the last time
+    /// that this one showed in an earlier process.
+    #[must_use]
+    pub fn new(steady: &SteadyClock, known: Option<Timestamp>) -> Self {
+        let (wall, boot) = (steady.wall(), steady.0.boot.clone());
+        let (wall_us, boot_us) = (wall.now().unix_us(), us_of(boot.now()));
+        let known_us = known.map(Timestamp::unix_us);
+        let believed_us =
+            known_us.filter(|known_us| wall_us.saturating_sub(*known_us) > us_of(AWAY));
+        let offset_us = believed_us.unwrap_or(wall_us).saturating_sub(boot_us);
+        let reading = Mutex::new(Reading { offset_us, doubted: None });
+        Self(Arc::new(Ages { wall, boot, reading }))
+    }
+
+    /// The time by which things grow old.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        Timestamp::from_unix_us(self.0.read().0)
+    }
+
+    /// This clock, as parts take it.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        let ages = Arc::clone(&self.0);
+        Clock::from_fn(move || Timestamp::from_unix_us(ages.read().0))
+    }
+
+    /// By how much the machine's clock is ahead of this one, since it is not believed yet; `None` when
+    /// it is.
+    #[must_use]
+    pub fn doubted(&self) -> Option<Duration> {
+        let (now_us, wall_us) = self.0.read();
+        let ahead_us = wall_us.saturating_sub(now_us);
+        (ahead_us > 0).then(|| Duration::from_micros(ahead_us.unsigned_abs()))
+    }
+}
+
+impl Ages {
+    /// Reads both clocks; the time of this one and that of the machine, in microseconds.
+    fn read(&self) -> (i64, i64) {
+        let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let (wall_us, boot) = (self.wall.now().unix_us(), self.boot.now());
+        let boot_us = us_of(boot);
+        let offset_us = wall_us.saturating_sub(boot_us);
+        let by_us = offset_us.saturating_sub(reading.offset_us);
+        if by_us <= us_of(BELIEVED) {
+            *reading = Reading { offset_us, doubted: None };
+        } else {
+            let is_same = |doubted_us: i64| {
+                offset_us.saturating_sub(doubted_us).saturating_abs() <= us_of(BELIEVED)
+            };
+            match reading.doubted {
+                Some((doubted_us, since)) if is_same(doubted_us) => {
+                    if boot.saturating_sub(since) >= STANDS_AFTER {
+                        *reading = Reading { offset_us, doubted: None };
+                    }
+                }
+                _ => reading.doubted = Some((offset_us, boot)),
+            }
+        }
+        (boot_us.saturating_add(reading.offset_us), wall_us)
+    }
+}
+
+fn us_of(span: Duration) -> i64 {
+    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use super::*;
+
+    const HOUR_US: i64 = 3_600_000_000;
+
+    /// Both clocks of a machine, set by the test.
+    struct Machine {
+        wall_us: Arc<AtomicI64>,
+        boot_us: Arc<AtomicI64>,
+    }
+
+    impl Machine {
+        fn new() -> Self {
+            let at = |us| Arc::new(AtomicI64::new(us));
+            Self { wall_us: at(1_000 * HOUR_US), boot_us: at(5) }
+        }
+
+        fn clock(&self, known: Option<i64>) -> AgeClock {
+            let (wall, boot) = (self.wall_us.clone(), self.boot_us.clone());
+            let steady = SteadyClock::new(
+                Clock::from_fn(move || Timestamp::from_unix_us(wall.load(Ordering::SeqCst))),
+                BootClock::from_fn(move || {
+                    Duration::from_micros(boot.load(Ordering::SeqCst).unsigned_abs())
+                }),
+            );
+            AgeClock::new(&steady, known.map(Timestamp::from_unix_us))
+        }
+
+        fn pass(&self, us: i64) {
+            self.wall_us.fetch_add(us, Ordering::SeqCst);
+            self.boot_us.fetch_add(us, Ordering::SeqCst);
+        }
+
+        fn set(&self, by_us: i64) {
+            self.wall_us.fetch_add(by_us, Ordering::SeqCst);
+        }
+
+        fn wall_us(&self) -> i64 {
+            self.wall_us.load(Ordering::SeqCst)
+        }
+    }
+
+    fn now_us(clock: &AgeClock) -> i64 {
+        clock.now().unix_us()
+    }
+
+    #[test]
+    fn nothing_grows_old_by_a_clock_that_was_set_forward_until_it_has_stood_for_a_day() {
+        let machine = Machine::new();
+        let clock = machine.clock(None);
+        machine.pass(HOUR_US);
+        machine.set(720 * HOUR_US);
+        assert_eq!(now_us(&clock), 1_001 * HOUR_US);
+        assert_eq!(clock.doubted(), Some(Duration::from_hours(720)));
+        machine.pass(23 * HOUR_US);
+        assert_eq!(now_us(&clock), 1_024 * HOUR_US, "time goes on meanwhile");
+        machine.pass(HOUR_US);
+        assert_eq!((now_us(&clock), clock.doubted()), (machine.wall_us(), None));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_right_again_changed_nothing() {
+        let machine = Machine::new();
+        let clock = machine.clock(None);
+        machine.set(2 * HOUR_US);
+        assert_eq!(now_us(&clock), 1_000 * HOUR_US);
+        machine.pass(23 * HOUR_US);
+        machine.set(-2 * HOUR_US);
+        assert_eq!((now_us(&clock), clock.doubted()), (machine.wall_us(), None));
+        machine.pass(2 * HOUR_US);
+        assert_eq!(now_us(&clock), machine.wall_us());
+    }
+
+    #[test]
+    fn a_clock_that_is_set_anew_has_to_stand_anew() {
+        let machine = Machine::new();
+        let clock = machine.clock(None);
+        machine.set(2 * HOUR_US);
+        assert_eq!(now_us(&clock), 1_000 * HOUR_US);
+        machine.pass(20 * HOUR_US);
+        machine.set(HOUR_US);
+        assert_eq!(now_us(&clock), 1_020 * HOUR_US);
+        machine.pass(20 * HOUR_US);
+        assert_eq!(now_us(&clock), 1_040 * HOUR_US);
+        machine.pass(4 * HOUR_US);
+        assert_eq!(now_us(&clock), machine.wall_us());
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_or_corrected_a_little_is_believed_at_once() {
+        let machine = Machine::new();
+        let clock = machine.clock(None);
+        for by_us in [-500 * HOUR_US, 60_000_000, -1] {
+            machine.set(by_us);
+            assert_eq!((now_us(&clock), clock.doubted()), (machine.wall_us(), None), "{by_us}");
+        }
+    }
+
+    #[test]
+    fn a_process_that_starts_far_ahead_of_what_is_known_does_not_believe_it_either() {
+        let machine = Machine::new();
+        for (known_us, is_believed) in [
+            (None, true),
+            (Some(machine.wall_us() + HOUR_US), true),
+            (Some(machine.wall_us() - 96 * HOUR_US), true),
+            (Some(machine.wall_us() - 97 * HOUR_US), false),
+        ] {
+            let clock = machine.clock(known_us);
+            assert_eq!(clock.doubted().is_none(), is_believed, "{known_us:?}");
+            if let Some(known_us) = known_us.filter(|_| !is_believed) {
+                assert_eq!(now_us(&clock), known_us);
+                machine.pass(24 * HOUR_US);
+                assert_eq!(now_us(&clock), machine.wall_us(), "it stood for a day");
+            }
+        }
+    }
+}
