@@ -8,8 +8,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use crate::domain::id::TrackId;
 
-/// Largest packet of a feed, in bytes. With the overhead of SRTP, UDP and IP it fits the MTU of
-/// every path that browsers use. Raising it loses packets to fragmentation.
+/// Largest packet of a feed, in bytes: with the overhead of SRTP, UDP and IP an Ethernet frame. Paths
+/// that take less fragment it. Raising it has more packets fragmented.
 pub const PACKET_BYTES_MAX: usize = 1_400;
 /// Bytes that one batch holds at most; one picture of a camera fits. Raising it makes batches
 /// fewer, and each lost one larger.

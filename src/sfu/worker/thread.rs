@@ -11,6 +11,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use quinn_udp::{RecvMeta, UdpSockRef, UdpSocketState};
 use tokio::sync::{mpsc, oneshot};
 
+use super::socket;
 use super::{DatagramClass, FromWorker, WorkerOptions, WorkerStats};
 use crate::clock::Clock;
 use crate::domain::id::TrackId;
@@ -105,7 +106,7 @@ impl Worker {
     ) -> io::Result<(Self, Waker)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKER)?;
-        let udp = UdpSocketState::new(UdpSockRef::from(&*socket))?;
+        let udp = socket::udp_state(&socket)?;
         let mut registered = mio::net::UdpSocket::from_std(socket.try_clone()?);
         poll.registry().register(&mut registered, SOCKET, Interest::READABLE)?;
         let crypto = rtc_crypto::default_provider().map_err(io::Error::other)?;
@@ -359,7 +360,7 @@ impl Worker {
                 segment_size: (datagrams > 1).then_some(segment_bytes),
                 src_ip: None,
             };
-            match self.udp.try_send(UdpSockRef::from(&*self.socket), &transmit) {
+            match socket::send((&self.udp, &self.socket), &transmit) {
                 Ok(()) => self.counted.runs_sent += 1,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.counted.sends_blocked += 1;
