@@ -1,10 +1,12 @@
 // An OpenID Connect provider of its own: oidc-provider, with people who sign in
 // by their name alone.
 import { generateKeyPairSync } from 'node:crypto';
+import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { steadyPort } from './ports.mjs';
 import { ROOT } from './until.mjs';
 
 const require = createRequire(join(ROOT, 'web-client', 'package.json'));
@@ -14,20 +16,11 @@ const { default: Provider } = await import(pathToFileURL(require.resolve('oidc-p
 export const RESOURCE = 'https://cabildo.example';
 export const CLIENT = 'cabildo-web';
 
-/** A port that nobody listens on now. */
-export async function freePort() {
-  const server = createServer();
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
 export class Identity {
   /** `people` has the claims of each name; the client returns to `returnTo`. */
   static async start({ people, returnTo }) {
     const identity = new Identity();
-    const port = await freePort();
+    const port = await steadyPort();
     Object.assign(identity, {
       port,
       issuer: `http://127.0.0.1:${port}`,
@@ -95,7 +88,8 @@ export class Identity {
 
   async up() {
     this.server = createServer(this.handle);
-    await new Promise((resolve) => this.server.listen(this.port, '127.0.0.1', resolve));
+    this.server.listen(this.port, '127.0.0.1');
+    await once(this.server, 'listening');
   }
 
   /** Nobody answers any more. */

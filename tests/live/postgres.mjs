@@ -1,9 +1,9 @@
 // A PostgreSQL cluster of its own, which lives as long as this process.
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { steadyPort } from './ports.mjs';
 import { fillDisk } from './small_disk.mjs';
 import { ROOT } from './until.mjs';
 
@@ -11,17 +11,6 @@ const SCRIPT = join(ROOT, 'tests', 'support', 'pgtmp.sh');
 /** The role that migrates and owns the tables, and the one that servers connect as. */
 const OWNER = 'cabildo_owner';
 const APP = 'cabildo_app';
-
-function freePort() {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
-  });
-}
 
 const run = (...args) => execFileSync(SCRIPT, args, { stdio: ['ignore', 'ignore', 'inherit'] });
 
@@ -32,7 +21,7 @@ export class Postgres {
    */
   static async start({ diskMib } = {}) {
     const directory = mkdtempSync(join(tmpdir(), 'cabildo-pg-'));
-    const port = await freePort();
+    const port = await steadyPort();
     const postgres = new Postgres(directory, port);
     try {
       if (diskMib !== undefined) {

@@ -11,6 +11,7 @@ import {
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { steadyPort } from './ports.mjs';
 import { ARTEFACTS, ROOT, within } from './until.mjs';
 
 /** Where the binary is; `CABILDO_BIN` names it, a debug build is the fallback. */
@@ -42,12 +43,8 @@ export class Server {
     this.child = null;
     /** Arguments in place of those of a development server. */
     this.serve = null;
-    /** Addresses as the `ready` line told them; the same after each restart. */
-    this.addresses = {
-      http: '127.0.0.1:0',
-      internal: '127.0.0.1:0',
-      media: '127.0.0.1:0',
-    };
+    /** Its addresses: after the first start the same, however often it is started. */
+    this.addresses = null;
   }
 
   static async start(name, environment, limits) {
@@ -71,6 +68,11 @@ export class Server {
 
   /** Starts the binary and waits until it says that all listeners serve. */
   async start() {
+    this.addresses ??= {
+      http: `127.0.0.1:${await steadyPort()}`,
+      internal: `127.0.0.1:${await steadyPort()}`,
+      media: `127.0.0.1:${await steadyPort()}`,
+    };
     const { http, internal, media } = this.addresses;
     this.starts += 1;
     mkdirSync(ARTEFACTS, { recursive: true });

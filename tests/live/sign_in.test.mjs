@@ -4,8 +4,9 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { startedSession } from './api.mjs';
 import { launch, messages, newPage, screenshot } from './browser.mjs';
-import { CLIENT, Identity, RESOURCE, freePort, signIn } from './identity.mjs';
+import { CLIENT, Identity, RESOURCE, signIn } from './identity.mjs';
 import { isConnected, press } from './pages.mjs';
+import { steadyPort } from './ports.mjs';
 import { production } from './production.mjs';
 import { story } from './story.mjs';
 import { until } from './until.mjs';
@@ -23,7 +24,7 @@ const PEOPLE = {
 };
 
 async function open(stage) {
-  const httpPort = await freePort();
+  const httpPort = await steadyPort();
   const origin = `http://127.0.0.1:${httpPort}`;
   stage.identity = await Identity.start({
     people: PEOPLE,

@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use tempfile::TempDir;
 
@@ -10,6 +11,8 @@ use tempfile::TempDir;
 pub(crate) const OWNER: &str = "cabildo_owner";
 /// The role the server connects as.
 pub(crate) const APP: &str = "cabildo_app";
+/// Other services have fixed ports below.
+const PORT_MIN: u32 = 11_000;
 
 /// How a cluster ends before it is started again.
 #[derive(Debug, Clone, Copy)]
@@ -43,7 +46,7 @@ impl Cluster {
         // Somebody else may take the port between our finding it free and the
         // cluster's binding it.
         for _ in 0..5 {
-            let port = free_port();
+            let port = steady_port();
             let output = script(&[
                 "start",
                 path_of(&directory),
@@ -95,9 +98,23 @@ fn expect(arguments: &[&str]) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    listener.local_addr().expect("its address").port()
+/// A free port that the system gives to no connection and to nobody who asks for any port, or somebody
+/// might have it when the cluster has ended and is to start again.
+fn steady_port() -> u16 {
+    static TRIED: AtomicU32 = AtomicU32::new(0);
+    let given = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range")
+        .expect("Linux says which ports it gives");
+    let first_given = given.split_whitespace().next().and_then(|port| port.parse::<u32>().ok());
+    let places = first_given.expect("a port") - PORT_MIN;
+    loop {
+        // Tests that run at the same time begin at different places.
+        let tried = TRIED.fetch_add(1, Ordering::Relaxed);
+        let place = std::process::id().wrapping_mul(31).wrapping_add(tried) % places;
+        let port = u16::try_from(PORT_MIN + place).expect("below the ports that are given");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 fn path_of(path: &Path) -> &str {
