@@ -4,7 +4,7 @@
 import { startedSession } from './api.mjs';
 import { inbound, launch, rawClient, screenshot } from './browser.mjs';
 import { join, openJoin } from './pages.mjs';
-import { Server } from './server.mjs';
+import { ANY_NETWORK, Server } from './server.mjs';
 import { story } from './story.mjs';
 import { until } from './until.mjs';
 import { WeakNetwork, reachedAt } from './weak_network.mjs';
@@ -18,7 +18,7 @@ const SETTLING_MS = 10_000;
 const PATIENCE_MS = 90_000;
 
 async function open(stage) {
-  stage.server = await Server.start('networks', { CABILDO_MEDIA__TCP: 'false' });
+  stage.server = await Server.start('networks', { CABILDO_MEDIA__TCP: 'false', ...ANY_NETWORK });
   stage.network = await WeakNetwork.start({});
   stage.network.serverPort = stage.server.port.media;
   stage.stop = () => stage.network.close();
