@@ -18,6 +18,9 @@ const PROBE = fileURLToPath(new URL('page/probe.js', import.meta.url));
 const CLOCK = fileURLToPath(new URL('page/clock.js', import.meta.url));
 const RAW_CLIENT = fileURLToPath(new URL('page/raw_client.js', import.meta.url));
 
+/** How many times slower each page of Chromium computes: shows what else only a busy machine does. */
+export const SLOWDOWN = Number(process.env.CABILDO_TEST_CPU_SLOWDOWN ?? 1);
+
 const open = new Set();
 
 /**
@@ -91,6 +94,11 @@ export async function newPage(
     ...rest,
   });
   const page = await context.newPage();
+  // Firefox has no such switch.
+  if (SLOWDOWN > 1 && browser.browserType().name() === 'chromium') {
+    const session = await context.newCDPSession(page);
+    await session.send('Emulation.setCPUThrottlingRate', { rate: SLOWDOWN });
+  }
   page.problems = [];
   page.on('pageerror', (error) => page.problems.push(error.message));
   await page.addInitScript({ path: PROBE });

@@ -1,7 +1,7 @@
 // The console with a real assembly in the room: 500 people, 120 requests.
 import assert from 'node:assert/strict';
 import { startedSession } from './api.mjs';
-import { launch, screenshot } from './browser.mjs';
+import { SLOWDOWN, launch, screenshot } from './browser.mjs';
 import { askAll, crowd, disperse } from './crowd.mjs';
 import { isAccessible } from './looks.mjs';
 import { join, openConsole, openHall, openJoin, press, stateOf } from './pages.mjs';
@@ -31,14 +31,17 @@ async function open(stage) {
   stage.stop = () => disperse(stage.people ?? []);
 }
 
-/** What the main thread did during `ms`: its share of time at work, and drawings a second. */
+/**
+ * What the main thread did during `ms`: its share of time at work, and drawings a second. Its own time
+ * is counted, not what others took from it meanwhile; a page that is slowed down spends it idly.
+ */
 async function measured(page, ms) {
   const session = await page.context().newCDPSession(page);
   await session.send('Performance.enable');
   const read = async () => {
     const { metrics } = await session.send('Performance.getMetrics');
     const of = (wanted) => metrics.find(({ name }) => name === wanted).value;
-    return { at: of('Timestamp'), busy: of('TaskDuration') };
+    return { at: of('Timestamp'), busy: of('ThreadTime') / SLOWDOWN };
   };
   const before = await read();
   const frames = await page.evaluate(
