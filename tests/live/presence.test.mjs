@@ -73,9 +73,7 @@ story('Presence by code and badge', open, {
       { user: 'owner-1', role: 'participant' },
       DESKTOP,
     );
-    if ((await pages.owner.getByTestId('attend-place').count()) > 0) {
-      await pages.owner.getByTestId('attend-place').selectOption('hall');
-    }
+    await pages.owner.getByTestId('attend-place').selectOption('hall');
     await press(pages.owner, 'attend-scan');
     await pages.owner.getByTestId('attend-done').waitFor();
     assert.deepEqual(service.asked, [{ path: '/v2/contextual-tokens/validate', token: TOKEN }]);
