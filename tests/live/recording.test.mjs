@@ -128,7 +128,7 @@ async function leavesRoom(page) {
     const stage = await page.locator('.stage').boundingBox();
     assert.ok(stage !== null && stage.height >= keeps, `${name}: ${JSON.stringify(stage)}`);
     for (const button of ['consent-text-button', 'acknowledge-recording', 'consent-leave'])
-      assert.ok(await isInSight(page, button), `${name}: ${button}`);
+      await until(`${name}: ${button} takes a press`, () => isInSight(page, button));
     await fits(page, name);
     await isAccessible(page, name);
     await screenshot(page, name);
