@@ -2,12 +2,17 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { AXE } from './browser.mjs';
+import { until } from './until.mjs';
 
 const axe = readFileSync(AXE, 'utf8');
 
 /** Asserts that axe-core finds nothing serious or critical; `rules` switches more of its rules on. */
 export async function isAccessible(page, name, rules = {}) {
   await page.evaluate(axe);
+  // What is still coming in is see-through, and has not the contrast that it will have.
+  await page.evaluate(async () => {
+    await Promise.allSettled(document.getAnimations().map(({ finished }) => finished));
+  });
   const { violations } = await page.evaluate((rules) => window.axe.run({ rules }), rules);
   const found = violations
     .filter(({ impact }) => impact === 'serious' || impact === 'critical')
@@ -15,15 +20,20 @@ export async function isAccessible(page, name, rules = {}) {
   assert.deepEqual(found, [], name);
 }
 
-/** Asserts that nothing is cut off at the side, and that no button has to be scrolled to sideways. */
-export async function fits(page, name) {
-  const [width, room] = await page.evaluate(() => [
-    document.documentElement.scrollWidth,
-    document.documentElement.clientWidth,
-  ]);
-  assert.ok(width <= room, `${name} is ${width} wide in a window of ${room}`);
-  assert.deepEqual(await page.evaluate(buttonsOutOfView), [], `${name}: buttons out of view`);
-}
+/**
+ * Waits until nothing is cut off at the side, and no button has to be scrolled to sideways: what
+ * follows the size of the window in a script does so when the browser has drawn it.
+ */
+export const fits = (page, name) =>
+  until(`${name}: all in view`, async (seen) => {
+    const [width, room] = await page.evaluate(() => [
+      document.documentElement.scrollWidth,
+      document.documentElement.clientWidth,
+    ]);
+    seen.last = await page.evaluate(buttonsOutOfView);
+    if (width > room) seen.last.push(`the page, ${width} wide in a window of ${room}`);
+    return seen.last.length === 0;
+  });
 
 /**
  * Runs in the page. The buttons that something which scrolls or cuts off sideways hides, in whole
