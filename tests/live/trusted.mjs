@@ -11,7 +11,7 @@ export const shows = (page, state, unheard) =>
     .locator(`[data-testid="mic-state"][data-state="${state}"][data-unheard="${unheard}"]`)
     .waitFor();
 
-/** The system, or another program, mutes the microphone of a page or lifts that. */
+/** The system, or another program, mutes the microphone of a page or lifts that; answers when. */
 export const muteDevice = (page, muted) =>
   page.evaluate((wanted) => {
     const track = window.__cabildo.client.media.trackOf('microphone');
@@ -20,14 +20,16 @@ export const muteDevice = (page, muted) =>
       get: () => wanted,
     });
     track.dispatchEvent(new Event(wanted ? 'mute' : 'unmute'));
+    return Date.now();
   }, muted);
 
-/** The microphone of a page is pulled out. */
+/** The microphone of a page is pulled out; answers when. */
 export const unplug = (page) =>
   page.evaluate(() => {
     const track = window.__cabildo.client.media.trackOf('microphone');
     track.stop();
     track.dispatchEvent(new Event('ended'));
+    return Date.now();
   });
 
 /** Puts people of the hall on the list. */

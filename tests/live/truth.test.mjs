@@ -25,6 +25,8 @@ import { until } from './until.mjs';
 
 /** As fast as somebody who speaks to nobody has to learn it. */
 const TOLD_WITHIN_MS = 2_000;
+/** How often a page is asked what it tells. */
+const LOOK_MS = 20;
 
 async function open(stage) {
   stage.server = await Server.start('truth');
@@ -35,23 +37,36 @@ async function open(stage) {
 }
 
 const line = (page) => page.getByTestId('mic-state');
-/** Has something happen to a page, and measures when its line says so; by the page's own clock. */
+/**
+ * Has something happen to a page, of which `happen` answers when, and measures when its line says so.
+ * The time in which a busy machine does not let the page run is not counted.
+ */
 async function toldWithin(page, t, what, happen, state) {
-  await page.evaluate((wanted) => {
-    window.__told = new Promise((resolve) => {
-      const look = setInterval(() => {
-        const shown = document.querySelector('[data-testid="mic-state"]');
-        if (shown?.dataset.state !== wanted || shown.dataset.unheard !== 'true') return;
-        clearInterval(look);
-        resolve(Date.now());
-      }, 20);
-    });
-  }, state);
-  const before = Date.now();
-  await happen();
-  const ms = (await page.evaluate(() => window.__told)) - before;
-  t.diagnostic(`${what}: told after ${ms} ms`);
-  assert.ok(ms <= TOLD_WITHIN_MS, `${what}: told after ${ms} ms`);
+  await page.evaluate(
+    ([wanted, everyMs]) => {
+      window.__told = new Promise((resolve) => {
+        const stops = [];
+        let last = Date.now();
+        const look = setInterval(() => {
+          const now = Date.now();
+          stops.push({ from: last, ms: Math.max(0, now - last - everyMs) });
+          last = now;
+          const shown = document.querySelector('[data-testid="mic-state"]');
+          if (shown?.dataset.state !== wanted || shown.dataset.unheard !== 'true') return;
+          clearInterval(look);
+          resolve({ at: now, stops });
+        }, everyMs);
+      });
+    },
+    [state, LOOK_MS],
+  );
+  const happened = await happen();
+  const { at, stops } = await page.evaluate(() => window.__told);
+  const stopped = stops.filter(({ from }) => from >= happened).reduce((sum, { ms }) => sum + ms, 0);
+  const ms = at - happened;
+  const told = `${what}: told after ${ms} ms, in ${stopped} ms of which the page did not run`;
+  t.diagnostic(told);
+  assert.ok(ms - stopped <= TOLD_WITHIN_MS, told);
   const spoken = (await line(page).textContent()).trim();
   await page.getByTestId('live-assertive').filter({ hasText: spoken }).waitFor();
 }
@@ -80,7 +95,11 @@ story('What people trust', open, {
     await shows(pages.ana, 'off', false);
     await ask(pages.ana);
     await approve(pages.chair, 'ana');
-    await toldWithin(pages.ana, t, 'off', () => startTurn(pages.chair, 'ana'), 'off');
+    const getsFloor = async () => {
+      await startTurn(pages.chair, 'ana');
+      return Date.parse((await messages(pages.chair, 'turn_started')).at(-1).at);
+    };
+    await toldWithin(pages.ana, t, 'off', getsFloor, 'off');
     await screenshot(pages.ana, 'unheard-off');
     await press(pages.ana, 'mic-button');
     await shows(pages.ana, 'open', false);
@@ -109,6 +128,7 @@ story('What people trust', open, {
           source.start();
           window.__silence = source;
           window.__cabildo.client.media.setTrack('microphone', silence.stream.getAudioTracks()[0]);
+          return Date.now();
         }),
       'silent',
     );
@@ -123,7 +143,11 @@ story('What people trust', open, {
     const { ana } = pages;
     pages.hall = await openHall(browser, server, session, { user: 'hall', name: 'Sala' });
     await holds(pages.hall, 'ana');
-    await toldWithin(ana, t, 'frozen', () => server.child.kill('SIGSTOP'), 'disconnected');
+    const freeze = () => {
+      server.child.kill('SIGSTOP');
+      return Date.now();
+    };
+    await toldWithin(ana, t, 'frozen', freeze, 'disconnected');
     // No page calls the connection good meanwhile: the hall and the chair go by what they see.
     for (const page of [ana, pages.chair, pages.hall]) {
       await page.locator('[data-testid="connection-state"][data-answering="false"]').waitFor();
