@@ -11,9 +11,10 @@ use super::engine::aac::{Made, OpusFromAac};
 use super::metrics;
 use crate::formats::codec::AacConfig;
 
-/// Packets of a camera that wait for the thread, and packets of Opus that wait for its room; at the
-/// limit new ones of the camera are dropped. Raising it lets sound be later on a busy machine.
-const WAITING_MAX: usize = 32;
+/// Packets of a camera that wait for the thread, and packets of Opus that wait for its room: two seconds,
+/// as much as is decoded at once when a busy machine lets the thread run again. At the limit new ones of
+/// the camera are dropped. Raising it lets sound be later.
+const WAITING_MAX: usize = 96;
 
 /// A packet of the camera.
 struct Packet {
