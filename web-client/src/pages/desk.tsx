@@ -388,7 +388,11 @@ function useKeys(
 
 function useSteps(desk: Desk): readonly DeskStep[] {
   const [steps, setSteps] = useState(desk.steps);
-  useEffect(() => desk.subscribe(setSteps), [desk]);
+  useEffect(() => {
+    // What changed since the page was drawn.
+    setSteps(desk.steps);
+    return desk.subscribe(setSteps);
+  }, [desk]);
   return steps;
 }
 
