@@ -1,5 +1,5 @@
 import type { RefObject } from 'preact';
-import { useEffect, useRef } from 'preact/hooks';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import { isDangerous } from './focus';
 import { settleRows } from './settling';
 
@@ -20,7 +20,8 @@ interface Place {
 export function useRows<List extends HTMLElement>(home?: RefObject<HTMLElement>): RefObject<List> {
   const list = useRef<List>(null);
   const place = useRef<Place | null>(null);
-  useEffect(() => {
+  // Before anybody can press a key in the list or something of it can go.
+  useLayoutEffect(() => {
     const element = list.current;
     if (element === null) return undefined;
     const handleFocus = (event: FocusEvent) => {
