@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { megabytes, number } from '../i18n/texts';
 import { v } from '../i18n/verify/texts';
 import { ApiError, HeldHeadStore, ProofSource } from '../lib';
@@ -104,7 +104,7 @@ function Verify() {
     source.keys().then(setPublished, () => setPublished(null));
     if (session !== '' && isUuid(session)) void verifySession(session);
   }, []);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (run.phase === 'done') document.getElementById('verdict')?.focus();
   }, [run.phase]);
 

@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { s } from '../i18n/captions';
 import { t, timeOfDay } from '../i18n/i18n';
 import type { Caption, RoomClient, RoomState } from '../lib';
@@ -251,7 +251,7 @@ function Correction(props: { client: RoomClient; piece: Caption; onClose: () => 
   const [text, setText] = useState(piece.text ?? '');
   const [sending, setSending] = useState(false);
   const form = useRef<HTMLFormElement>(null);
-  useEffect(() => form.current?.querySelector('input')?.focus(), []);
+  useLayoutEffect(() => form.current?.querySelector('input')?.focus(), []);
   const close = () => {
     if (form.current?.contains(document.activeElement)) form.current.closest('ul')?.focus();
     props.onClose();

@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { exactTime } from '../../i18n/texts';
 import { r } from '../../i18n/recording/texts';
 import { language as shownLanguage, t } from '../../i18n/i18n';
@@ -128,7 +128,7 @@ function Reader(props: { access: Access; session: string; mayConfirm: boolean })
     setEdited(null);
   };
   useEffect(() => void show('newest'), []);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (edited !== null || !isFocused.current) return;
     isFocused.current = false;
     shown.current?.focus();
@@ -279,7 +279,7 @@ function Editor(props: {
   const [asking, setAsking] = useState<'confirm' | 'discard' | null>(null);
   const [sending, setSending] = useState(false);
   const field = useRef<HTMLTextAreaElement>(null);
-  useEffect(() => field.current?.focus(), []);
+  useLayoutEffect(() => field.current?.focus(), []);
   const problem = minutesProblem(edited.text);
   const close = () => setAsking(null);
   const confirm = () => {
