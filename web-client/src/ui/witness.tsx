@@ -57,7 +57,10 @@ export function WitnessIndicator({ witness, session }: { witness: Witness; sessi
 /** For the page itself: a record that does not add up is nobody's detail. */
 export function WitnessAlarm({ witness, session }: { witness: Witness; session: string }) {
   const [view, setView] = useState(witness.view);
-  useEffect(() => witness.subscribe(setView), [witness]);
+  useEffect(() => {
+    setView(witness.view);
+    return witness.subscribe(setView);
+  }, [witness]);
   if (view.failure === null) return null;
   return (
     <div class="alarm">
