@@ -72,16 +72,18 @@ function Hall({ access, session }: { access: Access; session: string }) {
         <Now client={client} state={state} turn={turn} />
       ) : (
         <section class="now" aria-label={t('meeting.floor')}>
-          <div class="holder" data-testid="floor-holder">
-            <Fit text={t('floor.nobody')} min={24} max={160} />
-          </div>
+          {state !== null && (
+            <div class="holder" data-testid="floor-holder">
+              <Fit text={t('floor.nobody')} min={24} max={160} />
+            </div>
+          )}
         </section>
       )}
       {state !== null && <HallCaptions client={client} state={state} />}
       <section class="next" aria-labelledby="next">
         <h2 id="next">{t('hall.next')}</h2>
         {next.length === 0 ? (
-          <p>{t('hall.nobodyNext')}</p>
+          state !== null && <p>{t('hall.nobodyNext')}</p>
         ) : (
           <ol data-testid="hall-next">
             {next.map((request, index) => (
