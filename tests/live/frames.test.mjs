@@ -53,7 +53,8 @@ const steps = {
     t.diagnostic(
       `${times.length} requests, the longest took ${longest} ms, and ${usual} ms in calm`,
     );
-    assert.ok(longest - usual < ANSWER_MS_MAX, `a request took ${longest} ms, ${usual} ms in calm`);
+    const most = ANSWER_MS_MAX + 2 * usual;
+    assert.ok(longest < most, `a request took ${longest} ms, ${usual} ms in calm`);
   },
 };
 
