@@ -150,6 +150,13 @@ export class Server {
     return starts.map((start) => readFileSync(this.logPath(start), 'utf8')).join('');
   }
 
+  /** What it has logged, without what it says when the store of a busy machine was waited for. */
+  events() {
+    return this.log()
+      .split('\n')
+      .filter((line) => line.startsWith('{') && !line.includes('"sqlx::pool::acquire"'));
+  }
+
   /** Ends the process with `signal`; its data stays. */
   async stop(signal = 'SIGTERM') {
     if (this.child === null) return null;
