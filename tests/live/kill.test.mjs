@@ -85,17 +85,18 @@ async function record(stage) {
   return { channel, from };
 }
 
+/** Kills the server within some time; answers when it did, and after how long. */
 async function killWithin(stage, [least, most]) {
   const wait = least + stage.random() * (most - least);
   await new Promise((resolve) => setTimeout(resolve, wait));
+  const at = Date.now();
   await stage.server.stop('SIGKILL');
-  return wait;
+  return { at, wait };
 }
 
 async function round(stage) {
   const { channel, from } = await record(stage);
-  const wait = await killWithin(stage, KILL_AFTER_MS);
-  stage.kills.push({ from, at: Date.now(), wait });
+  stage.kills.push({ from, ...(await killWithin(stage, KILL_AFTER_MS)) });
   await channel.closed;
   stage.peer.kill();
   stage.heads.push(...channel.heads());
@@ -130,7 +131,7 @@ steps['what a kill after the end interrupts is finished by the next start'] = as
   const { channel } = await record(stage);
   const ended = await asGovernance(server, 'POST', `/api/v1/sessions/${session.id}/end`);
   assert.equal(ended.status, 200, JSON.stringify(ended.body));
-  const wait = await killWithin(stage, KILL_AFTER_END_MS);
+  const { wait } = await killWithin(stage, KILL_AFTER_END_MS);
   t.diagnostic(`killed ${Math.round(wait)} ms after the end`);
   await channel.closed;
   stage.peer.kill();
