@@ -5,7 +5,7 @@ import { asGovernance, bearerToken, call, startedSession } from './api.mjs';
 import { launch, messages, screenshot } from './browser.mjs';
 import { fits, isAccessible } from './looks.mjs';
 import { join, openAttendance, openConsole, openJoin, press } from './pages.mjs';
-import { ANY_NETWORK, Server } from './server.mjs';
+import { Server } from './server.mjs';
 import { story } from './story.mjs';
 import { until } from './until.mjs';
 import { WeakNetwork, reachedAt } from './weak_network.mjs';
@@ -24,7 +24,7 @@ async function spells(page, user) {
 }
 
 async function open(stage) {
-  stage.server = await Server.start('quality', { CABILDO_MEDIA__TCP: 'false', ...ANY_NETWORK });
+  stage.server = await Server.start('quality', { CABILDO_MEDIA__TCP: 'false' });
   stage.network = await WeakNetwork.start({});
   stage.network.serverPort = stage.server.port.media;
   stage.stop = () => stage.network.close();
