@@ -30,7 +30,7 @@ pub use error::{FieldProblem, SessionError};
 pub use event::{SessionEvent, SessionEventKind};
 pub use idempotency::{
     ANSWER_BYTES_MAX, Begin, Caller, Claim, ClaimToken, IdempotencyKey, IdempotencyStore,
-    InvalidIdempotencyKey, KEPT, PlannedId, StoredAnswer, TAKEN_OVER_AFTER,
+    InvalidIdempotencyKey, KEPT, PlannedId, Repetition, StoredAnswer, TAKEN_OVER_AFTER,
 };
 pub use limits::{FixedLimits, TenantLimits, TenantLimitsSource};
 pub use listing::{

@@ -21,7 +21,7 @@ use super::body::{WholeBody, json};
 use super::caller::{Credentials, PersonOrService, see};
 use super::captures::tenant_of;
 use super::error::ApiError;
-use super::idempotency::{once, once_creating, once_issuing};
+use super::idempotency::{once, once_creating};
 use super::json_forms::{Id, Moment};
 use super::refusals::{BODY, READER, REPEATABLE, SERVICE, refusals};
 use crate::cameras::repository::{Camera, RecordedCamera};
@@ -31,7 +31,7 @@ use crate::domain::id::{CameraId, SessionId, TenantId};
 use crate::domain::role::Action;
 use crate::domain::secret::Secret;
 use crate::domain::service_route::ServiceRoute;
-use crate::sessions::PlannedId;
+use crate::sessions::{PlannedId, Repetition};
 
 const JSON: &str = "application/json";
 
@@ -126,29 +126,14 @@ impl Operator {
         &self,
         api: &Api,
         credentials: &Credentials,
-        (tenant, body): (TenantId, &[u8]),
+        (tenant, body, repetition): (TenantId, &[u8], Repetition),
         work: impl FnOnce(PlannedId) -> W + Send,
     ) -> Result<Response, ApiError>
     where
         W: Future<Output = Result<Response, ApiError>> + Send,
     {
-        let caller = (tenant, self.0.as_caller());
-        Ok(self.answer(api, once_creating(api, credentials, caller, body, work).await?))
-    }
-
-    /// As [`Self::once_creating`], for an answer with a secret.
-    async fn once_issuing<W>(
-        &self,
-        api: &Api,
-        credentials: &Credentials,
-        (tenant, body): (TenantId, &[u8]),
-        work: impl FnOnce(PlannedId) -> W + Send,
-    ) -> Result<Response, ApiError>
-    where
-        W: Future<Output = Result<Response, ApiError>> + Send,
-    {
-        let caller = (tenant, self.0.as_caller());
-        Ok(self.answer(api, once_issuing(api, credentials, caller, body, work).await?))
+        let (caller, named) = ((tenant, self.0.as_caller()), (body, repetition));
+        Ok(self.answer(api, once_creating(api, credentials, caller, named, work).await?))
     }
 
     /// An answer, with the nonce for the next proof when it is for a person.

@@ -1,7 +1,7 @@
 //! Requests with an `Idempotency-Key` are carried out once. Successful answers are stored and
 //! repeated; a refusal frees its key, so that the same request may be tried again. When it is not known
-//! whether it was carried out, its key stays in use. Of an answer with a secret only the id of what was
-//! made is stored.
+//! whether it was carried out, its key stays in use. An answer with a secret is stored nowhere: whoever
+//! repeats the request is answered anew.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -12,7 +12,6 @@ use axum::http::header::{CONTENT_TYPE, ETAG, LOCATION};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest as _, Sha256};
-use uuid::Uuid;
 
 use super::Api;
 use super::caller::{Credentials, with_nonce};
@@ -22,7 +21,7 @@ use crate::domain::id::{SessionId, TenantId};
 use crate::domain::participant::Principal;
 use crate::sessions::{
     ANSWER_BYTES_MAX, Begin, Caller, Claim, ClaimToken, IdempotencyKey, KEPT, PlannedId,
-    StoredAnswer,
+    Repetition, StoredAnswer,
 };
 
 pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -80,52 +79,18 @@ pub(super) async fn once(
     body: &[u8],
     work: impl Future<Output = Result<Response, ApiError>> + Send,
 ) -> Result<Response, ApiError> {
-    carry_out(api, credentials, (tenant, caller), (body, Keep::Answer), |_| work).await
+    let named = (body, Repetition::SameAnswer);
+    once_creating(api, credentials, (tenant, caller), named, |_| work).await
 }
 
 /// As [`once`], for a request that creates something with the id that it is given, or finds it under
-/// that id. So a repetition after a failure creates nothing else, whichever process gets it.
+/// that id. So a repetition after a failure creates nothing else, whichever process gets it. Where
+/// repetitions are answered anew, `work` does that, of what it finds under that id.
 pub(super) async fn once_creating<W>(
     api: &Api,
     credentials: &Credentials,
     (tenant, caller): (TenantId, Caller),
-    body: &[u8],
-    work: impl FnOnce(PlannedId) -> W + Send,
-) -> Result<Response, ApiError>
-where
-    W: Future<Output = Result<Response, ApiError>> + Send,
-{
-    carry_out(api, credentials, (tenant, caller), (body, Keep::Answer), work).await
-}
-
-/// As [`once_creating`], for an answer with a secret, which is stored nowhere. Of the answer only the id
-/// is kept; `work` answers every repetition, by what it finds under that id.
-pub(super) async fn once_issuing<W>(
-    api: &Api,
-    credentials: &Credentials,
-    (tenant, caller): (TenantId, Caller),
-    body: &[u8],
-    work: impl FnOnce(PlannedId) -> W + Send,
-) -> Result<Response, ApiError>
-where
-    W: Future<Output = Result<Response, ApiError>> + Send,
-{
-    carry_out(api, credentials, (tenant, caller), (body, Keep::Id), work).await
-}
-
-/// What is stored when a request was carried out.
-enum Keep {
-    /// Its answer.
-    Answer,
-    /// The id of what it made.
-    Id,
-}
-
-async fn carry_out<W>(
-    api: &Api,
-    credentials: &Credentials,
-    (tenant, caller): (TenantId, Caller),
-    (body, keep): (&[u8], Keep),
+    (body, repetition): (&[u8], Repetition),
     work: impl FnOnce(PlannedId) -> W + Send,
 ) -> Result<Response, ApiError>
 where
@@ -133,43 +98,31 @@ where
 {
     let Some(key) = key_of(credentials)? else { return work(PlannedId::generate()).await };
     let session = session_of(credentials.uri.path());
-    let claim = Claim { tenant, session, caller, key, request_hash: hash_of(credentials, body) };
+    let request_hash = hash_of(credentials, body);
+    let claim = Claim { tenant, session, caller, key, request_hash, repetition };
     let in_progress = InProgress::enter(api, &claim)?;
-    match api.idempotency.begin(&claim, api.wall.now()).await? {
-        Begin::Fresh(token, planned) => match work(planned).await {
-            Ok(response) => {
-                let (response, answer) = match keep {
-                    Keep::Answer => kept(response).await?,
-                    Keep::Id => {
-                        let status = response.status().as_u16();
-                        let body = planned.as_uuid().to_string();
-                        (response, StoredAnswer { status, headers: Vec::new(), body })
-                    }
-                };
-                finish(in_progress, claim, token, answer).await;
-                Ok(response)
+    let (token, planned, is_again) = match api.idempotency.begin(&claim, api.wall.now()).await? {
+        Begin::Fresh(token, planned) => (token, planned, false),
+        Begin::Again(token, planned) => (token, planned, true),
+        Begin::Replay(answer) => return Ok(replayed(answer)),
+        Begin::InUse => return Err(in_use()),
+        Begin::DifferentRequest => return Err(reused()),
+    };
+    match work(planned).await {
+        Ok(response) => {
+            let (response, answer) = kept(response, repetition).await?;
+            finish(in_progress, claim, token, answer).await;
+            Ok(if is_again { marked(response) } else { response })
+        }
+        // It may have been done, so the key is not free for another try.
+        Err(error) if error.is_outcome_unknown() => Err(error),
+        Err(refusal) => {
+            if let Err(error) = api.idempotency.abandon(&claim, token).await {
+                // The key stays in use until its claim is taken over.
+                tracing::warn!(%error, "a request was refused and its key is not free");
             }
-            // It may have been done, so the key is not free for another try.
-            Err(error) if error.is_outcome_unknown() => Err(error),
-            Err(refusal) => {
-                if let Err(error) = api.idempotency.abandon(&claim, token).await {
-                    // The key stays in use until its claim is taken over.
-                    tracing::warn!(%error, "a request was refused and its key is not free");
-                }
-                Err(refusal)
-            }
-        },
-        Begin::Replay(answer) => match keep {
-            Keep::Answer => Ok(replayed(answer)),
-            Keep::Id => {
-                let planned = Uuid::try_parse(&answer.body).map_err(|_| {
-                    ApiError::new(ErrorCode::Internal, "the id of an earlier answer is not kept")
-                })?;
-                Ok(marked(work(PlannedId::from_uuid(planned)).await?))
-            }
-        },
-        Begin::InUse => Err(in_use()),
-        Begin::DifferentRequest => Err(reused()),
+            Err(refusal)
+        }
     }
 }
 
@@ -269,7 +222,15 @@ fn hash_of(credentials: &Credentials, body: &[u8]) -> [u8; 32] {
     hash.finalize().into()
 }
 
-async fn kept(response: Response) -> Result<(Response, StoredAnswer), ApiError> {
+/// An answer, and what is stored of it.
+async fn kept(
+    response: Response,
+    repetition: Repetition,
+) -> Result<(Response, StoredAnswer), ApiError> {
+    if repetition == Repetition::AnswerAnew {
+        let status = response.status().as_u16();
+        return Ok((response, StoredAnswer { status, headers: Vec::new(), body: String::new() }));
+    }
     let (parts, body) = response.into_parts();
     // Handlers make their answers in memory, so reading the body can't fail here.
     let bytes = axum::body::to_bytes(body, ANSWER_BYTES_MAX * 2).await.map_err(|_| {

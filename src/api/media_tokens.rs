@@ -16,7 +16,7 @@ use super::Api;
 use super::body::{WholeBody, json as json_body};
 use super::caller::{Credentials, permit, see, with_nonce};
 use super::error::ApiError;
-use super::idempotency::{once_issuing, once_of};
+use super::idempotency::{once_creating, once_of};
 use super::refusals::{BODY, REPEATABLE, WRITER, refusals};
 use super::sessions::session_id;
 use crate::auth::{
@@ -28,7 +28,7 @@ use crate::domain::id::{SessionId, SessionKey, UserId};
 use crate::domain::media::TrackSource;
 use crate::domain::participant::Principal;
 use crate::domain::role::Action;
-use crate::sessions::{Caller, PlannedId};
+use crate::sessions::{Caller, PlannedId, Repetition};
 
 /// When a caller should try again whose token could not be kept.
 const RETRY_AFTER_S: u32 = 5;
@@ -221,7 +221,8 @@ pub(super) async fn create(
         Ok(answer.into_response())
     };
     let caller = (person.tenant_id, Caller::User(person.user_id.clone()));
-    let answer = once_issuing(&api, &credentials, caller, &body, work).await?;
+    let named = (&body[..], Repetition::AnswerAnew);
+    let answer = once_creating(&api, &credentials, caller, named, work).await?;
     Ok(with_nonce(answer, &api))
 }
 

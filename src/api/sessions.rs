@@ -23,7 +23,7 @@ use crate::domain::id::{AssemblyId, SessionId, SessionKey, TenantId};
 use crate::domain::role::Action;
 use crate::domain::service_route::ServiceRoute;
 use crate::domain::session::Session;
-use crate::sessions::{ListQuery, PlannedId, SessionError, SessionFilter};
+use crate::sessions::{ListQuery, PlannedId, Repetition, SessionError, SessionFilter};
 
 const JSON: &str = "application/json";
 const MERGE_PATCH: &str = "application/merge-patch+json";
@@ -90,7 +90,8 @@ pub(super) async fn create_as(
         }
         Ok(response)
     };
-    once_creating(api, credentials, (tenant, caller.as_caller()), body, work).await
+    let named = (body, Repetition::SameAnswer);
+    once_creating(api, credentials, (tenant, caller.as_caller()), named, work).await
 }
 
 /// What of the list is wanted.

@@ -81,6 +81,16 @@ impl fmt::Display for Caller {
     }
 }
 
+/// What a request is answered with that comes again after it was carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repetition {
+    /// The same answer, which is stored.
+    SameAnswer,
+    /// An answer that is made again, of what the request made before: there is a secret in it, so it is
+    /// stored nowhere.
+    AnswerAnew,
+}
+
 /// A request that must be carried out only once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
@@ -94,9 +104,11 @@ pub struct Claim {
     pub key: IdempotencyKey,
     /// SHA-256 of its method, path and body.
     pub request_hash: [u8; 32],
+    /// What it is answered with when it comes again.
+    pub repetition: Repetition,
 }
 
-/// An answer that is kept for repetitions of the request.
+/// An answer that is kept for repetitions of the request; empty when each has to be answered anew.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredAnswer {
     /// HTTP status.
@@ -156,6 +168,8 @@ impl PlannedId {
 pub enum Begin {
     /// Carry it out, then finish or abandon the claim.
     Fresh(ClaimToken, PlannedId),
+    /// It was carried out before; answer it anew, then finish or abandon the claim.
+    Again(ClaimToken, PlannedId),
     /// It was carried out before; return this answer.
     Replay(StoredAnswer),
     /// It is being carried out (`IDEMPOTENCY_KEY_IN_USE`).
@@ -168,7 +182,7 @@ pub enum Begin {
 #[async_trait]
 pub trait IdempotencyStore: Send + Sync {
     /// Claims a request, or returns why it must not be carried out. Of concurrent calls with one
-    /// key, exactly one is [`Begin::Fresh`].
+    /// key, exactly one is [`Begin::Fresh`] or [`Begin::Again`].
     async fn begin(&self, claim: &Claim, now: Timestamp) -> Result<Begin, StoreError>;
 
     /// Stores the answer for [`KEPT`]. Does nothing when the claim was taken over; frees the key
@@ -181,8 +195,8 @@ pub trait IdempotencyStore: Send + Sync {
         now: Timestamp,
     ) -> Result<(), StoreError>;
 
-    /// Frees the key, because the request failed for a reason that may be temporary. Does nothing
-    /// when the claim was taken over.
+    /// Frees the key, because the request failed for a reason that may be temporary. Of a request that
+    /// was carried out before it ends only the claim. Does nothing when the claim was taken over.
     async fn abandon(&self, claim: &Claim, token: ClaimToken) -> Result<(), StoreError>;
 }
 

@@ -1,7 +1,7 @@
 //! Requests that may be repeated, in the database.
 
 use async_trait::async_trait;
-use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Query};
+use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Query, SimpleExpr};
 use sea_orm::{Condition, ConnectionTrait, DeriveIden, QueryResult};
 use uuid::Uuid;
 
@@ -9,8 +9,8 @@ use crate::domain::id::SessionId;
 use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::sessions::{
-    ANSWER_BYTES_MAX, Begin, Claim, ClaimToken, IdempotencyStore, KEPT, PlannedId, StoredAnswer,
-    TAKEN_OVER_AFTER,
+    ANSWER_BYTES_MAX, Begin, Claim, ClaimToken, IdempotencyStore, KEPT, PlannedId, Repetition,
+    StoredAnswer, TAKEN_OVER_AFTER,
 };
 use crate::store::connect::Store;
 use crate::store::error::number;
@@ -154,13 +154,16 @@ async fn existing(
     if row.try_get::<Vec<u8>>("", "request_hash")? != claim.request_hash {
         return Ok(Begin::DifferentRequest);
     }
-    if let Some(answer) = answer_of(&row)? {
-        return Ok(Begin::Replay(answer));
-    }
+    let is_held = match (answer_of(&row)?, claim.repetition) {
+        (Some(answer), Repetition::SameAnswer) => return Ok(Begin::Replay(answer)),
+        (Some(_), Repetition::AnswerAnew) => false,
+        (None, _) => true,
+    };
     let claimed_at = Timestamp::from_unix_us(row.try_get("", "claimed_at")?);
-    if now.since(claimed_at) < TAKEN_OVER_AFTER {
+    if is_held && now.since(claimed_at) < TAKEN_OVER_AFTER {
         return Ok(Begin::InUse);
     }
+    let was_carried_out = row.try_get::<Option<i64>>("", "status")?.is_some();
     let holder = row.try_get::<Uuid>("", "claim_id")?;
     // Claims of an earlier version have none.
     let planned = row.try_get::<Option<Uuid>>("", "planned_id")?;
@@ -171,12 +174,18 @@ async fn existing(
         .value(Column::PlannedId, planned.as_uuid())
         .value(Column::ClaimedAt, now.unix_us())
         .value(Column::ExpiresAt, now.after(KEPT).unix_us())
+        .value(Column::Body, None::<String>)
         .cond_where(is_claim(claim))
         .and_where(Expr::col(Column::ClaimId).eq(holder))
-        .and_where(Expr::col(Column::Status).is_null())
+        .and_where(is_set(Column::Status, was_carried_out))
+        .and_where(is_set(Column::Body, !is_held))
         .take();
     let won = tx.connection().execute(&take_over).await?.rows_affected() == 1;
-    Ok(if won { Begin::Fresh(token, planned) } else { Begin::InUse })
+    Ok(match (won, was_carried_out) {
+        (false, _) => Begin::InUse,
+        (true, false) => Begin::Fresh(token, planned),
+        (true, true) => Begin::Again(token, planned),
+    })
 }
 
 async fn finish(
@@ -211,6 +220,14 @@ async fn abandon(store: &Store, claim: &Claim, token: ClaimToken) -> Result<(), 
         .and_where(Expr::col(Column::Status).is_null())
         .take();
     tx.connection().execute(&delete).await?;
+    let end_claim = Query::update()
+        .table(Column::Table)
+        .value(Column::Body, "")
+        .cond_where(is_claim(claim))
+        .and_where(Expr::col(Column::ClaimId).eq(token.as_uuid()))
+        .and_where(Expr::col(Column::Body).is_null())
+        .take();
+    tx.connection().execute(&end_claim).await?;
     tx.commit().await
 }
 
@@ -244,6 +261,11 @@ pub(super) async fn forget(tx: &TenantTx, session: SessionId) -> Result<(), Stor
     Ok(())
 }
 
+fn is_set(column: Column, wanted: bool) -> SimpleExpr {
+    let column = Expr::col(column);
+    if wanted { column.is_not_null() } else { column.is_null() }
+}
+
 fn is_claim(claim: &Claim) -> Condition {
     Condition::all()
         .add(Expr::col(Column::TenantId).eq(claim.tenant.as_uuid()))
@@ -251,13 +273,15 @@ fn is_claim(claim: &Claim) -> Condition {
         .add(Expr::col(Column::Key).eq(claim.key.as_str()))
 }
 
+/// The answer, unless the request is being carried out, or answered anew: then it has no body.
 fn answer_of(row: &QueryResult) -> Result<Option<StoredAnswer>, StoreError> {
     let Some(status) = row.try_get::<Option<i64>>("", "status")? else { return Ok(None) };
+    let Some(body) = row.try_get("", "body")? else { return Ok(None) };
     let headers: String = row.try_get("", "headers")?;
     Ok(Some(StoredAnswer {
         status: number(status, "status")?,
         headers: serde_json::from_str(&headers)
             .map_err(|error| StoreError::Corrupt(error.to_string()))?,
-        body: row.try_get("", "body")?,
+        body,
     }))
 }

@@ -26,7 +26,7 @@ use crate::recorder::repository::{
 };
 use crate::room::repository::{RoomRepository, StoredChange, ToldEvent};
 use crate::sessions::{
-    Begin, Caller, Claim, FixedLimits, IdempotencyStore, NewSession, SessionService,
+    Begin, Caller, Claim, FixedLimits, IdempotencyStore, NewSession, Repetition, SessionService,
 };
 use crate::store::entities::{room_event, room_record, session};
 use crate::store::tenant_tx::TenantTx;
@@ -75,6 +75,7 @@ async fn tenant_with_everything(store: &Store) -> Session {
         caller: Caller::User("maria".parse().expect("a user id")),
         key: "k".parse().expect("a key"),
         request_hash: [0; 32],
+        repetition: Repetition::SameAnswer,
     };
     assert!(matches!(store.begin(&claim, NOW).await, Ok(Begin::Fresh(..))));
     record_everything(store, &session).await;

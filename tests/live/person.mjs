@@ -49,7 +49,7 @@ export class Person {
   }
 
   /** A call that proves the key; once more when the server wants its own nonce. */
-  async call(method, path, wanted) {
+  async call(method, path, wanted, headers = {}) {
     const [plain] = path.split('?');
     for (let attempt = 0; ; attempt += 1) {
       const response = await fetch(this.server.origin + path, {
@@ -58,14 +58,17 @@ export class Person {
           Authorization: `DPoP ${this.token}`,
           DPoP: this.proof(method, this.server.origin + plain, this.nonce),
           ...(wanted === undefined ? {} : { 'Content-Type': 'application/json' }),
+          ...headers,
         },
         body: wanted === undefined ? undefined : JSON.stringify(wanted),
       });
       this.nonce = response.headers.get('dpop-nonce') ?? this.nonce;
       const text = await response.text();
       const body = text === '' ? null : JSON.parse(text);
+      const replayed = response.headers.get('idempotency-replayed') === 'true';
+      const retryAfter = response.headers.get('retry-after');
       if (response.status === 401 && body.code === 'DPOP_NONCE_REQUIRED' && attempt === 0) continue;
-      return { status: response.status, body };
+      return { status: response.status, body, replayed, retryAfter };
     }
   }
 

@@ -1,5 +1,6 @@
 // A PostgreSQL cluster of its own, which lives as long as this process.
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -84,6 +85,18 @@ export class Postgres {
     return execFileSync('psql', [this.url('postgres', database), ...args], { stdio: 'pipe' })
       .toString()
       .trim();
+  }
+
+  /** Holds rows, `FROM` and `WHERE` as given, so that nobody changes them; answers what lets them go. */
+  async hold(rows) {
+    const args = ['--no-psqlrc', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1'];
+    const session = spawn('psql', [this.url('postgres', 'cabildo'), ...args], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    session.stdin.write(`BEGIN; SELECT 'held' FROM ${rows} FOR UPDATE;\n`);
+    const [held] = await once(session.stdout, 'data');
+    if (!held.toString().startsWith('held')) throw new Error(`no such rows: ${rows}`);
+    return () => session.stdin.end();
   }
 
   /** What a server needs in its environment to use it. */

@@ -23,7 +23,7 @@ use crate::domain::camera;
 use crate::domain::error_code::ErrorCode;
 use crate::domain::id::{CameraId, SessionId, StreamSessionId, TenantId};
 use crate::domain::watched::Watched;
-use crate::sessions::PlannedId;
+use crate::sessions::{PlannedId, Repetition};
 
 /// Where a stream session stands.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
@@ -271,7 +271,8 @@ pub(in crate::api) async fn issue(
         let answer = (StatusCode::CREATED, [(CACHE_CONTROL, "no-store")], Json(body));
         Ok(answer.into_response())
     };
-    operator.once_issuing(&api, &credentials, (tenant, &body), work).await
+    let named = (tenant, &body[..], Repetition::AnswerAnew);
+    operator.once_creating(&api, &credentials, named, work).await
 }
 
 refusals!(ActivateRefusals: READER, SERVICE, REPEATABLE, &[

@@ -21,7 +21,7 @@ use crate::cameras::engine::source::Source;
 use crate::cameras::repository::StreamRecord;
 use crate::domain::error_code::ErrorCode;
 use crate::domain::id::{CameraId, StreamId, TenantId};
-use crate::sessions::PlannedId;
+use crate::sessions::{PlannedId, Repetition};
 
 /// A stream to be started.
 #[derive(Deserialize, ToSchema)]
@@ -108,7 +108,8 @@ pub(in crate::api) async fn start(
         let stream = api.streams.start((tenant, id), camera, source).await?;
         Ok((StatusCode::CREATED, Json(StreamBody::new(stream))).into_response())
     };
-    operator.once_creating(&api, &credentials, (tenant, named.as_bytes()), work).await
+    let named = (tenant, named.as_bytes(), Repetition::SameAnswer);
+    operator.once_creating(&api, &credentials, named, work).await
 }
 
 refusals!(StopRefusals: READER, SERVICE, &[ErrorCode::PayloadTooLarge, ErrorCode::StreamNotFound]);

@@ -6,8 +6,8 @@ use cabildo::domain::id::{SessionId, TenantId};
 use cabildo::domain::participant::ServiceName;
 use cabildo::recorder::repository::RecordingRepository as _;
 use cabildo::sessions::{
-    ANSWER_BYTES_MAX, Begin, Caller, Claim, ClaimToken, IdempotencyStore, KEPT, StoredAnswer,
-    TAKEN_OVER_AFTER,
+    ANSWER_BYTES_MAX, Begin, Caller, Claim, ClaimToken, IdempotencyStore, KEPT, PlannedId,
+    Repetition, StoredAnswer, TAKEN_OVER_AFTER,
 };
 use tokio::task::JoinSet;
 
@@ -19,6 +19,8 @@ cases!(
     a_claim_that_was_abandoned_is_free,
     a_claim_of_a_dead_process_is_taken_over,
     of_concurrent_claims_one_is_fresh,
+    of_concurrent_repetitions_one_is_answered_anew,
+    a_repetition_that_is_refused_frees_no_key,
     an_answer_too_large_to_keep_frees_its_key,
     expired_answers_are_removed,
     answers_about_a_session_are_erased_with_it,
@@ -31,6 +33,7 @@ fn claim(tenant: TenantId, caller: &str, key: &str) -> Claim {
         caller: Caller::User(caller.parse().expect("a user id")),
         key: key.parse().expect("a key"),
         request_hash: [7; 32],
+        repetition: Repetition::SameAnswer,
     }
 }
 
@@ -135,6 +138,52 @@ async fn of_concurrent_claims_one_is_fresh(fixture: Fixture) {
         assert_eq!(fresh.count(), 1, "{outcomes:?}");
         let in_use = outcomes.iter().filter(|outcome| matches!(outcome, Ok(Begin::InUse)));
         assert_eq!(in_use.count(), 29, "{outcomes:?}");
+    }
+}
+
+/// A request that was carried out and whose answer has a secret.
+async fn issued(store: &impl IdempotencyStore) -> (Claim, PlannedId) {
+    let claim = Claim {
+        repetition: Repetition::AnswerAnew,
+        ..claim(TenantId::generate(), "maria", "issue")
+    };
+    let Ok(Begin::Fresh(token, planned)) = store.begin(&claim, NOW).await else {
+        panic!("it is not fresh");
+    };
+    let nothing = StoredAnswer { status: 201, headers: Vec::new(), body: String::new() };
+    store.finish(&claim, token, &nothing, NOW).await.expect("finished");
+    (claim, planned)
+}
+
+async fn of_concurrent_repetitions_one_is_answered_anew(fixture: Fixture) {
+    let (claim, planned) = issued(fixture.store()).await;
+    let mut now = NOW;
+    // Those of one that was answered, and those of one whose process died while it answered it anew.
+    for _ in 0..2 {
+        let mut tasks = JoinSet::new();
+        for number in 0..30 {
+            let (store, claim) = (fixture.stores[number % 2].clone(), claim.clone());
+            tasks.spawn(async move { store.begin(&claim, now).await });
+        }
+        let outcomes = tasks.join_all().await;
+        let is_again =
+            |it: &&Result<Begin, _>| matches!(it, Ok(Begin::Again(_, id)) if *id == planned);
+        assert_eq!(outcomes.iter().filter(is_again).count(), 1, "{outcomes:?}");
+        let in_use = outcomes.iter().filter(|outcome| matches!(outcome, Ok(Begin::InUse)));
+        assert_eq!(in_use.count(), 29, "{outcomes:?}");
+        now = now.after(TAKEN_OVER_AFTER);
+    }
+}
+
+async fn a_repetition_that_is_refused_frees_no_key(fixture: Fixture) {
+    let [first, second] = &fixture.stores;
+    let (claim, planned) = issued(first).await;
+    for store in [second, first] {
+        let Ok(Begin::Again(token, found)) = store.begin(&claim, NOW).await else {
+            panic!("it is not answered anew");
+        };
+        assert_eq!(found, planned);
+        store.abandon(&claim, token).await.expect("abandoned");
     }
 }
 
