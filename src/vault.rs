@@ -24,7 +24,8 @@ use crate::domain::secret::Secret;
 pub use damage::{Damage, DamagedObjects};
 pub use directory::Directory;
 pub use installation::{
-    Identified, IdentifiedKeys, IdentifiedVault, Installation, NotKnown, Place, WrongPlace,
+    Identified, IdentifiedKeys, IdentifiedVault, Installation, NotKnown, Place, PlaceClaim,
+    WrongPlace,
 };
 pub use local_keys::LocalKeyVault;
 pub use s3::{S3, S3Options, S3Timeouts};

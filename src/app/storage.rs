@@ -22,9 +22,19 @@ const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// installation. Places in which nothing that is needed was ever stored become those of the installation.
 pub(super) async fn open_own(config: &Config, store: &Store) -> anyhow::Result<Arc<dyn Vault>> {
     let installation = identified(store).await?;
+    let turn = installation.wait_for_turn().await.context("the store")?;
     let keys = installation.verify_keys(&config.recording.keys.directory).await;
-    let vault = IdentifiedVault::new(open_vault(config)?, installation);
-    let verified = tokio::time::timeout(ANSWER_MAX, vault.verify()).await;
+    let opened = open_vault(config)?;
+    let vault = IdentifiedVault::new(Arc::clone(&opened), installation.clone());
+    let verifying = async {
+        if keys.is_ok() {
+            return vault.verify().await;
+        }
+        // What is not started gives no other place a marker either.
+        installation.examine_vault(&*opened).await.map(drop)
+    };
+    let verified = tokio::time::timeout(ANSWER_MAX, verifying).await;
+    drop(turn);
     let mut wrong = Vec::new();
     match keys {
         Ok(()) => {}

@@ -388,7 +388,7 @@ fn candidates(reader: &mut Reader) -> Vec<SocketAddr> {
 fn read_store(reader: &mut Reader, profile: &Profile) -> StoreConfig {
     let url = database_url(reader, "store.url");
     let migration_url = database_url(reader, "store.migration_url");
-    let max_connections = reader.number_u32("store.max_connections", 16, 1..=1_000);
+    let max_connections = reader.number_u32("store.max_connections", 16, 2..=1_000);
     let free_mib_min = reader.number_u32("store.free_mib_min", 64, 0..=1_048_576);
     let url = match (url, profile) {
         (Some(url), _) => url,

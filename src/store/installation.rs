@@ -10,10 +10,12 @@ use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::store::connect::Store;
 use crate::store::shared_tx::SharedTx;
-use crate::vault::{Installation, Place};
+use crate::vault::{Installation, Place, PlaceClaim};
 
-/// Advisory lock that allows one process at a time to give the identity: "identity" in ASCII.
+/// Advisory lock that allows one process at a time to give the identity or a marker: "identity" in ASCII.
 const IDENTITY_LOCK: i64 = 0x69_64_65_6e_74_69_74_79;
+/// Advisory lock that allows one process at a time to compare its places: "places" in ASCII.
+const PLACES_LOCK: i64 = 0x70_6c_61_63_65_73;
 const TABLE: &str = "installation";
 /// The id of the only row.
 const ONLY: i64 = 1;
@@ -48,27 +50,15 @@ impl Installation for Store {
     }
 
     async fn is_used(&self, place: Place) -> Result<bool, StoreError> {
-        let select = Query::select()
-            .column(column_of(place))
-            .from(TABLE)
-            .and_where(Expr::col("id").eq(ONLY))
-            .take();
-        let row = self.connection.query_one(&select).await?;
-        Ok(row.map(|row| row.try_get("", column_of(place))).transpose()?.unwrap_or(false))
+        is_used(&self.connection, place).await
     }
 
     async fn note_used(&self, place: Place) -> Result<(), StoreError> {
         if self.is_used(place).await? {
             return Ok(());
         }
-        let update = Query::update()
-            .table(TABLE)
-            .value(column_of(place), true)
-            .and_where(Expr::col("id").eq(ONLY))
-            .take();
         let _writer = self.writer().await;
-        self.connection.execute(&update).await?;
-        Ok(())
+        use_from_now(&self.connection, place).await
     }
 
     async fn has_data(&self) -> Result<bool, StoreError> {
@@ -80,6 +70,85 @@ impl Installation for Store {
         }
         Ok(false)
     }
+
+    async fn claim(&self, place: Place) -> Result<Option<Box<dyn PlaceClaim>>, StoreError> {
+        let tx = SharedTx::locked(self, IDENTITY_LOCK).await?;
+        if is_used(tx.connection(), place).await? {
+            return Ok(None);
+        }
+        Ok(Some(if self.serves_several() {
+            Box::new(Shared { tx, place })
+        } else {
+            Box::new(Alone { store: self.clone(), place })
+        }))
+    }
+
+    async fn wait_for_turn(&self) -> Result<Box<dyn Send>, StoreError> {
+        // The lock takes one connection while what is done under it takes others.
+        Ok(if self.serves_several() {
+            Box::new(SharedTx::locked(self, PLACES_LOCK).await?)
+        } else {
+            Box::new(())
+        })
+    }
+
+    async fn note_marked(&self, place: Place) -> Result<(), StoreError> {
+        if self.serves_several() || self.has_data().await? {
+            self.note_used(place).await?;
+        }
+        Ok(())
+    }
+
+    async fn note_found(&self, place: Place) -> Result<(), StoreError> {
+        if self.serves_several() { self.note_used(place).await } else { Ok(()) }
+    }
+}
+
+/// A claim among several instances: the lock, until it is committed that the place is used.
+struct Shared {
+    tx: SharedTx,
+    place: Place,
+}
+
+#[async_trait]
+impl PlaceClaim for Shared {
+    async fn marked(self: Box<Self>) -> Result<(), StoreError> {
+        use_from_now(self.tx.connection(), self.place).await?;
+        self.tx.commit().await
+    }
+}
+
+/// A claim of the only process that may use the database.
+struct Alone {
+    store: Store,
+    place: Place,
+}
+
+#[async_trait]
+impl PlaceClaim for Alone {
+    async fn marked(self: Box<Self>) -> Result<(), StoreError> {
+        self.store.note_marked(self.place).await
+    }
+}
+
+async fn is_used(connection: &impl ConnectionTrait, place: Place) -> Result<bool, StoreError> {
+    let select = Query::select()
+        .column(column_of(place))
+        .from(TABLE)
+        .and_where(Expr::col("id").eq(ONLY))
+        .take();
+    let row = connection.query_one(&select).await?;
+    Ok(row.map(|row| row.try_get("", column_of(place))).transpose()?.unwrap_or(false))
+}
+
+async fn use_from_now(connection: &impl ConnectionTrait, place: Place) -> Result<(), StoreError> {
+    let update = Query::update()
+        .table(TABLE)
+        .value(column_of(place), true)
+        .and_where(Expr::col("id").eq(ONLY))
+        .take();
+    connection.execute(&update).await?;
+    Ok(())
 }
 
 const fn column_of(place: Place) -> &'static str {

@@ -47,6 +47,30 @@ pub trait Installation: Send + Sync {
 
     /// Whether there is anything whose keys and recordings may be in the places already.
     async fn has_data(&self) -> Result<bool, StoreError>;
+
+    /// The right to give a place its marker, for one process at a time, which waits for the one before; none
+    /// when it must have the marker.
+    async fn claim(&self, place: Place) -> Result<Option<Box<dyn PlaceClaim>>, StoreError>;
+
+    /// Lets no other process compare its places until what this returns is dropped. Does nothing where the
+    /// database is for one process.
+    async fn wait_for_turn(&self) -> Result<Box<dyn Send>, StoreError>;
+
+    /// Notes that a place was given its marker. Where several instances use the database, it is the only one
+    /// from then on, since another instance may store something at any time; otherwise, when there is something
+    /// that it may hold already.
+    async fn note_marked(&self, place: Place) -> Result<(), StoreError>;
+
+    /// Notes that a place had its marker already; where several instances use the database, it is the only one
+    /// from then on.
+    async fn note_found(&self, place: Place) -> Result<(), StoreError>;
+}
+
+/// The right to give a place its marker, which nobody else has until this is dropped.
+#[async_trait]
+pub trait PlaceClaim: Send {
+    /// Notes that the place has its marker, as [`Installation::note_marked`] does.
+    async fn marked(self: Box<Self>) -> Result<(), StoreError>;
 }
 
 /// Why a place is not the one of the installation. The text has no paths, since health shows it.
@@ -143,6 +167,15 @@ impl Identified {
         Self { identity, database }
     }
 
+    /// Lets no other process compare its places until what this returns is dropped: so whoever comes first
+    /// has all of its places, and nobody some of them.
+    ///
+    /// # Errors
+    /// The database can't be asked now.
+    pub async fn wait_for_turn(&self) -> Result<Box<dyn Send>, StoreError> {
+        self.database.wait_for_turn().await
+    }
+
     fn marker(&self) -> String {
         format!("{PREFIX}{}\n", self.identity)
     }
@@ -157,20 +190,15 @@ impl Identified {
         Err(WrongPlace::Foreign { place, identity: self.identity, found })
     }
 
-    /// That a place may get its marker now.
-    async fn may_mark(&self, place: Place) -> Result<(), NotKnown> {
-        if self.database.is_used(place).await? {
-            return Err(WrongPlace::Unmarked { place, identity: self.identity }.into());
-        }
-        Ok(())
+    const fn unmarked(&self, place: Place) -> WrongPlace {
+        WrongPlace::Unmarked { place, identity: self.identity }
     }
 
-    /// Notes that a place got its marker: what an earlier version wrote is there from now on.
-    async fn marked(&self, place: Place) -> Result<(), NotKnown> {
-        if self.database.has_data().await? {
-            self.database.note_used(place).await?;
+    /// Notes that a place had its marker. What can't be noted now is noted with the next look.
+    async fn note_found(&self, place: Place) {
+        if let Err(error) = self.database.note_found(place).await {
+            tracing::debug!(%error, "it could not be noted that a place has its marker");
         }
-        Ok(())
     }
 
     /// Checks that a directory of keys is the one of this installation, without changing anything.
@@ -185,7 +213,7 @@ impl Identified {
         // Earlier versions made no marker, but the keys that sign at their first start.
         let has_keys = directory.join("evidence").is_dir();
         if !has_keys && self.database.has_data().await? {
-            return Err(WrongPlace::Unmarked { place: Place::Keys, identity: self.identity }.into());
+            return Err(self.unmarked(Place::Keys).into());
         }
         Ok(false)
     }
@@ -201,7 +229,13 @@ impl Identified {
     ) -> Result<bool, NotKnown> {
         match read_file(&directory.join(MARKER))? {
             Some(marker) => Ok(self.compare(place, &marker).map(|()| true)?),
-            None => self.may_mark(place).await.map(|()| false),
+            None if !self.database.is_used(place).await? => Ok(false),
+            None => {
+                // It may have got its marker after it was looked for.
+                let marker = read_file(&directory.join(MARKER))?;
+                let marker = marker.ok_or_else(|| self.unmarked(place))?;
+                Ok(self.compare(place, &marker).map(|()| true)?)
+            }
         }
     }
 
@@ -211,7 +245,16 @@ impl Identified {
     /// # Errors
     /// It is another, or it is not known.
     pub async fn verify_keys(&self, directory: &Path) -> Result<(), NotKnown> {
-        if self.examine_keys(directory).await? { Ok(()) } else { self.mark_keys(directory).await }
+        if self.examine_keys(directory).await? {
+            self.note_found(Place::Keys).await;
+            return Ok(());
+        }
+        let Some(claim) = self.database.claim(Place::Keys).await? else {
+            // Another process may have marked it since.
+            return self.examine_keys(directory).await.map(drop);
+        };
+        self.write_keys(directory)?;
+        Ok(claim.marked().await?)
     }
 
     /// Gives a directory of keys the marker, whatever the database knows.
@@ -219,12 +262,16 @@ impl Identified {
     /// # Errors
     /// It has the marker of another installation, or it can't be written.
     pub async fn mark_keys(&self, directory: &Path) -> Result<(), NotKnown> {
+        self.write_keys(directory)?;
+        Ok(self.database.note_marked(Place::Keys).await?)
+    }
+
+    fn write_keys(&self, directory: &Path) -> Result<(), NotKnown> {
         let path = directory.join(MARKER);
         let made = write_file(directory, &path, self.marker().as_bytes());
         made.map_err(|error| NotKnown::File { path: path.clone(), why: error.to_string() })?;
         // Read even if it was just made: another process may have made it first.
-        self.compare(Place::Keys, &read_file(&path)?.unwrap_or_default())?;
-        self.marked(Place::Keys).await
+        Ok(self.compare(Place::Keys, &read_file(&path)?.unwrap_or_default())?)
     }
 
     /// Checks that a vault is the one of this installation, without changing anything. Returns whether it has
@@ -235,13 +282,30 @@ impl Identified {
     pub async fn examine_vault(&self, vault: &dyn Vault) -> Result<bool, NotKnown> {
         match vault.read(&ObjectName::marker(), None).await {
             Ok(marker) => Ok(self.compare(Place::Vault, &marker).map(|()| true)?),
-            Err(VaultError::NotFound) => self.may_mark(Place::Vault).await.map(|()| false),
+            Err(VaultError::NotFound) if !self.database.is_used(Place::Vault).await? => Ok(false),
+            Err(VaultError::NotFound) => {
+                // It may have got its marker after it was looked for.
+                match vault.read(&ObjectName::marker(), None).await {
+                    Ok(marker) => Ok(self.compare(Place::Vault, &marker).map(|()| true)?),
+                    Err(VaultError::NotFound) => Err(self.unmarked(Place::Vault).into()),
+                    Err(error) => Err(error.into()),
+                }
+            }
             Err(error) => Err(error.into()),
         }
     }
 
     async fn verify_vault(&self, vault: &dyn Vault) -> Result<(), NotKnown> {
-        if self.examine_vault(vault).await? { Ok(()) } else { self.mark_vault(vault).await }
+        if self.examine_vault(vault).await? {
+            self.note_found(Place::Vault).await;
+            return Ok(());
+        }
+        let Some(claim) = self.database.claim(Place::Vault).await? else {
+            // Another process may have marked it since.
+            return self.examine_vault(vault).await.map(drop);
+        };
+        self.write_vault(vault).await?;
+        Ok(claim.marked().await?)
     }
 
     /// Gives a vault the marker, whatever the database knows.
@@ -249,6 +313,11 @@ impl Identified {
     /// # Errors
     /// It has the marker of another installation, or it can't be written.
     pub async fn mark_vault(&self, vault: &dyn Vault) -> Result<(), NotKnown> {
+        self.write_vault(vault).await?;
+        Ok(self.database.note_marked(Place::Vault).await?)
+    }
+
+    async fn write_vault(&self, vault: &dyn Vault) -> Result<(), NotKnown> {
         let (name, marker) = (ObjectName::marker(), self.marker());
         let sha256 = Sha256::digest(&marker).into();
         match vault.put(&name, Contents::Bytes(marker.as_bytes()), sha256).await {
@@ -258,7 +327,7 @@ impl Identified {
             }
             Err(error) => return Err(error.into()),
         }
-        self.marked(Place::Vault).await
+        Ok(())
     }
 }
 

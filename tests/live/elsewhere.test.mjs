@@ -20,6 +20,7 @@ async function open(stage) {
   const shared = {
     ...stage.postgres.environment,
     CABILDO_KEYS__DIRECTORY: join(stage.directory, 'keys'),
+    CABILDO_VAULT__DIRECTORY: join(stage.directory, 'vault'),
   };
   stage.brokers = await Brokers.start();
   stage.server = await Server.start('here', shared);

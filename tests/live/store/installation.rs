@@ -1,7 +1,11 @@
 //! Which installation a database belongs to, and what it knows of its stores.
 
+use std::sync::Arc;
+
 use cabildo::domain::id::TenantId;
-use cabildo::vault::{Installation as _, Place};
+use cabildo::vault::{
+    Directory, Identified, IdentifiedVault, Installation as _, NotKnown, Place, WrongPlace,
+};
 use tokio::task::JoinSet;
 
 use crate::store::fixture::{Fixture, cases};
@@ -10,6 +14,8 @@ cases!(
     instances_that_come_at_once_get_one_identity,
     a_place_is_used_once_it_was_noted,
     a_session_is_data,
+    of_vaults_that_come_at_once_one_becomes_that_of_several_instances,
+    of_key_directories_that_come_at_once_one_becomes_that_of_several_instances,
 );
 
 async fn instances_that_come_at_once_get_one_identity(fixture: Fixture) {
@@ -42,4 +48,61 @@ async fn a_session_is_data(fixture: Fixture) {
     assert_eq!(fixture.store().has_data().await, Ok(false));
     fixture.session(TenantId::generate()).await;
     assert_eq!(fixture.stores[1].has_data().await, Ok(true));
+}
+
+/// The installation, as instances see it that use the database by turns.
+async fn installation(fixture: &Fixture, number: usize) -> Identified {
+    let store = fixture.stores[number % 2].clone();
+    Identified::new(store.identity().await.expect("an identity"), Arc::new(store))
+}
+
+/// How many of the places that came at once were taken, when each that was not has no marker.
+fn taken(place: Place, outcomes: &[Result<(), NotKnown>]) -> usize {
+    for outcome in outcomes {
+        let unmarked = |error: &NotKnown| matches!(error, NotKnown::Wrong(WrongPlace::Unmarked { place: it, .. }) if *it == place);
+        assert!(outcome.as_ref().err().is_none_or(unmarked), "{outcome:?}");
+    }
+    outcomes.iter().filter(|outcome| outcome.is_ok()).count()
+}
+
+/// How many of so many places may be taken while nothing is stored: SQLite is for one process, whose
+/// configuration may still change.
+fn may_be_taken(fixture: &Fixture, places: usize) -> usize {
+    if fixture.store().serves_several() { 1 } else { places }
+}
+
+async fn of_vaults_that_come_at_once_one_becomes_that_of_several_instances(fixture: Fixture) {
+    let root = tempfile::tempdir().expect("a directory");
+    let mut vaults = Vec::new();
+    for number in 0..8 {
+        let vault = Directory::open(root.path().join(number.to_string())).expect("opened");
+        let installation = installation(&fixture, number).await;
+        vaults.push(Arc::new(IdentifiedVault::new(Arc::new(vault), installation)));
+    }
+    // The second time each looks again, as it does with every check.
+    for _ in 0..2 {
+        let mut tasks = JoinSet::new();
+        for vault in vaults.clone() {
+            tasks.spawn(async move { vault.verify().await });
+        }
+        let outcomes = tasks.join_all().await;
+        let one = may_be_taken(&fixture, outcomes.len());
+        assert_eq!(taken(Place::Vault, &outcomes), one, "{outcomes:?}");
+    }
+}
+
+async fn of_key_directories_that_come_at_once_one_becomes_that_of_several_instances(
+    fixture: Fixture,
+) {
+    let root = tempfile::tempdir().expect("a directory");
+    let mut tasks = JoinSet::new();
+    for number in 0..8 {
+        // Of those that have the same directory, none is refused.
+        let directory = root.path().join((number % 4).to_string());
+        let installation = installation(&fixture, number).await;
+        tasks.spawn(async move { installation.verify_keys(&directory).await });
+    }
+    let outcomes = tasks.join_all().await;
+    let two = 2 * may_be_taken(&fixture, 4);
+    assert_eq!(taken(Place::Keys, &outcomes), two, "{outcomes:?}");
 }
