@@ -9,16 +9,16 @@
 //! publisher more than a known number of key frames.
 
 use super::ring::Packet;
+use crate::domain::token_bucket::{Allowance, Rate};
 
-/// Requests to one encoding that may follow one another as fast as they are answered.
-const BURST: u64 = 4;
-/// Time in which one more becomes possible. Lowering it costs the publisher bandwidth when many
-/// receivers join at once.
+/// Time in which one more request to an encoding becomes possible. Lowering it costs the publisher
+/// bandwidth when many receivers join at once.
 const INTERVAL_US: u64 = 250_000;
-/// Requests of one receiver that are followed at once: a bad moment of its path loses key frames too.
-const BURST_OF_RECEIVER: u64 = 3;
-/// Time in which one more request of a receiver is followed.
-const INTERVAL_OF_RECEIVER_US: u64 = 2_000_000;
+/// Requests to one encoding: so many may follow one another as fast as they are answered.
+const RATE: Rate<u64> = Rate { burst: 4, interval: INTERVAL_US };
+/// Requests of one receiver that are followed: so many at once, since a bad moment of its path loses
+/// key frames too.
+const RATE_OF_RECEIVER: Rate<u64> = Rate { burst: 3, interval: 2_000_000 };
 /// An unanswered request is repeated no sooner than this, in case it was lost.
 const REPEAT_US_MIN: u64 = 250_000;
 /// An unanswered request is repeated no later than this.
@@ -28,33 +28,14 @@ const PASSES_US_MAX: u64 = 250_000;
 /// For how long whoever comes may begin with the last key frame.
 const RECENT_US: u64 = 250_000;
 
-/// How often something may happen: a number of times at once, and one more in each interval.
-#[derive(Debug, Clone, Copy, Default)]
-struct Allowance {
-    /// When all that was taken would be given back.
-    whole_us: u64,
-}
-
-impl Allowance {
-    /// Takes one, if there is one.
-    const fn take(&mut self, burst: u64, interval_us: u64, now_us: u64) -> bool {
-        let whole_us = if self.whole_us > now_us { self.whole_us } else { now_us };
-        let is_there = whole_us + interval_us <= now_us + burst * interval_us;
-        if is_there {
-            self.whole_us = whole_us + interval_us;
-        }
-        is_there
-    }
-}
-
 /// What one receiver may still ask for.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Requests(Allowance);
+pub(super) struct Requests(Allowance<u64>);
 
 impl Requests {
     /// Whether a request is followed that would cause a key frame.
-    pub(super) const fn take(&mut self, now_us: u64) -> bool {
-        self.0.take(BURST_OF_RECEIVER, INTERVAL_OF_RECEIVER_US, now_us)
+    pub(super) fn take(&mut self, now_us: u64) -> bool {
+        self.0.try_take(RATE_OF_RECEIVER, now_us)
     }
 }
 
@@ -95,7 +76,7 @@ pub(super) struct KeyFrames {
     /// How long this publisher takes to answer, smoothed; zero until it has answered once.
     answer_us: u64,
     latest: Option<Latest>,
-    allowance: Allowance,
+    allowance: Allowance<u64>,
 }
 
 impl KeyFrames {
@@ -169,7 +150,7 @@ impl KeyFrames {
         };
         let is_due = is_over(self.asked_last_us, wait_us)
             && is_over(passing.map(|it| it.since_us), PASSES_US_MAX)
-            && self.allowance.take(BURST, INTERVAL_US, now_us);
+            && self.allowance.try_take(RATE, now_us);
         if is_due {
             self.asked_us = self.asked_us.or(Some(now_us));
             self.asked_last_us = Some(now_us);
