@@ -3,6 +3,7 @@
 //! when the process dies in between.
 
 mod bundles;
+mod deletions;
 mod erasure;
 mod faulty;
 mod fixture;

@@ -1,13 +1,10 @@
 //! Erasing recordings.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use bytes::Bytes;
 use cabildo::custody::repository::CustodyRepository as _;
 use cabildo::custody::{CustodyError, CustodyLog, Erased, ErasureReason};
 use cabildo::domain::claim::Work;
@@ -17,11 +14,12 @@ use cabildo::evidence::EventKind;
 use cabildo::evidence::repository::EvidenceRepository;
 use cabildo::history::{ConfirmedMinutes, History, HistoryError};
 use cabildo::recorder::repository::{PlayableOf, RecordingRepository};
-use cabildo::vault::{Contents, ObjectName, Put, Vault, VaultError};
+use cabildo::vault::{ObjectName, VaultError};
 use ciborium::Value;
 use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
 use sha2::{Digest, Sha256};
 
+use crate::custody::deletions::{Deletion, Deletions};
 use crate::custody::faulty::Life;
 use crate::custody::fixture::{Fixture, Recorded};
 
@@ -317,43 +315,13 @@ async fn the_task_erases_what_is_due_and_stops() {
     nothing_is_left(&fixture, &recorded).await;
 }
 
-/// A bucket whose objects are locked.
-struct Locked(Arc<dyn Vault>);
-
-#[async_trait]
-impl Vault for Locked {
-    async fn put(
-        &self,
-        name: &ObjectName,
-        contents: Contents<'_>,
-        sha256: [u8; 32],
-    ) -> Result<Put, VaultError> {
-        self.0.put(name, contents, sha256).await
-    }
-
-    async fn read(
-        &self,
-        name: &ObjectName,
-        range: Option<Range<u64>>,
-    ) -> Result<Bytes, VaultError> {
-        self.0.read(name, range).await
-    }
-
-    async fn delete(&self, name: &ObjectName) -> Result<(), VaultError> {
-        self.0.read(name, Some(0..1)).await?;
-        Err(VaultError::Locked)
-    }
-
-    async fn check(&self) -> Result<(), VaultError> {
-        self.0.check().await
-    }
-}
-
 #[tokio::test]
 async fn locked_objects_stay_and_their_keys_go() {
     let mut fixture = Fixture::new().await;
     let recorded = due(&fixture).await;
-    fixture.vault = Arc::new(Locked(fixture.vault));
+    // A bucket whose objects are locked.
+    let judge = |_: &ObjectName, _: Deletion| Err::<(), _>(VaultError::Locked);
+    fixture.vault = Arc::new(Deletions { inner: fixture.vault, judge });
     let (tenant, id) = (recorded.tenant, recorded.id);
     let erased = fixture
         .custody()
@@ -366,9 +334,8 @@ async fn locked_objects_stay_and_their_keys_go() {
     assert_eq!(fixture.store.due_for_erasure(fixture.now(), 9).await.expect("read"), []);
 }
 
-/// A vault that deletes nothing whose name contains a text, for as long as there is one.
+/// Has a vault delete nothing whose name contains a text, for as long as there is one.
 struct Keeping {
-    inner: Arc<dyn Vault>,
     kept: Mutex<Option<(&'static str, VaultError)>>,
     tried: AtomicUsize,
 }
@@ -376,48 +343,28 @@ struct Keeping {
 impl Keeping {
     fn of(fixture: &mut Fixture, kept: &'static str, error: VaultError) -> Arc<Self> {
         let (kept, tried) = (Mutex::new(Some((kept, error))), AtomicUsize::new(0));
-        let vault = Arc::new(Self { inner: Arc::clone(&fixture.vault), kept, tried });
-        fixture.vault = Arc::<Self>::clone(&vault);
-        vault
+        let keeping = Arc::new(Self { kept, tried });
+        let judging = Arc::clone(&keeping);
+        let judge = move |name: &ObjectName, when: Deletion| match when {
+            Deletion::Begins => judging.judge(name),
+            Deletion::Is => Ok(()),
+        };
+        fixture.vault = Arc::new(Deletions { inner: Arc::clone(&fixture.vault), judge });
+        keeping
+    }
+
+    fn judge(&self, name: &ObjectName) -> Result<(), VaultError> {
+        match &*self.kept.lock().expect("sound") {
+            Some((kept, error)) if name.as_str().contains(kept) => {
+                self.tried.fetch_add(1, Ordering::SeqCst);
+                Err(error.clone())
+            }
+            _ => Ok(()),
+        }
     }
 
     fn gives_way(&self) {
         *self.kept.lock().expect("sound") = None;
-    }
-}
-
-#[async_trait]
-impl Vault for Keeping {
-    async fn put(
-        &self,
-        name: &ObjectName,
-        contents: Contents<'_>,
-        sha256: [u8; 32],
-    ) -> Result<Put, VaultError> {
-        self.inner.put(name, contents, sha256).await
-    }
-
-    async fn read(
-        &self,
-        name: &ObjectName,
-        range: Option<Range<u64>>,
-    ) -> Result<Bytes, VaultError> {
-        self.inner.read(name, range).await
-    }
-
-    async fn delete(&self, name: &ObjectName) -> Result<(), VaultError> {
-        let kept = self.kept.lock().expect("sound").clone();
-        match kept {
-            Some((kept, error)) if name.as_str().contains(kept) => {
-                self.tried.fetch_add(1, Ordering::SeqCst);
-                Err(error)
-            }
-            _ => self.inner.delete(name).await,
-        }
-    }
-
-    async fn check(&self) -> Result<(), VaultError> {
-        self.inner.check().await
     }
 }
 

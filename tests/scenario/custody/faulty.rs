@@ -2,13 +2,11 @@
 //! effect, and nothing answers it.
 
 use std::collections::BTreeSet;
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use cabildo::claims::repository::ClaimRepository;
 use cabildo::custody::repository::{CustodyRepository, Undeleted};
 use cabildo::custody::{CustodyLog, CustodyLogError};
@@ -27,10 +25,10 @@ use cabildo::recorder::repository::{
     Playable, RecordedGap, RecordedSegment, RecordedTrack, RecordingRepository,
 };
 use cabildo::store::Store;
-use cabildo::vault::{
-    Contents, KeyPurpose, KeyVault, KeyVaultError, ObjectName, Put, Vault, VaultError,
-};
+use cabildo::vault::{KeyPurpose, KeyVault, KeyVaultError, ObjectName, Vault, VaultError};
 use serde_json::Value;
+
+use crate::custody::deletions::{Deletion, Deletions};
 
 /// Steps until the process dies. Every change is two: it may die before the
 /// change, and after it, not knowing that it was made.
@@ -109,33 +107,12 @@ impl CustodyLog for Faulty<Arc<dyn CustodyLog>> {
     }
 }
 
-#[async_trait]
-impl Vault for Faulty<Arc<dyn Vault>> {
-    async fn put(
-        &self,
-        name: &ObjectName,
-        contents: Contents<'_>,
-        sha256: [u8; 32],
-    ) -> Result<Put, VaultError> {
-        self.inner.put(name, contents, sha256).await
-    }
-
-    async fn read(
-        &self,
-        name: &ObjectName,
-        range: Option<Range<u64>>,
-    ) -> Result<Bytes, VaultError> {
-        self.inner.read(name, range).await
-    }
-
-    async fn delete(&self, name: &ObjectName) -> Result<(), VaultError> {
-        let dead = VaultError::Unavailable(unavailable());
-        step!(self, dead.clone(), self.inner.delete(name))
-    }
-
-    async fn check(&self) -> Result<(), VaultError> {
-        self.inner.check().await
-    }
+/// A vault of a process, while it lives.
+pub(crate) fn faulty_vault(inner: Arc<dyn Vault>, life: Life) -> Arc<dyn Vault> {
+    let judge = move |_: &ObjectName, _: Deletion| {
+        if life.is_over() { Err(VaultError::Unavailable(unavailable())) } else { Ok(()) }
+    };
+    Arc::new(Deletions { inner, judge })
 }
 
 #[async_trait]

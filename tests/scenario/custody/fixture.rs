@@ -37,7 +37,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use crate::claims::of_a_new_process;
-use crate::custody::faulty::{Faulty, Life};
+use crate::custody::faulty::{Faulty, Life, faulty_vault};
 use crate::custody::log::PlainLog;
 
 /// When the recording began, milliseconds since 1970.
@@ -113,7 +113,7 @@ impl Fixture {
             recordings: Arc::new(Faulty { inner: self.store.clone(), life: life.clone() }),
             claims: self.claims(life.clone()),
             sessions: Arc::new(Faulty { inner: self.store.clone(), life: life.clone() }),
-            vault: Arc::new(Faulty { inner: Arc::clone(&self.vault), life: life.clone() }),
+            vault: faulty_vault(Arc::clone(&self.vault), life.clone()),
             keys: Arc::new(Faulty { inner: Arc::clone(&self.keys), life: life.clone() }),
             log: Arc::new(Faulty { inner: log, life }),
             clock: self.clock(),
