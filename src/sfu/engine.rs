@@ -24,6 +24,7 @@ mod strays;
 mod subscription;
 mod tap;
 mod template;
+mod thinning;
 mod transport;
 mod unseen;
 mod wiring;

@@ -351,7 +351,7 @@ pub enum Shortage {
     /// It carries all.
     #[default]
     Nothing,
-    /// Some are sent smaller than they could be.
+    /// Some are sent smaller than they could be, or fewer of them.
     Size,
     /// Some are left out.
     Pictures,

@@ -10,6 +10,7 @@ mod peers;
 mod strays;
 mod surroundings;
 mod taps;
+mod temporal;
 
 use std::collections::BTreeSet;
 

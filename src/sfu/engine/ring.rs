@@ -2,7 +2,7 @@
 //! retransmission.
 
 use crate::domain::media::{Codec, MediaKind};
-use crate::formats::codec::Vp8Descriptor;
+use crate::formats::codec::{TemporalLayer, Vp8Descriptor};
 
 /// Video packets kept, about two seconds at 2 Mbit/s. Raising it costs `PACKET_BYTES_MAX` per
 /// packet and encoding.
@@ -25,6 +25,7 @@ pub(super) struct Packet<'payload> {
     /// The byte of the RFC 6464 extension, when the packet had it.
     pub(super) level: Option<u8>,
     pub(super) vp8: Option<Vp8Descriptor>,
+    pub(super) temporal: Option<TemporalLayer>,
     pub(super) payload: &'payload [u8],
 }
 
@@ -38,6 +39,7 @@ struct Kept {
     codec: Codec,
     level: Option<u8>,
     vp8: Option<Vp8Descriptor>,
+    temporal: Option<TemporalLayer>,
 }
 
 const EMPTY: Kept = Kept {
@@ -48,6 +50,7 @@ const EMPTY: Kept = Kept {
     codec: Codec::Opus,
     level: None,
     vp8: None,
+    temporal: None,
 };
 
 /// A ring buffer that is allocated once; packets are copied into it.
@@ -103,6 +106,7 @@ impl Ring {
             codec: packet.codec,
             level: packet.level,
             vp8: packet.vp8,
+            temporal: packet.temporal,
         };
     }
 
@@ -122,6 +126,7 @@ impl Ring {
             key_frame_start: false,
             level: kept.level,
             vp8: kept.vp8,
+            temporal: kept.temporal,
             payload,
         })
     }
@@ -145,6 +150,7 @@ mod tests {
             key_frame_start: false,
             level: None,
             vp8: None,
+            temporal: None,
             payload,
         }
     }
