@@ -4,6 +4,7 @@
 
 mod address;
 mod archive;
+mod believed;
 mod captions;
 mod captures;
 pub mod engine;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use self::wishes::{check_recording, check_wishes};
 use crate::cameras::address::AddressPolicy;
+use crate::cameras::believed::Believed;
 use crate::cameras::captions::Captions;
 use crate::cameras::engine::policy::{Lifetimes, Step};
 use crate::cameras::engine::source::Source;
@@ -133,6 +134,7 @@ struct Inner {
     parts: GatewayParts,
     secrets: Secrets,
     ingest: Ingest,
+    believed: Believed,
 }
 
 /// The cameras and their viewers. Cheap to clone.
@@ -150,7 +152,8 @@ impl Gateway {
             addresses: options.addresses.clone(),
             clock: parts.clock.clone(),
         });
-        Self(Arc::new(Inner { options, parts, secrets, ingest }))
+        let believed = Believed::default();
+        Self(Arc::new(Inner { options, parts, secrets, ingest, believed }))
     }
 
     /// Makes a camera known, or changes what is known of it. The same again
@@ -361,6 +364,7 @@ impl Gateway {
         let now = self.0.parts.clock.now();
         let at = StepAt { at: now, due_at: now, active_max: 0 };
         let stepped = self.0.parts.sessions.step_session(tenant, session, Step::End, at).await?;
+        self.0.believed.forget(session);
         done(stepped, (tenant, Step::End), 0)
     }
 
@@ -419,6 +423,7 @@ impl Gateway {
                 let stepped = sessions.step_session(tenant, session, Step::Expire, at).await?;
                 // Whoever used or ended it meanwhile was first.
                 if matches!(stepped, Stepped::Done(_)) {
+                    self.0.believed.forget(session);
                     metrics::stepped(tenant, Step::Expire);
                     expired += 1;
                 }
@@ -445,6 +450,11 @@ impl Gateway {
             }
             after = Some(last);
         }
+    }
+
+    /// Which sessions were found active lately.
+    pub(super) fn believed(&self) -> &Believed {
+        &self.0.believed
     }
 
     /// Whether a session is active; with `touch` that it is used is noted, so that it

@@ -2,13 +2,13 @@
 //! addresses that hold as long as somebody watches: the token in the address that
 //! a player began with may expire meanwhile.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::cameras::archive::Archive;
+use crate::cameras::believed::{BELIEVED_FOR, Seen};
 use crate::cameras::engine::playlist::{self, CaptionsAt};
 use crate::cameras::engine::recorded;
 use crate::cameras::engine::reload::{self, Directives, ReloadInvalid};
@@ -23,7 +23,7 @@ use crate::cameras::token::{Grant, TokenRefused};
 use crate::cameras::waiting::{Full, Place, Waiting};
 use crate::domain::camera::Unseen;
 use crate::domain::error_code::ErrorCode;
-use crate::domain::id::{StreamSessionId, TenantId};
+use crate::domain::id::TenantId;
 use crate::domain::time::Timestamp;
 use crate::domain::watched::Watched;
 
@@ -35,13 +35,6 @@ const RECORDED_MAX: Duration = Duration::from_hours(24);
 /// Segments of a recording in one playlist; the rest of the span is left out. In so long a span
 /// there are fewer, as long as segments are no shorter than two seconds.
 const RECORDED_SEGMENTS_MAX: u32 = 45_000;
-/// How long a stream session that was found active is believed to be. Raising it
-/// lets who was ended by another instance watch on for longer.
-const BELIEVED_FOR: Duration = Duration::from_secs(1);
-/// Stream sessions that are remembered as active; at the limit others are looked
-/// up each time. Raising it uses more memory.
-const BELIEVED_MAX: usize = 20_000;
-
 /// Why nothing is played.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlaybackError {
@@ -130,18 +123,6 @@ pub struct PlaybackState {
     pub has_ended: bool,
 }
 
-/// Which stream sessions were found active lately.
-#[derive(Debug, Default)]
-struct Believed(Mutex<BTreeMap<StreamSessionId, Seen>>);
-
-#[derive(Debug, Clone, Copy)]
-struct Seen {
-    /// When the session was looked up.
-    at: Timestamp,
-    /// When it was last noted that the session is used.
-    touched_at: Timestamp,
-}
-
 /// Plays the cameras of a gateway. Cheap to clone.
 #[derive(Clone)]
 pub struct Playback(Arc<Inner>);
@@ -149,7 +130,6 @@ pub struct Playback(Arc<Inner>);
 struct Inner {
     gateway: Gateway,
     archive: Archive,
-    believed: Believed,
     waiting: Waiting,
     /// How often the use of a session is noted.
     touch_every: Duration,
@@ -161,8 +141,7 @@ impl Playback {
     pub fn new(gateway: Gateway, archive: Archive) -> Self {
         let touch_every = gateway.lifetimes().idle / 4;
         let waiting = Waiting::default();
-        let believed = Believed::default();
-        Self(Arc::new(Inner { gateway, archive, believed, waiting, touch_every }))
+        Self(Arc::new(Inner { gateway, archive, waiting, touch_every }))
     }
 
     /// Exchanges a token: the playlist that leads to the one with segments.
@@ -417,18 +396,19 @@ impl Playback {
     /// Whether the stream session is active; that it is used is noted now and then.
     async fn is_active(&self, grant: &Grant) -> Result<(), PlaybackError> {
         let (now, session) = (self.0.gateway.now(), grant.session);
-        let seen = self.0.believed.seen(session);
-        if seen.is_some_and(|seen| now.since(seen.at) < BELIEVED_FOR && seen.at <= now) {
+        let believed = self.0.gateway.believed();
+        let seen = believed.seen(session);
+        if seen.is_some_and(|seen| seen.holds(now)) {
             return Ok(());
         }
         let touch = seen.is_none_or(|seen| now.since(seen.touched_at) >= self.0.touch_every);
         let is_active = self.0.gateway.use_session(grant.tenant, session, touch).await?;
         if !is_active {
-            self.0.believed.forget(session);
+            believed.forget(session);
             return Err(PlaybackError::SessionClosed);
         }
         let touched_at = if touch { now } else { seen.map_or(now, |seen| seen.touched_at) };
-        self.0.believed.insert(session, Seen { at: now, touched_at });
+        believed.insert(session, Seen { at: now, touched_at });
         Ok(())
     }
 
@@ -491,26 +471,6 @@ impl Playback {
             Full::Viewer => PlaybackError::WaitLimit,
             Full::Server => PlaybackError::StreamNotReady,
         })
-    }
-}
-
-impl Believed {
-    fn seen(&self, session: StreamSessionId) -> Option<Seen> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&session).copied()
-    }
-
-    fn forget(&self, session: StreamSessionId) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&session);
-    }
-
-    fn insert(&self, session: StreamSessionId, seen: Seen) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() >= BELIEVED_MAX {
-            all.retain(|_, other| seen.at.since(other.at) < BELIEVED_FOR);
-        }
-        if all.len() < BELIEVED_MAX {
-            all.insert(session, seen);
-        }
     }
 }
 
