@@ -19,6 +19,7 @@ pub use self::packets::Packets;
 use crate::cameras::{Admitted, DevicePacket, Intake, Taking};
 use crate::domain::id::{CaptureId, ConnectionId, SessionId, TenantId, TrackId};
 use crate::domain::media::MediaKind;
+use crate::domain::time::Timestamp;
 use crate::sessions::TenantLimitsSource;
 use crate::sfu::plane::Gates;
 use crate::sfu::tap::{TapBatch, TapSink};
@@ -107,7 +108,8 @@ impl Uplinks {
         }))
     }
 
-    /// Takes the offer of a device.
+    /// Takes the offer of a device. `stamps_from` is when the stamps of its pictures were 0, by this
+    /// server's clock; without it pictures have the time at which they come.
     ///
     /// # Errors
     /// Those of [`Intake::admit`], and those of the media plane about the offer.
@@ -116,6 +118,7 @@ impl Uplinks {
         tenant: TenantId,
         capture: &CaptureId,
         offer: &str,
+        stamps_from: Option<Timestamp>,
     ) -> Result<Opened, UplinkError> {
         let offer = offer::restricted(offer).map_err(SfuError::SdpInvalid)?;
         if self.0.stop.is_cancelled() {
@@ -127,7 +130,7 @@ impl Uplinks {
         let (events, told) = mpsc::channel(EVENTS_MAX);
         let budget = BitrateBudget { tenant, max_kbps };
         self.0.parts.sfu.open_room(place.room, budget, events).await?;
-        let opened = self.open_in(place, offer, admitted).await;
+        let opened = self.open_in(place, offer, (admitted, stamps_from)).await;
         let (answer, flow) = match opened {
             Ok(opened) => opened,
             Err(refused) => {
@@ -154,12 +157,12 @@ impl Uplinks {
         &self,
         Place { room, peer }: Place,
         offer: String,
-        admitted: Admitted,
+        (admitted, stamps_from): (Admitted, Option<Timestamp>),
     ) -> Result<(PublishAnswer, Flow), UplinkError> {
         let sfu = &self.0.parts.sfu;
         sfu.join(room, peer, Gates::OPEN).await?;
         let answer = sfu.publish(room, peer, offer, Vec::new()).await?;
-        let packets = Packets::of(&kinds(&answer.tracks)?);
+        let packets = Packets::kept(&kinds(&answer.tracks)?);
         let (sender, batches) = mpsc::channel(BATCHES_MAX);
         let sink = TapSink::new(move |batch| {
             sender.try_send(batch).map_err(mpsc::error::TrySendError::into_inner)
@@ -167,7 +170,7 @@ impl Uplinks {
         for track in &answer.tracks {
             sfu.tap(room, track.track, sink.clone()).await?;
         }
-        let taking = admitted.begin().await?;
+        let taking = admitted.begin(stamps_from).await?;
         Ok((answer, Flow { batches, packets, taking }))
     }
 

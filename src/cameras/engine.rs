@@ -26,4 +26,4 @@ pub mod subtitles;
 pub mod timeline;
 
 #[cfg(test)]
-mod testing;
+pub(in crate::cameras) mod testing;

@@ -15,6 +15,9 @@ const LIVE_HELD_MAX: usize = 512;
 /// The same for packets that are kept while they come, and sent once more when they are missing.
 /// Raising it delays what is kept.
 const RETRANSMITTED_WAIT_US: u64 = 600_000;
+/// The same for packets that are kept, and are sent again until they have come. Raising it delays
+/// what is kept of a source that does not send again what is missing.
+const KEPT_WAIT_US: u64 = 5_000_000;
 /// A sequence number further away than this starts a new count (RFC 3550 §A.1).
 const JUMP_MAX: i64 = 8_192;
 
@@ -70,6 +73,12 @@ impl<T> Order<T> {
     #[must_use]
     pub const fn retransmitted() -> Self {
         Self::within(RETRANSMITTED_WAIT_US, HELD_MAX)
+    }
+
+    /// The packets of a source that is kept, and sends what is missing again until it has come.
+    #[must_use]
+    pub const fn kept() -> Self {
+        Self::within(KEPT_WAIT_US, HELD_MAX)
     }
 
     /// Takes a packet that arrived at `at_us`. A packet that came twice or too late is dropped.

@@ -23,6 +23,8 @@ struct Track {
     /// Payload types of packets that can be kept.
     formats: BTreeSet<u8>,
     order: Order,
+    /// How an order of this track begins.
+    begin: fn() -> Order,
     /// The last stamp, extended by its wraps.
     stamp: Option<i64>,
     /// Whether packets before the next one did not come.
@@ -38,14 +40,24 @@ pub struct Packets {
 }
 
 impl Packets {
-    /// Of these tracks.
+    /// Of these tracks, which are shown while they come.
     #[must_use]
     pub fn of(tracks: &[(TrackId, MediaKind)]) -> Self {
+        Self::in_order(tracks, Order::retransmitted)
+    }
+
+    /// Of these tracks, which are kept: what is missing is waited for as long as it may still come.
+    pub(super) fn kept(tracks: &[(TrackId, MediaKind)]) -> Self {
+        Self::in_order(tracks, Order::kept)
+    }
+
+    fn in_order(tracks: &[(TrackId, MediaKind)], begin: fn() -> Order) -> Self {
         let track = |kind| Track {
             kind,
             ssrc: None,
             formats: BTreeSet::new(),
-            order: Order::retransmitted(),
+            order: begin(),
+            begin,
             stamp: None,
             is_lost: false,
             has_ended: false,
@@ -75,7 +87,7 @@ impl Packets {
                     track.order.flush();
                     track.drain(&mut self.out);
                     track.is_lost = track.ssrc.replace(ssrc).is_some();
-                    track.order = Order::retransmitted();
+                    track.order = (track.begin)();
                     track.formats.clear();
                 }
                 TapKind::Codec { payload_type, codec } => {

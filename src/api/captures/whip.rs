@@ -5,11 +5,14 @@
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, ETAG, LOCATION};
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::admitted;
 use crate::api::Api;
-use crate::api::body::{WholeBody, expect_content_type};
+use crate::api::body::{WholeBody, expect_content_type, query};
 use crate::api::caller::Credentials;
 use crate::api::error::ApiError;
 use crate::api::media::refused::tell_refused;
@@ -19,6 +22,7 @@ use crate::api::precondition::IfMatch;
 use crate::api::refusals::{BODY, READER, SERVICE, refusals};
 use crate::cameras::CameraError;
 use crate::domain::error_code::ErrorCode;
+use crate::domain::time::Timestamp;
 use crate::uplinks::{Opened, Restarted, UplinkError};
 
 /// When a device should try again that publishes already, or for which there is no place.
@@ -46,6 +50,20 @@ impl From<UplinkError> for ApiError {
     }
 }
 
+/// The last microsecond of the year 9999.
+const STAMPS_FROM_US_MAX: u64 = 253_402_300_799_999_999;
+
+/// When what is published was made.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::api) struct PublishParameters {
+    /// When the stamps of the pictures were 0, by the clock of this server, in microseconds since
+    /// 1970. Then pictures have the time at which they were made, up to a minute before they come;
+    /// otherwise the time at which they come.
+    stamps_from_us: Option<u64>,
+}
+
 refusals!(PublishRefusals: READER, SERVICE, BODY, &[
     ErrorCode::CaptureSessionNotFound,
     ErrorCode::CaptureSessionConflict,
@@ -61,7 +79,7 @@ refusals!(PublishRefusals: READER, SERVICE, BODY, &[
 #[utoipa::path(
     post, path = "/store/sessions/{id}/whip", tag = "captures", operation_id = "publishCapture",
     security(("dpop" = []), ("service" = [])),
-    params(("id" = String, Path), ("X-Tenant-ID" = Option<String>, Header, description = "whose it is, when a service calls")),
+    params(PublishParameters, ("id" = String, Path), ("X-Tenant-ID" = Option<String>, Header, description = "whose it is, when a service calls")),
     request_body(content = String, content_type = "application/sdp", description = "the offer"),
     responses(
         (status = 201, description = "The answer", body = String, content_type = "application/sdp",
@@ -74,12 +92,18 @@ pub(in crate::api) async fn publish(
     State(api): State<Api>,
     credentials: Credentials,
     Path(id): Path<String>,
+    parts: Parts,
     WholeBody(body): WholeBody,
 ) -> Result<Response, ApiError> {
     let (caller, tenant, capture) = admitted(&api, &credentials, &id).await?;
     expect_content_type(&credentials.headers, &[SDP])?;
     let offer = text_of(&body)?;
-    let opened = Box::pin(api.uplinks.open(tenant, &capture, &offer)).await?;
+    let PublishParameters { stamps_from_us } = query(&parts)?;
+    if stamps_from_us.is_some_and(|us| us > STAMPS_FROM_US_MAX) {
+        return Err(ApiError::malformed_field("stamps_from_us", "expected a time up to 9999"));
+    }
+    let stamps_from = stamps_from_us.map(|us| Timestamp::from_unix_us(us.cast_signed()));
+    let opened = Box::pin(api.uplinks.open(tenant, &capture, &offer, stamps_from)).await?;
     let Opened { name, entity_tag, answer, refused } = opened;
     let headers = [
         (CONTENT_TYPE, SDP.to_owned()),
