@@ -11,19 +11,27 @@ use crate::backoff::Backoff;
 use crate::captures::{self, Record, Stored, Wanted, forget, lock};
 use crate::clock::EdgeClock;
 use crate::files::{Place, Root};
+use crate::fit::{Act, Fit};
 use crate::media::Made;
 use crate::pool::Pool;
-use crate::sending::{AGAIN, Delivery, Failed, finish_earlier};
-use crate::server::{CallError, Server};
+use crate::sending::{AGAIN, Delivery, Failed, SAME_US, finish_earlier};
+use crate::server::{CallError, Server, Shown};
 use crate::source::{self, SourceError, SourceOptions};
-use crate::whip::Publisher;
+use crate::whip::{Moment, PublishError, Publisher, broken, is_over};
 
 /// A connection that lasted so long was a good one.
 const LASTED: Duration = Duration::from_secs(20);
+/// Waits before it is tried again to send live over a line that carried too little; and how often
+/// what waits is sent meanwhile. A connection that lasted so long begins with the shortest again.
+const LIVE_AGAIN: (Duration, Duration) = (Duration::from_secs(30), Duration::from_mins(15));
+const SENT_EVERY: Duration = Duration::from_secs(5);
+const FITTED: Duration = Duration::from_mins(5);
 /// How long the end may take once the box is told to stop; then the rest stays for the next start.
 const STOP_MAX: Duration = Duration::from_secs(20);
 /// How long the end of a publication may take.
 const GOODBYE_MAX: Duration = Duration::from_secs(5);
+/// How long the last of what was sent live is waited for.
+const LAST_MAX: Duration = Duration::from_secs(2);
 /// How often it is written down that the box captures. Raising it knows less well when a cut of
 /// power was.
 const SEEN_EVERY: Duration = Duration::from_secs(20);
@@ -90,6 +98,9 @@ struct Agent<'agent> {
     delivery: Delivery<'agent>,
     pool: Shared,
     has_sound: bool,
+    fit: Mutex<Fit>,
+    /// What the encoder is told to make, in kilobits a second.
+    encode: watch::Sender<u32>,
     /// The camera has ended for good.
     has_ended: watch::Receiver<bool>,
 }
@@ -148,12 +159,14 @@ async fn capture(
     let (made_to, made) = mpsc::channel(MADE_MAX);
     let (ended_to, has_ended) = watch::channel(false);
     let source = options.source.clone();
+    let fit = Mutex::new(Fit::new(source.kbps, Instant::now().into_std()));
+    let (encode, kbps) = watch::channel(source.kbps);
     let has_sound = source.has_sound();
     let clock = stored.clock.clone();
     let pool = Arc::new(Mutex::new(Pool::new(Arc::clone(&stored.store))));
     let camera = {
         let clock = clock.clone();
-        tokio::spawn(async move { source::run(&source, &clock, &made_to).await })
+        tokio::spawn(async move { source::run(source, &clock, &made_to, kbps).await })
     };
     let taking = tokio::spawn(take(made, Arc::clone(&pool), has_ended.clone()));
     tracing::info!(capture = %stored.state.session, "the capture begins");
@@ -161,7 +174,7 @@ async fn capture(
     let delivery = Delivery::new(server, stored);
     let record = Arc::clone(&delivery.record);
     let writing = tokio::spawn(write_down(record, clock.clone(), has_ended.clone()));
-    let agent = Agent { delivery, pool: Arc::clone(&pool), has_sound, has_ended };
+    let agent = Agent { delivery, pool: Arc::clone(&pool), has_sound, fit, encode, has_ended };
     let over = {
         let mut bringing = std::pin::pin!(agent.bring());
         let mut camera = camera;
@@ -284,6 +297,7 @@ impl Agent<'_> {
     /// Brings what is made to the server, until the camera has ended for good.
     async fn bring(&self) -> AgentError {
         let mut backoff = Backoff::new(AGAIN.0, AGAIN.1);
+        let mut slow = Backoff::new(LIVE_AGAIN.0, LIVE_AGAIN.1);
         while !*self.has_ended.borrow() {
             let began = Instant::now();
             let failed = match self.connect().await {
@@ -291,13 +305,24 @@ impl Agent<'_> {
                 Err(failed) => failed,
             };
             lock(&self.pool).cut();
-            let text = match failed {
-                Failed::Final(error) => return error,
-                Failed::Now(text) => text,
-            };
             if began.elapsed() >= LASTED {
                 backoff.reset();
             }
+            if began.elapsed() >= FITTED {
+                slow.reset();
+            }
+            let text = match failed {
+                Failed::Final(error) => return error,
+                Failed::Now(text) => text,
+                Failed::TooSlow(text) => {
+                    let wait = slow.next();
+                    tracing::warn!(again_s = wait.as_secs(), "nothing is sent live: {text}");
+                    if let Some(error) = self.send_only(wait).await {
+                        return error;
+                    }
+                    continue;
+                }
+            };
             let waits = self.delivery.waits();
             tracing::info!(waits, "what is captured is kept here for now: {text}");
             tokio::select! {
@@ -306,6 +331,34 @@ impl Agent<'_> {
             }
         }
         AgentError::Task("the camera has ended")
+    }
+
+    /// Sends what waits, and nothing live, for so long; why nothing more is sent at all.
+    async fn send_only(&self, wait: Duration) -> Option<AgentError> {
+        let until = Instant::now() + wait;
+        while Instant::now() < until && !*self.has_ended.borrow() {
+            let sending = async {
+                let shown = self.delivery.open().await?;
+                self.delivery.send_waiting(&shown).await
+            };
+            let sent = tokio::select! {
+                sent = sending => sent,
+                () = self.ended() => return None,
+            };
+            match sent {
+                Ok(()) => {}
+                Err(Failed::Final(error)) => return Some(error),
+                Err(Failed::Now(text) | Failed::TooSlow(text)) => {
+                    let waits = self.delivery.waits();
+                    tracing::info!(waits, "what is captured is kept here for now: {text}");
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(SENT_EVERY) => {}
+                () = self.ended() => {}
+            }
+        }
+        None
     }
 
     /// Until the camera has ended for good.
@@ -323,16 +376,18 @@ impl Agent<'_> {
     }
 
     async fn connect_now(&self) -> Result<Publisher, Failed> {
-        loop {
+        let Shown { ahead_us, .. } = loop {
             let shown = self.delivery.open().await?;
             self.delivery.send_waiting(&shown).await?;
             if lock(&self.pool).open() {
-                break;
+                break shown;
             }
             // Another group has ended meanwhile.
-        }
+        };
         let session = self.delivery.state().session;
-        let connected = Publisher::connect(self.delivery.server, &session, self.has_sound);
+        let moment = Moment { now_us: self.delivery.clock.now_us(), ahead_us };
+        let what = (self.has_sound, lock(&self.fit).wanted_bits());
+        let connected = Publisher::connect(self.delivery.server, &session, what, moment);
         let publisher = Box::pin(connected).await.map_err(|error| Failed::for_now(&error))?;
         tracing::info!(capture = %session, "what is captured is published");
         Ok(publisher)
@@ -342,23 +397,64 @@ impl Agent<'_> {
     /// closed the capture; why.
     async fn publish(&self, mut publisher: Publisher) -> Failed {
         let mut live = lock(&self.pool).live();
-        let mut closed = std::pin::pin!(self.delivery.closed());
-        let now = |text: &str| Failed::Now(text.to_owned());
-        let why = loop {
-            let made = tokio::select! {
-                made = live.recv() => made,
-                state = publisher.broken() => break now(&format!("the connection is {state}")),
-                error = &mut closed => break Failed::Final(error),
-                () = self.ended() => break now("the camera has ended"),
-            };
-            let Some(made) = made else { break now("the connection is too slow") };
-            if let Err(error) = publisher.send(&made).await {
-                break Failed::for_now(&error);
-            }
+        lock(&self.fit).handle_begin(Instant::now().into_std());
+        let mut state = publisher.state();
+        let closed = self.delivery.closed(|shown| {
+            let kept_until_us = shown.kept_until_us.unwrap_or(i64::MIN);
+            lock(&self.pool).kept(kept_until_us.saturating_sub(SAME_US));
+        });
+        let why = tokio::select! {
+            why = self.send_live(&mut publisher, &mut live) => why,
+            state = broken(&mut state) => Failed::Now(format!("the connection is {state}")),
+            error = closed => Failed::Final(error),
+            () = self.ended() => Failed::Now("the camera has ended".to_owned()),
         };
         lock(&self.pool).cut();
+        if !is_over(*state.borrow()) {
+            let last = async {
+                while let Ok(made) = live.try_recv() {
+                    publisher.send(&made).await?;
+                }
+                publisher.finish().await
+            };
+            // What does not arrive now is sent again.
+            drop(tokio::time::timeout(LAST_MAX, last).await);
+        }
         publisher.end(self.delivery.server).await;
         why
+    }
+
+    /// Sends what is made, one group after the other: the next one once all of the one before has
+    /// arrived, so that what the server keeps has no holes. Why it does not go on.
+    async fn send_live(
+        &self,
+        publisher: &mut Publisher,
+        live: &mut mpsc::Receiver<Made>,
+    ) -> Failed {
+        while let Some(made) = live.recv().await {
+            if made.is_key() {
+                if let Err(error) = publisher.settle().await {
+                    return Failed::of_publishing(&error);
+                }
+                lock(&self.pool).arrived(made.at_us());
+            }
+            if let Err(error) = publisher.send(&made).await {
+                return Failed::of_publishing(&error);
+            }
+            let late_us = self.delivery.clock.now_us().saturating_sub(made.at_us());
+            let late = Duration::from_micros(u64::try_from(late_us).unwrap_or(0));
+            let now = Instant::now().into_std();
+            match lock(&self.fit).handle(late, publisher.carries(), now) {
+                None => {}
+                Some(Act::Encode(kbps)) => {
+                    let before = self.encode.send_replace(kbps);
+                    let kbit_s = publisher.carries().map(|it| (it / 1_000.0).round());
+                    tracing::warn!(before, kbps, ?kbit_s, "pictures are made to fit the line");
+                }
+                Some(Act::EndLive) => return Failed::of_publishing(&PublishError::TooSlow),
+            }
+        }
+        Failed::Now("what comes now does not go on from what was sent".to_owned())
     }
 }
 
@@ -576,7 +672,7 @@ mod tests {
         let box_server = server.server();
         let delivery = Delivery::new(&box_server, stored);
         assert!(delivery.open().await.is_ok_and(|it| it.is_open));
-        let mut closed = std::pin::pin!(delivery.closed());
+        let mut closed = std::pin::pin!(delivery.closed(drop));
         let early = tokio::time::timeout(Duration::from_secs(4), &mut closed).await;
         assert!(early.is_err(), "it is open: {early:?}");
         server.close_all();

@@ -9,11 +9,8 @@ use crate::buffer::Buffer;
 use crate::files::Files;
 use crate::media::{Group, Grouping, Made};
 
-/// How long what was sent is kept in memory, as nobody knows whether it came: longer than it takes
-/// until a broken connection is noticed and a server has stored what it had. Raising it uses more
-/// memory.
-const SENT_US: i64 = 30_000_000;
-/// Bytes of it. Raising it uses more memory.
+/// Bytes of what was sent and is not known to be kept by the server. A server that keeps nothing for
+/// so long is sent nothing live. Raising it uses more memory.
 const SENT_BYTES_MAX: usize = 16 << 20;
 /// Pictures and packets of sound that wait to be sent. A connection that can't keep up is given up.
 const LIVE_MAX: usize = 4_096;
@@ -35,6 +32,8 @@ pub(crate) struct Pool<F> {
     sent: VecDeque<Group>,
     buffer: Arc<Mutex<Buffer<F>>>,
     link: Link,
+    /// Until when everything that was sent has arrived.
+    arrived_us: i64,
     /// It is said that the disk takes nothing.
     is_in_memory: bool,
 }
@@ -48,6 +47,7 @@ impl<F: Files> Pool<F> {
             sent: VecDeque::new(),
             buffer,
             link: Link::Down,
+            arrived_us: i64::MIN,
             is_in_memory: false,
         }
     }
@@ -81,6 +81,7 @@ impl<F: Files> Pool<F> {
         let may = self.buffer().is_empty();
         if may {
             self.link = Link::Opening;
+            self.arrived_us = i64::MIN;
         }
         may
     }
@@ -111,18 +112,24 @@ impl<F: Files> Pool<F> {
         }
     }
 
+    /// Everything that was made before has arrived.
+    pub(crate) const fn arrived(&mut self, until_us: i64) {
+        self.arrived_us = until_us;
+    }
+
+    /// The server keeps what was made before: what has arrived of it as well is not sent again.
+    pub(crate) fn kept(&mut self, until_us: i64) {
+        let until_us = until_us.min(self.arrived_us);
+        while self.sent.pop_front_if(|it| it.ends_us <= until_us).is_some() {}
+    }
+
     fn keep(&mut self, group: Group) {
         if matches!(self.link, Link::Down) {
             return self.store(&group);
         }
-        let until = group.ends_us;
         self.sent.push_back(group);
-        let mut bytes: usize = self.sent.iter().map(Group::bytes).sum();
-        while let Some(oldest) = self.sent.front()
-            && (oldest.ends_us < until - SENT_US || bytes > SENT_BYTES_MAX)
-        {
-            bytes -= oldest.bytes();
-            self.sent.pop_front();
+        if self.sent.iter().map(Group::bytes).sum::<usize>() > SENT_BYTES_MAX {
+            self.cut();
         }
     }
 
@@ -199,7 +206,39 @@ mod tests {
         pool.handle_end();
         let part = pool.buffer().next(&Portion::default()).expect("read").expect("groups");
         let kept = crate::media::Kept::read(&part.bytes).expect("a container");
-        assert_eq!(kept.base_us, 8_000_000, "of forty seconds the last thirty are kept");
+        assert_eq!(kept.base_us, 0, "nothing is known to be kept");
         assert_eq!(part.ends_us, 1_079 * 40_000);
+    }
+
+    #[test]
+    fn only_what_has_arrived_and_is_kept_by_the_server_is_not_sent_again() {
+        for (arrived_s, kept_s, first_s) in [(8, 20, 8), (20, 8, 8), (9, 9, 8), (0, 20, 0)] {
+            let place = tempfile::tempdir().expect("a directory");
+            let mut pool = pool(&place);
+            assert!(pool.open());
+            let live = pool.live();
+            film(&mut pool, 0..1_000);
+            pool.arrived(arrived_s * 1_000_000);
+            pool.kept(kept_s * 1_000_000);
+            drop(live);
+            pool.cut();
+            let part = pool.buffer().next(&Portion::default()).expect("read").expect("groups");
+            let kept = crate::media::Kept::read(&part.bytes).expect("a container");
+            assert_eq!(kept.base_us, first_s * 1_000_000, "{arrived_s} {kept_s}");
+        }
+    }
+
+    #[test]
+    fn what_the_server_does_not_keep_is_put_into_the_buffer_before_memory_is_full() {
+        let place = tempfile::tempdir().expect("a directory");
+        let mut pool = pool(&place);
+        assert!(pool.open());
+        let mut live = pool.live();
+        for number in 0..20 {
+            let units = vec![bytes::Bytes::from(vec![0x65; 1 << 20])];
+            pool.handle(Made::Picture { at_us: number * 1_000_000, key: true, units });
+        }
+        assert!(pool.buffer().bytes() > 16 << 20, "nothing is lost");
+        assert!(received(&mut live).len() < 20 && live.is_closed(), "it is not sent live any more");
     }
 }

@@ -14,6 +14,7 @@ use crate::buffer::Portion;
 use crate::captures::{Record, State, Store, Stored, forget, lock, named, set_aside};
 use crate::clock::EdgeClock;
 use crate::server::{CallError, Opening, Server, Shown};
+use crate::whip::PublishError;
 
 /// Waits before the server is tried again.
 pub(crate) const AGAIN: (Duration, Duration) =
@@ -22,7 +23,7 @@ pub(crate) const AGAIN: (Duration, Duration) =
 /// somebody else has closed it.
 const ASK_EVERY: Duration = Duration::from_secs(3);
 /// A group that ends so soon after what the server has may be there only in part.
-const SAME_US: i64 = 1_000_000;
+pub(crate) const SAME_US: i64 = 1_000_000;
 
 /// A capture on its way to the server.
 pub(crate) struct Delivery<'server> {
@@ -40,6 +41,8 @@ pub(crate) struct Delivery<'server> {
 pub(crate) enum Failed {
     /// For now.
     Now(String),
+    /// Nothing live for a while, as the line carries too little.
+    TooSlow(String),
     /// For good.
     Final(AgentError),
 }
@@ -49,6 +52,13 @@ impl Failed {
     /// used at all is told when it is opened.
     pub(crate) fn for_now(error: &impl ToString) -> Self {
         Self::Now(error.to_string())
+    }
+
+    pub(crate) fn of_publishing(error: &PublishError) -> Self {
+        match error {
+            PublishError::TooSlow => Self::TooSlow(error.to_string()),
+            PublishError::Call(_) | PublishError::Broken(_) => Self::for_now(error),
+        }
     }
 
     fn of_call(error: CallError) -> Self {
@@ -164,12 +174,15 @@ impl<'server> Delivery<'server> {
         }
     }
 
-    /// Until somebody else has closed the capture, or it is refused for good.
-    pub(crate) async fn closed(&self) -> AgentError {
+    /// Until somebody else has closed the capture, or it is refused for good. Passes on what the
+    /// server tells of it meanwhile.
+    pub(crate) async fn closed(&self, told: impl Fn(Shown)) -> AgentError {
         loop {
             tokio::time::sleep(ASK_EVERY).await;
-            if let Err(Failed::Final(error)) = self.open().await {
-                return error;
+            match self.open().await {
+                Ok(shown) => told(shown),
+                Err(Failed::Final(error)) => return error,
+                Err(Failed::Now(_) | Failed::TooSlow(_)) => {}
             }
         }
     }
@@ -215,7 +228,9 @@ impl<'server> Delivery<'server> {
             match self.finish_once().await {
                 Ok(()) => return Ok(()),
                 Err(Failed::Final(error)) => return Err(error),
-                Err(Failed::Now(text)) => tracing::info!("the capture can't be closed now: {text}"),
+                Err(Failed::Now(text) | Failed::TooSlow(text)) => {
+                    tracing::info!("the capture can't be closed now: {text}");
+                }
             }
             tokio::time::sleep(backoff.next()).await;
         }
@@ -245,7 +260,7 @@ pub(crate) async fn finish_earlier(
                     let waits = delivery.waits();
                     tracing::warn!(capture = %session, waits, "it stays on the disk: {error}");
                 }
-                Err(Failed::Now(text)) => {
+                Err(Failed::Now(text) | Failed::TooSlow(text)) => {
                     let waits = delivery.waits();
                     tracing::info!(capture = %session, waits, "an earlier capture waits: {text}");
                     waiting.push(delivery);

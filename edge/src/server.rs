@@ -220,7 +220,8 @@ impl Server {
         Ok(())
     }
 
-    /// Offers to publish; the answer, and the address of the resource.
+    /// Offers to publish pictures whose stamps were 0 then, by the server's clock; the answer, and
+    /// the address of the resource.
     ///
     /// # Errors
     /// Why not.
@@ -228,8 +229,10 @@ impl Server {
         &self,
         session: &str,
         offer: String,
+        stamps_from_us: i64,
     ) -> Result<(String, Url), CallError> {
-        let url = self.url(&["store", "sessions", session, "whip"]);
+        let mut url = self.url(&["store", "sessions", session, "whip"]);
+        url.query_pairs_mut().append_pair("stamps_from_us", &stamps_from_us.to_string());
         let answer =
             self.call(Method::POST, url.clone(), Some(SDP), offer.into(), ANSWER_MAX).await?;
         let location = answer.headers.get(LOCATION).and_then(|value| value.to_str().ok());

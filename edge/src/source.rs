@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 
 use crate::backoff::Backoff;
@@ -111,22 +111,25 @@ impl SourceOptions {
     }
 }
 
-/// Captures until nobody takes what comes. ffmpeg that ends is started again.
+/// Captures until nobody takes what comes. ffmpeg that ends is started again, and so is one that is to
+/// make another number of `kbps`, where a group ends.
 ///
 /// # Errors
 /// When ffmpeg is missing, or captures nothing at its first start.
 pub(crate) async fn run(
-    options: &SourceOptions,
+    mut options: SourceOptions,
     clock: &EdgeClock,
     into: &mpsc::Sender<Option<Made>>,
+    mut kbps: watch::Receiver<u32>,
 ) -> Result<(), SourceError> {
     let mut backoff = Backoff::new(AGAIN.0, AGAIN.1);
     let mut has_captured = false;
     loop {
         let began = Instant::now();
-        let mut child = start(options)?;
+        options.kbps = *kbps.borrow_and_update();
+        let mut child = start(&options)?;
         let told = child.stderr.take().map(|stderr| tokio::spawn(last_line(stderr)));
-        let captured = capture(&mut child, clock, into).await;
+        let captured = capture(&mut child, clock, into, &kbps).await;
         // It has ended, or is not wanted any more.
         drop(child.kill().await);
         let told = match told {
@@ -137,6 +140,9 @@ pub(crate) async fn run(
         // What comes next does not go on where this ended.
         if captured.is_unwanted || into.send(None).await.is_err() {
             return Ok(());
+        }
+        if captured.is_other_rate {
+            continue;
         }
         let why = captured.problem.map_or_else(String::new, |problem| format!("{problem}. "));
         if !has_captured {
@@ -186,9 +192,12 @@ async fn last_line(stderr: ChildStderr) -> String {
 }
 
 /// What came of one run of ffmpeg.
+#[derive(Default)]
 struct Captured {
     any: bool,
     is_unwanted: bool,
+    /// Pictures of another rate are wanted.
+    is_other_rate: bool,
     problem: Option<Strange>,
 }
 
@@ -196,8 +205,9 @@ async fn capture(
     child: &mut Child,
     clock: &EdgeClock,
     into: &mpsc::Sender<Option<Made>>,
+    kbps: &watch::Receiver<u32>,
 ) -> Captured {
-    let mut captured = Captured { any: false, is_unwanted: false, problem: None };
+    let mut captured = Captured::default();
     let Some(stdout) = child.stdout.take() else { return captured };
     let mut reader = Reading { stdout, fragments: Fragments::default(), times: Times::default() };
     loop {
@@ -211,6 +221,10 @@ async fn capture(
         match read {
             Ok(Ok(Some(all))) => {
                 for made in all {
+                    if made.is_key() && kbps.has_changed().unwrap_or(false) {
+                        captured.is_other_rate = true;
+                        return captured;
+                    }
                     captured.any = true;
                     if into.send(Some(made)).await.is_err() {
                         captured.is_unwanted = true;

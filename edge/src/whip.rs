@@ -1,11 +1,15 @@
 //! Publishes by WHIP (RFC 9725): one connection of WebRTC that sends pictures and sound.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use rtc::interceptor::{BandwidthEstimator, CongestionControlBuilder, PacketReport, Slot};
 use rtc::media_stream::MediaStreamTrack;
+use rtc::peer_connection::configuration::interceptor_registry::{
+    configure_rtcp_reports, configure_simulcast_extension_headers, configure_twcc_sender_only,
+};
 use rtc::rtp::codec::h264::H264Payloader;
 use rtc::rtp::packetizer::Payloader as _;
 use rtc::rtp::{Header, Packet};
@@ -14,18 +18,20 @@ use rtc::rtp_transceiver::rtp_sender::{
     RtpCodecKind,
 };
 use tokio::net::{UdpSocket, lookup_host};
-use tokio::sync::watch;
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, timeout, timeout_at};
 use url::Url;
 use webrtc::media_stream::track_local::TrackLocal;
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 use webrtc::peer_connection::{
     MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler,
     RTCIceGatheringState, RTCPeerConnectionState, RTCSessionDescription, Registry,
-    SettingEngineBuilder, register_default_interceptors,
+    SettingEngineBuilder,
 };
 use webrtc::runtime::default_runtime;
 
+use crate::captures::lock;
+use crate::line::{Line, Next};
 use crate::media::{Made, PICTURE_HZ, SOUND_HZ, ticks};
 use crate::server::{CallError, Server};
 
@@ -37,10 +43,18 @@ const BROKEN_AFTER: Duration = Duration::from_secs(4);
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// Bytes of a payload: with the heads of RTP, UDP and IP it fits every path.
 const PAYLOAD_BYTES_MAX: usize = 1_188;
-/// Packets that are sent at once, and the wait between two such bursts. More overflow sockets when a
-/// whole group is sent at once.
-const BURST_PACKETS: u32 = 24;
-const BURST_EVERY: Duration = Duration::from_millis(4);
+/// How long it may take until all packets of a group have arrived, and how long of it a single one may
+/// take. A server waits a little longer for one that is missing before it goes on without it.
+const ARRIVE_MAX: Duration = Duration::from_secs(15);
+const PACKET_MAX: Duration = Duration::from_secs(4);
+/// How long packets are known that the server has not told of. Raising it uses more memory when it
+/// tells nothing.
+const UNTOLD_MAX: Duration = Duration::from_secs(10);
+/// Stamps of a publication begin from here to twice of it, so that none is less than 0 and the
+/// count does not begin anew within hours.
+const STAMP_FIRST: u32 = 1 << 30;
+/// A delimiter (H.264 §7.3.2.4): the picture before it is whole.
+const DELIMITER: &[u8] = &[0x09, 0xF0];
 
 const H264_TYPE: u8 = 102;
 const OPUS_TYPE: u8 = 111;
@@ -54,9 +68,12 @@ pub(crate) enum PublishError {
     /// The connection could not be made, or is broken.
     #[error("the media connection failed: {0}")]
     Broken(String),
+    /// What was sent does not arrive, or too late.
+    #[error("the line carries less than the pictures: what is sent does not arrive in time")]
+    TooSlow,
 }
 
-fn broken<E: ToString>(error: E) -> PublishError {
+fn failed<E: ToString>(error: E) -> PublishError {
     let text = error.to_string();
     drop(error);
     PublishError::Broken(text)
@@ -81,6 +98,36 @@ impl PeerConnectionEventHandler for Ears {
     }
 }
 
+/// The line, and who waits for feedback about it.
+struct Shared {
+    line: Mutex<Line>,
+    news: Notify,
+}
+
+/// Hears the server's feedback.
+struct Feedback(Arc<Shared>);
+
+impl BandwidthEstimator for Feedback {
+    fn on_reports(&mut self, now: std::time::Instant, reports: &[PacketReport]) {
+        lock(&self.0.line).handle_reports(reports, now);
+        self.0.news.notify_one();
+    }
+
+    // The line has its own pace.
+    fn target_bitrate(&self) -> f64 {
+        0.0
+    }
+}
+
+/// How far the box is in time when it publishes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment {
+    /// What its clock shows.
+    pub(crate) now_us: i64,
+    /// How far the server's clock is ahead of it.
+    pub(crate) ahead_us: i64,
+}
+
 /// A track that sends.
 struct Track {
     local: Arc<TrackLocalStaticRTP>,
@@ -98,26 +145,33 @@ pub(crate) struct Publisher {
     pictures: Track,
     sounds: Option<Track>,
     payloader: H264Payloader,
-    burst: u32,
+    shared: Arc<Shared>,
+    /// When the last picture was made.
+    last_us: Option<i64>,
     resource: Option<Url>,
 }
 
 impl Publisher {
-    /// Connects; when this returns, media may be sent.
+    /// Connects, to send so many bits a second; when this returns, media may be sent.
     ///
     /// # Errors
     /// Why not.
     pub(crate) async fn connect(
         server: &Server,
         session: &str,
-        has_sound: bool,
+        (has_sound, wanted): (bool, u64),
+        moment: Moment,
     ) -> Result<Self, PublishError> {
         let until = Instant::now() + CONNECT_MAX;
-        let made = Self::make(own_address(server).await?, has_sound, until);
+        let line = Line::new(Instant::now().into_std(), wanted);
+        let shared = Arc::new(Shared { line: Mutex::new(line), news: Notify::new() });
+        let own = own_address(server).await?;
+        let made = Self::make(own, (has_sound, moment.now_us), shared, until);
         let mut publisher = Box::pin(made).await?;
         let offer = publisher.peer.local_description().await;
-        let offer = offer.ok_or_else(|| broken("there is no offer"))?;
-        let (answer, resource) = server.publish(session, offer.sdp).await?;
+        let offer = offer.ok_or_else(|| failed("there is no offer"))?;
+        let stamps_from_us = publisher.pictures.stamps_from_us(moment);
+        let (answer, resource) = server.publish(session, offer.sdp, stamps_from_us).await?;
         publisher.resource = Some(resource);
         if let Err(error) = publisher.begin(answer, until).await {
             publisher.end(server).await;
@@ -126,63 +180,67 @@ impl Publisher {
         Ok(publisher)
     }
 
-    async fn make(own: IpAddr, has_sound: bool, until: Instant) -> Result<Self, PublishError> {
+    async fn make(
+        own: IpAddr,
+        (has_sound, now_us): (bool, i64),
+        shared: Arc<Shared>,
+        until: Instant,
+    ) -> Result<Self, PublishError> {
         let (state_to, state) = watch::channel(RTCPeerConnectionState::New);
         let (gathered_to, mut gathered) = watch::channel(false);
         let mut engine = MediaEngine::default();
-        engine.register_codec(h264(), RtpCodecKind::Video).map_err(broken)?;
-        engine.register_codec(opus(), RtpCodecKind::Audio).map_err(broken)?;
-        let registry = register_default_interceptors(Registry::new(), &mut engine);
+        engine.register_codec(h264(), RtpCodecKind::Video).map_err(failed)?;
+        engine.register_codec(opus(), RtpCodecKind::Audio).map_err(failed)?;
+        let registry = interceptors(&mut engine, &shared)?;
         let times = (Some(BROKEN_AFTER), Some(BROKEN_AFTER), Some(CHECK_EVERY));
         let settings = SettingEngineBuilder::new().with_ice_timeouts(times.0, times.1, times.2);
         let settings = settings.with_include_loopback_candidate(own.is_loopback()).build();
-        let runtime = default_runtime().ok_or_else(|| broken("there is no runtime"))?;
+        let runtime = default_runtime().ok_or_else(|| failed("there is no runtime"))?;
         let building = PeerConnectionBuilder::new()
             .with_media_engine(engine)
-            .with_interceptor_registry(registry.map_err(broken)?)
+            .with_interceptor_registry(registry)
             .with_setting_engine(settings)
             .with_handler(Arc::new(Ears { state: state_to, gathered: gathered_to }))
             .with_runtime(runtime)
             .with_udp_addrs(vec![SocketAddr::new(own, 0)])
             .build();
-        let peer = Box::pin(building).await.map_err(broken)?;
+        let peer = Box::pin(building).await.map_err(failed)?;
         let peer: Box<dyn PeerConnection> = Box::new(peer);
-        let pictures = add(&*peer, RtpCodecKind::Video, h264(), PICTURE_HZ).await?;
+        let pictures = add(&*peer, RtpCodecKind::Video, h264(), (PICTURE_HZ, now_us)).await?;
         let sounds = if has_sound {
-            Some(add(&*peer, RtpCodecKind::Audio, opus(), SOUND_HZ).await?)
+            Some(add(&*peer, RtpCodecKind::Audio, opus(), (SOUND_HZ, now_us)).await?)
         } else {
             None
         };
-        let offer = peer.create_offer(None).await.map_err(broken)?;
-        peer.set_local_description(offer).await.map_err(broken)?;
+        let offer = peer.create_offer(None).await.map_err(failed)?;
+        peer.set_local_description(offer).await.map_err(failed)?;
         let all = timeout_at(until, gathered.wait_for(|it| *it)).await;
-        all.map_err(|_| broken("no address of this machine was found"))?.map_err(broken)?;
+        all.map_err(|_| failed("no address of this machine was found"))?.map_err(failed)?;
         Ok(Self {
             peer,
             state,
             pictures,
             sounds,
             payloader: H264Payloader::default(),
-            burst: 0,
+            shared,
+            last_us: None,
             resource: None,
         })
     }
 
     async fn begin(&mut self, answer: String, until: Instant) -> Result<(), PublishError> {
-        let answer = RTCSessionDescription::answer(answer).map_err(broken)?;
-        self.peer.set_remote_description(answer).await.map_err(broken)?;
+        let answer = RTCSessionDescription::answer(answer).map_err(failed)?;
+        self.peer.set_remote_description(answer).await.map_err(failed)?;
         let connected =
             self.state.wait_for(|it| *it == RTCPeerConnectionState::Connected || is_over(*it));
         let state = timeout_at(until, connected).await;
-        let state = *state.map_err(|_| broken("it takes too long"))?.map_err(broken)?;
-        if is_over(state) { Err(broken(state)) } else { Ok(()) }
+        let state = *state.map_err(|_| failed("it takes too long"))?.map_err(failed)?;
+        if is_over(state) { Err(failed(state)) } else { Ok(()) }
     }
 
-    /// Until the connection is broken.
-    pub(crate) async fn broken(&self) -> RTCPeerConnectionState {
-        let mut state = self.state.clone();
-        let found = state.wait_for(|it| is_over(*it)).await;
-        found.map_or(RTCPeerConnectionState::Closed, |state| *state)
+    /// What becomes of the connection.
+    pub(crate) fn state(&self) -> watch::Receiver<RTCPeerConnectionState> {
+        self.state.clone()
     }
 
     /// Sends what the camera made.
@@ -195,24 +253,78 @@ impl Publisher {
                 let mut payloads = Vec::new();
                 for unit in units {
                     let of_unit =
-                        self.payloader.payload(PAYLOAD_BYTES_MAX, unit).map_err(broken)?;
+                        self.payloader.payload(PAYLOAD_BYTES_MAX, unit).map_err(failed)?;
                     payloads.extend(of_unit);
                 }
                 let last = payloads.len().saturating_sub(1);
                 for (number, payload) in payloads.into_iter().enumerate() {
-                    self.burst += 1;
-                    if self.burst.is_multiple_of(BURST_PACKETS) {
-                        tokio::time::sleep(BURST_EVERY).await;
-                    }
-                    self.pictures.send(*at_us, number == last, payload).await?;
+                    let packet = self.pictures.packet(*at_us, number == last, payload);
+                    self.pass(Some(packet)).await?;
                 }
+                self.last_us = Some(*at_us);
                 Ok(())
             }
-            Made::Sound { at_us, data } => match &mut self.sounds {
-                Some(sounds) => sounds.send(*at_us, false, data.clone()).await,
-                None => Ok(()),
-            },
+            Made::Sound { at_us, data } => {
+                let packet = self.sounds.as_mut().map(|it| it.packet(*at_us, false, data.clone()));
+                match packet {
+                    Some(packet) => self.pass(Some(packet)).await,
+                    None => Ok(()),
+                }
+            }
         }
+    }
+
+    /// Sends again what is lost until everything that was sent has arrived.
+    ///
+    /// # Errors
+    /// When it does not arrive, or too late, or the connection is broken.
+    pub(crate) async fn settle(&self) -> Result<(), PublishError> {
+        let passed = timeout(ARRIVE_MAX, self.pass(None)).await;
+        passed.map_err(|_| PublishError::TooSlow)??;
+        let is_late = lock(&self.shared.line).take_longest() > PACKET_MAX;
+        if is_late { Err(PublishError::TooSlow) } else { Ok(()) }
+    }
+
+    /// What the line carries when it is full, in bits a second, if that is known.
+    pub(crate) fn carries(&self) -> Option<f64> {
+        lock(&self.shared.line).carries()
+    }
+
+    /// Nothing follows the last picture, which is whole.
+    ///
+    /// # Errors
+    /// As of [`Self::settle`].
+    pub(crate) async fn finish(&mut self) -> Result<(), PublishError> {
+        if let Some(last_us) = self.last_us.take() {
+            // It is of a later picture, of which nothing more comes.
+            let end = self.pictures.packet(last_us + 1_000, true, Bytes::from_static(DELIMITER));
+            self.pass(Some(end)).await?;
+        }
+        self.settle().await
+    }
+
+    /// Sends this packet once the line takes it, and what was lost before it; without one until
+    /// everything has arrived.
+    async fn pass(&self, own: Option<Packet>) -> Result<(), PublishError> {
+        loop {
+            let next = lock(&self.shared.line).next(own.as_ref(), Instant::now().into_std());
+            match (next, &own) {
+                (Next::Again(packet), _) => self.write(packet).await?,
+                (Next::Go, Some(packet)) => return self.write(packet.clone()).await,
+                (Next::Go, None) | (Next::Arrived, _) => return Ok(()),
+                (Next::Wait(until), _) => {
+                    tokio::select! {
+                        () = tokio::time::sleep_until(until.into()) => {}
+                        () = self.shared.news.notified() => {}
+                    }
+                }
+            }
+        }
+    }
+
+    async fn write(&self, packet: Packet) -> Result<(), PublishError> {
+        let sounds = self.sounds.as_ref().filter(|it| it.ssrc == packet.header.ssrc);
+        sounds.unwrap_or(&self.pictures).local.write_rtp(packet).await.map_err(failed)
     }
 
     /// Ends the connection, and tells the server so, if it can be told.
@@ -228,10 +340,20 @@ impl Publisher {
 }
 
 impl Track {
-    async fn send(&mut self, at_us: i64, marker: bool, payload: Bytes) -> Result<(), PublishError> {
+    fn stamp(&self, at_us: i64) -> u32 {
         // Stamps wrap.
         let ticks = ticks(at_us, self.hz).rem_euclid(1 << 32);
-        let timestamp = u32::try_from(ticks).unwrap_or(0).wrapping_add(self.offset);
+        u32::try_from(ticks).unwrap_or(0).wrapping_add(self.offset)
+    }
+
+    /// When its stamps were 0, by the server's clock.
+    fn stamps_from_us(&self, Moment { now_us, ahead_us }: Moment) -> i64 {
+        let since = i64::from(self.stamp(now_us)).saturating_mul(1_000_000) / self.hz;
+        now_us.saturating_add(ahead_us).saturating_sub(since)
+    }
+
+    fn packet(&mut self, at_us: i64, marker: bool, payload: Bytes) -> Packet {
+        let timestamp = self.stamp(at_us);
         self.sequence = self.sequence.wrapping_add(1);
         let header = Header {
             version: 2,
@@ -242,12 +364,23 @@ impl Track {
             ssrc: self.ssrc,
             ..Header::default()
         };
-        self.local.write_rtp(Packet { header, payload }).await.map_err(broken)
+        Packet { header, payload }
     }
 }
 
+/// What goes through the connection is numbered, and the server tells what of it has arrived. Nothing
+/// is sent again because the server asks for it: that is the line's to decide, which knows what else
+/// is sent.
+fn interceptors(engine: &mut MediaEngine, shared: &Arc<Shared>) -> Result<Registry, PublishError> {
+    configure_simulcast_extension_headers(engine).map_err(failed)?;
+    let registry = configure_twcc_sender_only(Registry::new(), engine).map_err(failed)?;
+    let feedback = CongestionControlBuilder::new(Feedback(Arc::clone(shared)));
+    let feedback = feedback.with_prune_horizon(UNTOLD_MAX).build();
+    Ok(configure_rtcp_reports(registry).with(Slot::CongestionControl, feedback))
+}
+
 /// Whether a connection in this state carries nothing any more.
-const fn is_over(state: RTCPeerConnectionState) -> bool {
+pub(crate) const fn is_over(state: RTCPeerConnectionState) -> bool {
     matches!(
         state,
         RTCPeerConnectionState::Disconnected
@@ -256,22 +389,30 @@ const fn is_over(state: RTCPeerConnectionState) -> bool {
     )
 }
 
+/// Until the connection is broken.
+pub(crate) async fn broken(
+    state: &mut watch::Receiver<RTCPeerConnectionState>,
+) -> RTCPeerConnectionState {
+    let found = state.wait_for(|it| is_over(*it)).await;
+    found.map_or(RTCPeerConnectionState::Closed, |state| *state)
+}
+
 /// The address of this machine from which the server is reached.
 async fn own_address(server: &Server) -> Result<IpAddr, PublishError> {
     let (host, port) = server.place();
-    let mut places = lookup_host((host.as_str(), port)).await.map_err(broken)?;
+    let mut places = lookup_host((host.as_str(), port)).await.map_err(failed)?;
     // The media address of a server that has both is most likely the older one.
     let place = {
         let all: Vec<SocketAddr> = places.by_ref().collect();
         all.iter().find(|it| it.is_ipv4()).or(all.first()).copied()
     };
-    let place = place.ok_or_else(|| broken("the server's name leads nowhere"))?;
+    let place = place.ok_or_else(|| failed("the server's name leads nowhere"))?;
     let any: SocketAddr =
         if place.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0_u16; 8], 0).into() };
-    let socket = UdpSocket::bind(any).await.map_err(broken)?;
+    let socket = UdpSocket::bind(any).await.map_err(failed)?;
     // No packet is sent by this.
-    socket.connect(place).await.map_err(broken)?;
-    Ok(socket.local_addr().map_err(broken)?.ip())
+    socket.connect(place).await.map_err(failed)?;
+    Ok(socket.local_addr().map_err(failed)?.ip())
 }
 
 fn h264() -> RTCRtpCodecParameters {
@@ -304,7 +445,7 @@ async fn add(
     peer: &dyn PeerConnection,
     kind: RtpCodecKind,
     codec: RTCRtpCodecParameters,
-    hz: i64,
+    (hz, now_us): (i64, i64),
 ) -> Result<Track, PublishError> {
     let ssrc = rand::random::<u32>();
     let payload_type = codec.payload_type;
@@ -319,7 +460,10 @@ async fn add(
     let name = format!("edge-{kind}");
     let track = MediaStreamTrack::new("edge".to_owned(), name.clone(), name, kind, vec![coding]);
     let track = Arc::new(TrackLocalStaticRTP::new(track));
-    peer.add_track(Arc::clone(&track) as Arc<dyn TrackLocal>).await.map_err(broken)?;
-    let (sequence, offset) = (rand::random(), rand::random());
-    Ok(Track { local: track, ssrc, payload_type, hz, sequence, offset })
+    peer.add_track(Arc::clone(&track) as Arc<dyn TrackLocal>).await.map_err(failed)?;
+    let mut track =
+        Track { local: track, ssrc, payload_type, hz, sequence: rand::random(), offset: 0 };
+    let first = STAMP_FIRST + rand::random_range(0..STAMP_FIRST);
+    track.offset = first.wrapping_sub(track.stamp(now_us));
+    Ok(track)
 }
