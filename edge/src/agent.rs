@@ -8,11 +8,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::backoff::Backoff;
-use crate::captures::{self, Record, Stored, Wanted, forget, lock};
+use crate::captures::{self, Record, Store, Stored, Wanted, forget, lock};
 use crate::clock::EdgeClock;
 use crate::files::{Place, Root};
 use crate::fit::{Act, Fit};
 use crate::media::Made;
+use crate::missing::{Gaps, Missing};
 use crate::pool::Pool;
 use crate::sending::{AGAIN, Delivery, Failed, SAME_US, finish_earlier};
 use crate::server::{CallError, Server, Shown};
@@ -57,6 +58,8 @@ pub(crate) struct Options {
 pub(crate) enum Outcome {
     /// The capture is at the server and closed.
     Closed(String),
+    /// The same, but not all that was to be captured is there.
+    Incomplete(String, Missing),
     /// It was told to stop, and so many bytes wait for the next start.
     Waiting(String, u64),
 }
@@ -168,18 +171,20 @@ async fn capture(
         let clock = clock.clone();
         tokio::spawn(async move { source::run(source, &clock, &made_to, kbps).await })
     };
-    let taking = tokio::spawn(take(made, Arc::clone(&pool), has_ended.clone()));
     tracing::info!(capture = %stored.state.session, "the capture begins");
-    let until_us = stored.state.until_us;
     let delivery = Delivery::new(server, stored);
+    let (begun_to, begun) = watch::channel(false);
+    let taken = Taken { pool: Arc::clone(&pool), record: Arc::clone(&delivery.record), begun_to };
+    let taking = tokio::spawn(take(made, taken, (clock.clone(), has_ended.clone())));
     let record = Arc::clone(&delivery.record);
-    let writing = tokio::spawn(write_down(record, clock.clone(), has_ended.clone()));
+    let store = Arc::clone(&delivery.store);
+    let writing = tokio::spawn(write_down((record, store), clock.clone(), has_ended.clone()));
     let agent = Agent { delivery, pool: Arc::clone(&pool), has_sound, fit, encode, has_ended };
     let over = {
         let mut bringing = std::pin::pin!(agent.bring());
         let mut camera = camera;
         let over = tokio::select! {
-            () = until(until_us, &clock) => Ok(()),
+            () = until(&agent.delivery.record, begun, &clock) => Ok(()),
             _ = stopped.wait_for(|it| *it) => Ok(()),
             failed = &mut camera => match failed {
                 Ok(Err(error)) => Err(AgentError::Source(error)),
@@ -232,13 +237,22 @@ async fn conclude(
     }
     let session = delivery.state().session;
     tokio::select! {
-        finished = delivery.finish() => finished.map(|()| Outcome::Closed(session)),
+        finished = delivery.finish() => finished.map(|()| {
+            let missing = delivery.missing();
+            if missing == Missing::default() {
+                Outcome::Closed(session)
+            } else {
+                Outcome::Incomplete(session, missing)
+            }
+        }),
         () = patience(stopped) => Ok(Outcome::Waiting(session, delivery.waits())),
     }
 }
 
-/// Until the time to capture is over.
-async fn until(until_us: Option<i64>, clock: &EdgeClock) {
+/// Until the time to capture is over, which begins with the first picture.
+async fn until(record: &Record, mut begun: watch::Receiver<bool>, clock: &EdgeClock) {
+    let has_begun = begun.wait_for(|it| *it).await.is_ok();
+    let until_us = record.state().until_us.filter(|_| has_begun);
     let Some(until_us) = until_us else { return std::future::pending().await };
     let left_us = until_us.saturating_sub(clock.now_us());
     tokio::time::sleep(Duration::from_micros(u64::try_from(left_us).unwrap_or(0))).await;
@@ -246,10 +260,19 @@ async fn until(until_us: Option<i64>, clock: &EdgeClock) {
 
 /// Writes down again and again that the box captures, until the camera has ended. A disk that does
 /// not take it stops nothing.
-async fn write_down(record: Arc<Record>, clock: EdgeClock, mut has_ended: watch::Receiver<bool>) {
+async fn write_down(
+    (record, store): (Arc<Record>, Store),
+    clock: EdgeClock,
+    mut has_ended: watch::Receiver<bool>,
+) {
     let mut is_told = false;
     loop {
-        match record.change(|it| it.seen_us = clock.now_us()) {
+        let given_up_us = lock(&store).given_up_us();
+        let changed = record.change(|it| {
+            it.seen_us = clock.now_us();
+            it.given_up_us = it.given_up_before_us + given_up_us;
+        });
+        match changed {
             Ok(()) => is_told = false,
             Err(error) if !is_told => {
                 is_told = true;
@@ -264,25 +287,76 @@ async fn write_down(record: Arc<Record>, clock: EdgeClock, mut has_ended: watch:
     }
 }
 
+/// Where what the camera makes goes to.
+struct Taken {
+    pool: Shared,
+    record: Arc<Record>,
+    /// Tells that there was a picture.
+    begun_to: watch::Sender<bool>,
+}
+
 /// Takes what the camera makes, until it has ended.
 async fn take(
     mut made: mpsc::Receiver<Option<Made>>,
-    pool: Shared,
-    mut has_ended: watch::Receiver<bool>,
+    taken: Taken,
+    (clock, mut has_ended): (EdgeClock, watch::Receiver<bool>),
 ) {
+    let (began_us, mut gaps) = (clock.now_us(), Gaps::default());
     loop {
         let next = tokio::select! {
             next = made.recv() => next,
             _ = has_ended.wait_for(|it| *it) => None,
         };
         let Some(next) = next else { break };
-        handle(&pool, next);
+        taken.handle(next, &mut gaps, began_us);
     }
     made.close();
     while let Ok(next) = made.try_recv() {
-        handle(&pool, next);
+        taken.handle(next, &mut gaps, began_us);
     }
-    handle(&pool, None);
+    handle(&taken.pool, None);
+    if let Some(gap_us) = gaps.handle_end(clock.now_us()) {
+        taken.handle_gap(gap_us);
+    }
+}
+
+impl Taken {
+    fn handle(&self, made: Option<Made>, gaps: &mut Gaps, began_us: i64) {
+        if let Some(next) = &made {
+            let is_first = !gaps.has_begun();
+            let gap_us = gaps.handle(next);
+            if is_first && gaps.has_begun() {
+                self.handle_first(next.at_us() - began_us);
+            }
+            if let Some(gap_us) = gap_us {
+                self.handle_gap(gap_us);
+                if next.is_key() {
+                    // A publication has no gap: what comes now is another one.
+                    tokio::task::block_in_place(|| lock(&self.pool).cut());
+                }
+            }
+        }
+        handle(&self.pool, made);
+    }
+
+    /// The time to capture begins with the first picture.
+    fn handle_first(&self, after_us: i64) {
+        let changed = self.record.change(|it| {
+            it.until_us = it.until_us.map(|until| until.saturating_add(after_us.max(0)));
+        });
+        if let Err(error) = changed {
+            tracing::warn!(%error, "until when it is captured can't be written down");
+        }
+        self.begun_to.send_replace(true);
+    }
+
+    fn handle_gap(&self, gap_us: i64) {
+        let seconds = format!("{}.{}", gap_us / 1_000_000, gap_us / 100_000 % 10);
+        tracing::warn!(seconds, "the camera gave no pictures for a while, which are missing");
+        if let Err(error) = self.record.change(|it| it.camera_missing_us += gap_us) {
+            tracing::warn!(%error, "that pictures are missing can't be written down");
+        }
+    }
 }
 
 fn handle(pool: &Shared, made: Option<Made>) {
@@ -710,5 +784,88 @@ mod tests {
         let captures = server.captures();
         assert_eq!(captures.len(), 2, "{captures:?}");
         assert!(captures.values().all(|it| it.is_closed), "{captures:?}");
+    }
+
+    /// A program in place of ffmpeg, which is told how often it was started in `$n`.
+    fn fake(place: &Path, script: &str) -> std::path::PathBuf {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = place.join("camera");
+        let count = place.join("count");
+        let count = count.display();
+        let text = format!(
+            "#!/bin/sh\nn=$(($(cat {count} 2>/dev/null || echo 0) + 1))\necho $n > {count}\n{script}\n"
+        );
+        std::fs::write(&path, text).expect("written");
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(&path, mode).expect("it can be run");
+        path
+    }
+
+    /// Captures for so long with a program in place of ffmpeg: what came of it, and when the parts
+    /// that the server has begin, in seconds since the first one.
+    async fn filmed(script: &str, seconds: u64) -> (Result<Outcome, AgentError>, Vec<f64>) {
+        let (place, server) = (tempfile::tempdir().expect("one"), StandIn::start().await);
+        let camera = fake(place.path(), script);
+        let mut options = options(Some(seconds));
+        options.source.ffmpeg = camera;
+        let ended = captured(&place.path().join("edge"), &server, options).await;
+        let captures = server.captures();
+        let parts = captures.into_values().next().map(|it| it.parts).unwrap_or_default();
+        let begins = parts.iter().map(|it| Kept::read(it).expect("a container").base_us);
+        let begins: Vec<i64> = begins.collect();
+        let since = |it: &i64| Duration::from_micros((it - begins[0]).unsigned_abs()).as_secs_f64();
+        (ended, begins.iter().map(since).collect())
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_camera_that_ends_is_started_again_and_what_is_missing_is_said() {
+        let script = "[ $n = 1 ] && exec timeout 3 ffmpeg \"$@\"\n\
+                      [ $n = 2 ] && { echo no such device >&2; exit 1; }\nexec ffmpeg \"$@\"";
+        let (ended, begins) = filmed(script, 9).await;
+        let Ok(Outcome::Incomplete(_, missing)) = ended else { panic!("{ended:?}") };
+        assert!((1_000_000..6_000_000).contains(&missing.camera_us), "{missing:?}");
+        assert_eq!(missing.given_up_us, 0);
+        let gap = missing.camera_us.unsigned_abs();
+        let gap = Duration::from_micros(gap).as_secs_f64();
+        let is_marked = begins.windows(2).any(|it| it[1] - it[0] > gap);
+        assert!(is_marked, "no part begins behind the gap: {begins:?}");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_camera_that_stands_still_is_started_again_and_what_is_missing_is_said() {
+        let script =
+            "[ $n = 1 ] && { timeout 2 ffmpeg \"$@\"; exec sleep 100; }\nexec ffmpeg \"$@\"";
+        let (ended, _) = filmed(script, 9).await;
+        let Ok(Outcome::Incomplete(_, missing)) = ended else { panic!("{ended:?}") };
+        assert!((3_000_000..7_000_000).contains(&missing.camera_us), "{missing:?}");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_camera_that_is_away_at_the_end_is_missing_and_one_that_begins_late_is_not() {
+        let (ended, _) = filmed("[ $n = 1 ] && exec timeout 3 ffmpeg \"$@\"\nexit 1", 8).await;
+        let Ok(Outcome::Incomplete(_, missing)) = ended else { panic!("{ended:?}") };
+        assert!((3_500_000..6_000_000).contains(&missing.camera_us), "{missing:?}");
+        let began = Instant::now();
+        let (ended, _) = filmed("sleep 3\nexec ffmpeg \"$@\"", 4).await;
+        assert!(matches!(ended, Ok(Outcome::Closed(_))), "{ended:?}");
+        assert!(began.elapsed() >= Duration::from_secs(7), "{:?}", began.elapsed());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_the_server_refuses_for_good_is_missing() {
+        let (place, server) = (tempfile::tempdir().expect("one"), StandIn::start().await);
+        // The first group is refused, also in a part with others.
+        let first = Mutex::new(None);
+        server.set(move |asked| {
+            if !asked.path.ends_with("/media") {
+                return None;
+            }
+            let base_us = Kept::read(&asked.body).expect("a container").base_us;
+            let is_first = *lock(&first).get_or_insert(base_us) == base_us;
+            is_first.then(|| refusal(422, "UNPROCESSABLE_REQUEST"))
+        });
+        let ended = captured(place.path(), &server, options(Some(6))).await;
+        let Ok(Outcome::Incomplete(_, missing)) = ended else { panic!("{ended:?}") };
+        assert!(missing.camera_us == 0 && missing.given_up_us > 1_000_000, "{missing:?}");
     }
 }

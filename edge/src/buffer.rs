@@ -41,6 +41,10 @@ impl Entry {
         format!("{:020}-{:020}{GROUP}", self.begins_us, self.ends_us)
     }
 
+    const fn lasts_us(&self) -> i64 {
+        self.ends_us - self.begins_us
+    }
+
     fn of(name: &str, bytes: u64) -> Option<Self> {
         let (begins, ends) = name.strip_suffix(GROUP)?.split_once('-')?;
         let (begins_us, ends_us) = (begins.parse().ok()?, ends.parse().ok()?);
@@ -114,6 +118,7 @@ pub(crate) struct Buffer<F> {
     limit: u64,
     entries: VecDeque<Entry>,
     given_up: u64,
+    given_up_us: i64,
     /// Files of what was sent or given up that could not be deleted.
     undeleted: Vec<String>,
     /// How often the first group could not be read.
@@ -132,6 +137,7 @@ impl<F: Files> Buffer<F> {
             limit,
             entries: VecDeque::new(),
             given_up: 0,
+            given_up_us: 0,
             undeleted: Vec::new(),
             failed_reads: 0,
             before: Vec::new(),
@@ -218,6 +224,22 @@ impl<F: Files> Buffer<F> {
         self.given_up
     }
 
+    /// How long the groups were that were given up since it was opened, in microseconds.
+    #[must_use]
+    pub(crate) const fn given_up_us(&self) -> i64 {
+        self.given_up_us
+    }
+
+    /// The server never keeps what is in this part, which is deleted as if it had been sent.
+    ///
+    /// # Errors
+    /// As of [`Self::sent`].
+    pub(crate) fn refused(&mut self, part: &Part) -> io::Result<()> {
+        let groups = self.entries.iter().take(part.entries);
+        self.given_up_us += groups.map(Entry::lasts_us).sum::<i64>();
+        self.sent(part)
+    }
+
     /// Keeps a group. When the disk is full, the oldest ones make room.
     ///
     /// # Errors
@@ -255,7 +277,8 @@ impl<F: Files> Buffer<F> {
                 return;
             }
             if let Some(oldest) = self.entries.iter().position(|it| it.memory.is_some()) {
-                self.entries.remove(oldest);
+                let oldest = self.entries.remove(oldest);
+                self.given_up_us += oldest.as_ref().map_or(0, Entry::lasts_us);
             }
             self.given_up += 1;
         }
@@ -353,6 +376,7 @@ impl<F: Files> Buffer<F> {
         self.failed_reads = 0;
         if let Some(entry) = self.entries.pop_front() {
             self.given_up += 1;
+            self.given_up_us += entry.lasts_us();
             self.discard(&entry);
             // It is tried again with what is deleted next.
             drop(self.delete());
@@ -397,6 +421,7 @@ impl<F: Files> Buffer<F> {
             && let Some(entry) = self.entries.get(oldest)
         {
             self.files.remove(&entry.name())?;
+            self.given_up_us += entry.lasts_us();
             self.entries.remove(oldest);
             self.given_up += 1;
         }

@@ -38,6 +38,15 @@ pub(crate) struct State {
     /// When the box is known to have captured last.
     #[serde(default)]
     pub(crate) seen_us: i64,
+    /// For how long the camera gave no pictures.
+    #[serde(default)]
+    pub(crate) camera_missing_us: i64,
+    /// How much of it was given up by processes before this one.
+    #[serde(default)]
+    pub(crate) given_up_before_us: i64,
+    /// The same, with this one.
+    #[serde(default)]
+    pub(crate) given_up_us: i64,
 }
 
 /// A capture with what of it waits.
@@ -159,7 +168,13 @@ fn resumed(state: &State, wanted: &Wanted, (last_us, now_us): (i64, i64)) -> Opt
     } else {
         wanted.whole_us.map(|it| now_us.saturating_add(it))
     };
-    Some(State { wanted_us: wanted.whole_us, until_us, seen_us: now_us, ..state.clone() })
+    Some(State {
+        wanted_us: wanted.whole_us,
+        until_us,
+        seen_us: now_us,
+        given_up_before_us: state.given_up_us,
+        ..state.clone()
+    })
 }
 
 fn begin(root: &Root, wanted: &Wanted) -> Stored {
@@ -174,6 +189,9 @@ fn begin(root: &Root, wanted: &Wanted) -> Stored {
         wanted_us: wanted.whole_us,
         until_us: wanted.whole_us.map(|it| began_us.saturating_add(it)),
         seen_us: began_us,
+        camera_missing_us: 0,
+        given_up_before_us: 0,
+        given_up_us: 0,
     };
     let files = root.place(&place_of(&state));
     let store = Arc::new(Mutex::new(Buffer::new(files, wanted.buffer_limit)));
@@ -225,6 +243,9 @@ fn recovered(session: &str, began_us: i64, last_us: i64) -> State {
         wanted_us: None,
         until_us: None,
         seen_us: last_us,
+        camera_missing_us: 0,
+        given_up_before_us: 0,
+        given_up_us: 0,
     }
 }
 
@@ -331,6 +352,9 @@ mod tests {
             wanted_us: seconds.map(|it| it * S),
             until_us: seconds.map(|it| (1_000 + it) * S),
             seen_us: 1_100 * S,
+            camera_missing_us: 0,
+            given_up_before_us: 0,
+            given_up_us: 0,
         }
     }
 

@@ -13,6 +13,7 @@ mod fit;
 mod fragments;
 mod line;
 mod media;
+mod missing;
 mod pool;
 mod sending;
 mod server;
@@ -104,6 +105,8 @@ pub struct EdgeArgs {
 pub enum EdgeError {
     /// The server refuses for good.
     Refused(String),
+    /// The capture is closed, and not all of it was captured or kept.
+    Incomplete(String),
     /// The command is wrong.
     Usage(String),
     /// Something that is needed is missing, or does not work.
@@ -154,6 +157,9 @@ async fn carry_out(arguments: EdgeArgs) -> Result<String, EdgeError> {
     let stop = stopped().map_err(|error| EdgeError::Missing(error.to_string()))?;
     match agent::run(options, &server, root, stop).await {
         Ok(Outcome::Closed(session)) => Ok(format!("capture {session} is closed")),
+        Ok(Outcome::Incomplete(session, missing)) => {
+            Err(EdgeError::Incomplete(format!("capture {session} is closed, but {missing}")))
+        }
         Ok(Outcome::Waiting(session, bytes)) => Err(EdgeError::Missing(format!(
             "capture {session} is not closed yet: {bytes} bytes wait, and the next start sends them"
         ))),

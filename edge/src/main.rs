@@ -1,5 +1,5 @@
-//! The edge agent as a program of its own. Exit codes: 0 the capture is closed, 1 the server refuses,
-//! 2 wrong usage, 3 something is missing.
+//! The edge agent as a program of its own. Exit codes: 0 the capture is closed, 1 the server refuses or
+//! a part of the capture is missing, 2 wrong usage, 3 something is missing.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -23,7 +23,7 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).init();
     let (text, code) = match run(cli.arguments) {
         Ok(text) => (text, 0),
-        Err(EdgeError::Refused(text)) => (text, 1),
+        Err(EdgeError::Refused(text) | EdgeError::Incomplete(text)) => (text, 1),
         Err(EdgeError::Usage(text)) => (text, 2),
         Err(EdgeError::Missing(text)) => (text, 3),
     };

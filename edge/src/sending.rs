@@ -13,6 +13,7 @@ use crate::backoff::Backoff;
 use crate::buffer::Portion;
 use crate::captures::{Record, State, Store, Stored, forget, lock, named, set_aside};
 use crate::clock::EdgeClock;
+use crate::missing::Missing;
 use crate::server::{CallError, Opening, Server, Shown};
 use crate::whip::PublishError;
 
@@ -102,6 +103,13 @@ impl<'server> Delivery<'server> {
         }
     }
 
+    /// What is missing of it.
+    pub(crate) fn missing(&self) -> Missing {
+        let state = self.state();
+        let given_up_us = state.given_up_before_us + lock(&self.store).given_up_us();
+        Missing { camera_us: state.camera_missing_us, given_up_us }
+    }
+
     /// Bytes that wait.
     pub(crate) fn waits(&self) -> u64 {
         lock(&self.store).bytes()
@@ -164,7 +172,13 @@ impl<'server> Delivery<'server> {
                     // Other groups of it may be taken.
                     () if (is_unusable || is_too_large) && !part.is_one_group() => continue,
                     // It will never be taken; the rest is.
-                    () if is_refused => tracing::warn!(%error, "two seconds are given up"),
+                    () if is_refused => {
+                        tracing::warn!(%error, "two seconds are given up");
+                        portion.went(began.elapsed());
+                        drop(portion);
+                        self.note(tokio::task::block_in_place(|| lock(store).refused(&part)));
+                        continue;
+                    }
                     () => return Err(Failed::for_now(&error)),
                 }
             }

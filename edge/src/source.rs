@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 use crate::backoff::Backoff;
 use crate::clock::EdgeClock;
@@ -19,8 +19,10 @@ use crate::media::Made;
 /// Seconds from one key picture to the next: what a group, a file of the buffer and a segment at the
 /// server last. Raising it loses more at a cut.
 const GROUP_S: u32 = 2;
-/// How long ffmpeg may write nothing. A camera that hangs is started again.
-const SILENT_MAX: Duration = Duration::from_secs(20);
+/// How long there may be no picture, and none at a start. A camera that stands still is started again.
+/// Raising them loses more of it.
+const SILENT_MAX: Duration = Duration::from_secs(3);
+const FIRST_MAX: Duration = Duration::from_secs(20);
 /// One that ran so long is started again at once.
 const RAN_WELL: Duration = Duration::from_mins(1);
 /// Waits before it is started again.
@@ -198,7 +200,7 @@ struct Captured {
     is_unwanted: bool,
     /// Pictures of another rate are wanted.
     is_other_rate: bool,
-    problem: Option<Strange>,
+    problem: Option<String>,
 }
 
 async fn capture(
@@ -209,10 +211,11 @@ async fn capture(
 ) -> Captured {
     let mut captured = Captured::default();
     let Some(stdout) = child.stdout.take() else { return captured };
+    let mut until = Instant::now() + FIRST_MAX;
     let mut reader = Reading { stdout, fragments: Fragments::default(), times: Times::default() };
     loop {
         let read = tokio::select! {
-            read = timeout(SILENT_MAX, reader.next(clock)) => read,
+            read = timeout_at(until, reader.next(clock)) => read,
             () = into.closed() => {
                 captured.is_unwanted = true;
                 return captured;
@@ -225,16 +228,23 @@ async fn capture(
                         captured.is_other_rate = true;
                         return captured;
                     }
-                    captured.any = true;
+                    if matches!(made, Made::Picture { .. }) {
+                        captured.any = true;
+                        until = Instant::now() + SILENT_MAX;
+                    }
                     if into.send(Some(made)).await.is_err() {
                         captured.is_unwanted = true;
                         return captured;
                     }
                 }
             }
-            Ok(Ok(None)) | Err(_) => return captured,
+            Ok(Ok(None)) => return captured,
             Ok(Err(problem)) => {
-                captured.problem = Some(problem);
+                captured.problem = Some(problem.to_string());
+                return captured;
+            }
+            Err(_) => {
+                captured.problem = Some("there are no pictures any more".to_owned());
                 return captured;
             }
         }

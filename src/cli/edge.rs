@@ -12,7 +12,7 @@ pub(super) fn run(arguments: EdgeArgs) -> Result<(), Failure> {
             output::print(&text);
             Ok(())
         }
-        Err(EdgeError::Refused(text)) => Err(Failure::False(text)),
+        Err(EdgeError::Refused(text) | EdgeError::Incomplete(text)) => Err(Failure::False(text)),
         Err(EdgeError::Usage(text)) => Err(Failure::Usage(text)),
         Err(EdgeError::Missing(text)) => Err(Failure::Missing(anyhow::anyhow!(text))),
     }
