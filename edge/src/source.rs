@@ -147,6 +147,7 @@ pub(crate) async fn run(
             continue;
         }
         let why = captured.problem.map_or_else(String::new, |problem| format!("{problem}. "));
+        let told = explained(&told);
         if !has_captured {
             return Err(SourceError::Nothing(format!("{why}{told}")));
         }
@@ -159,6 +160,21 @@ pub(crate) async fn run(
             () = into.closed() => return Ok(()),
         }
     }
+}
+
+/// What ffmpeg told, with what can be done about a device that does not open.
+fn explained(told: &str) -> String {
+    let advice = [
+        ("Permission denied", "this user may not use it: it has to be in its group, such as video"),
+        ("Device or resource busy", "another program uses it"),
+        ("No such file or directory", "it is not there"),
+        ("No such device", "it is not there any more"),
+        ("Not a video capture device", "it is no camera; one device often has several names"),
+        ("Inappropriate ioctl for device", "it is no camera"),
+        ("Invalid argument", "it may not have this size or rate"),
+    ];
+    let found = advice.iter().find(|(text, _)| told.contains(text));
+    found.map_or_else(|| told.to_owned(), |(_, advice)| format!("{told} ({advice})"))
 }
 
 fn start(options: &SourceOptions) -> Result<Child, SourceError> {
@@ -344,5 +360,47 @@ mod tests {
         options.microphone = Some("hw:1".to_owned());
         assert!(text(&options).contains("-f alsa -i hw:1 -map 0:v -map 1:a"), "{options:?}");
         assert!(text(&options).contains("-c:a libopus") && text(&options).contains("-g 50 "));
+        let device = "-f v4l2 -framerate 25 -video_size 640x360 -i /dev/video0";
+        assert!(text(&options).contains(device), "{options:?}");
+        assert!(text(&options).contains("-b:v 1000k -maxrate 1000k"), "{options:?}");
+    }
+
+    /// A camera whose ffmpeg says this and ends.
+    async fn refused(says: &str) -> String {
+        use std::os::unix::fs::PermissionsExt as _;
+        let place = tempfile::tempdir().expect("a directory");
+        let ffmpeg = place.path().join("ffmpeg");
+        std::fs::write(&ffmpeg, format!("#!/bin/sh\necho '{says}' >&2\nexit 1\n"))
+            .expect("written");
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(&ffmpeg, mode).expect("it can be run");
+        let options = SourceOptions {
+            ffmpeg,
+            camera: Camera::Device("/dev/video0".into()),
+            microphone: None,
+            size: (640, 360),
+            rate: 25,
+            kbps: 1_000,
+        };
+        let (into, _made) = mpsc::channel(4);
+        let (_kbps, kbps) = watch::channel(1_000);
+        let clock = EdgeClock::begin(crate::clock::Reading::now());
+        let ended = run(options, &clock, &into, kbps).await;
+        ended.expect_err("there is no camera").to_string()
+    }
+
+    #[tokio::test]
+    async fn a_device_that_does_not_open_says_why() {
+        for (says, advice) in [
+            ("Error opening input file /dev/video0: Permission denied", "this user may not use it"),
+            ("Error opening input files: Device or resource busy", "another program uses it"),
+            ("Error opening input files: No such file or directory", "it is not there"),
+            ("[v4l2] Not a video capture device.", "it is no camera"),
+            ("ioctl(VIDIOC_G_INPUT): Inappropriate ioctl for device", "it is no camera"),
+        ] {
+            let told = refused(says).await;
+            assert!(told.contains(says) && told.contains(advice), "{told}");
+        }
+        assert_eq!(refused("something else").await, "ffmpeg captures nothing: something else");
     }
 }
