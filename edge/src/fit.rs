@@ -11,7 +11,7 @@ const LATE: Duration = Duration::from_secs(3);
 const LATE_FOR: Duration = Duration::from_secs(3);
 /// How long a slower encoder has until it is slowed down once more, unless what is sent becomes less
 /// late meanwhile.
-const SETTLES_IN: Duration = Duration::from_secs(8);
+const SETTLES_IN: Duration = Duration::from_secs(12);
 /// What is sent later than this is not sent live any more. Raising it lets live pictures be later.
 const TOO_LATE: Duration = Duration::from_secs(15);
 /// Kilobits a second that pictures are not made worse than.
