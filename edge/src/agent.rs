@@ -27,6 +27,8 @@ const LASTED: Duration = Duration::from_secs(20);
 const LIVE_AGAIN: (Duration, Duration) = (Duration::from_secs(30), Duration::from_mins(15));
 const SENT_EVERY: Duration = Duration::from_secs(5);
 const FITTED: Duration = Duration::from_mins(5);
+/// How often it is looked whether what is sent is late, while it is not sent.
+const LOOKED_EVERY: Duration = Duration::from_secs(1);
 /// How long the end may take once the box is told to stop; then the rest stays for the next start.
 const STOP_MAX: Duration = Duration::from_secs(20);
 /// How long the end of a publication may take.
@@ -505,30 +507,46 @@ impl Agent<'_> {
         publisher: &mut Publisher,
         live: &mut mpsc::Receiver<Made>,
     ) -> Failed {
+        let carried = publisher.carried();
         while let Some(made) = live.recv().await {
-            if made.is_key() {
-                if let Err(error) = publisher.settle().await {
-                    return Failed::of_publishing(&error);
+            let sending = async {
+                if made.is_key() {
+                    publisher.settle().await?;
+                    lock(&self.pool).arrived(made.at_us());
                 }
-                lock(&self.pool).arrived(made.at_us());
-            }
-            if let Err(error) = publisher.send(&made).await {
-                return Failed::of_publishing(&error);
-            }
-            let late_us = self.delivery.clock.now_us().saturating_sub(made.at_us());
-            let late = Duration::from_micros(u64::try_from(late_us).unwrap_or(0));
-            let now = Instant::now().into_std();
-            match lock(&self.fit).handle(late, publisher.carries(), now) {
-                None => {}
-                Some(Act::Encode(kbps)) => {
-                    let before = self.encode.send_replace(kbps);
-                    let kbit_s = publisher.carries().map(|it| (it / 1_000.0).round());
-                    tracing::warn!(before, kbps, ?kbit_s, "pictures are made to fit the line");
+                publisher.send(&made).await
+            };
+            let mut sending = std::pin::pin!(sending);
+            loop {
+                let sent = tokio::select! {
+                    sent = &mut sending => Some(sent),
+                    () = tokio::time::sleep(LOOKED_EVERY) => None,
+                };
+                if let Some(Err(error)) = &sent {
+                    return Failed::of_publishing(error);
                 }
-                Some(Act::EndLive) => return Failed::of_publishing(&PublishError::TooSlow),
+                if !self.fits(made.at_us(), carried.bits()) {
+                    return Failed::of_publishing(&PublishError::TooSlow);
+                }
+                if sent.is_some() {
+                    break;
+                }
             }
         }
         Failed::Now("what comes now does not go on from what was sent".to_owned())
+    }
+
+    /// Something is sent that was made then: whether it still may be sent live.
+    fn fits(&self, made_us: i64, carries: Option<f64>) -> bool {
+        let late_us = self.delivery.clock.now_us().saturating_sub(made_us);
+        let late = Duration::from_micros(u64::try_from(late_us).unwrap_or(0));
+        let act = lock(&self.fit).handle(late, carries, Instant::now().into_std());
+        if let Some(Act::Encode(kbps)) = act {
+            let before = self.encode.send_replace(kbps);
+            let kbit_s = carries.map(|it| (it / 1_000.0).round());
+            tracing::warn!(before, kbps, ?kbit_s, "pictures are made to fit the line");
+        }
+        act != Some(Act::EndLive)
     }
 }
 

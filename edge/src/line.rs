@@ -18,7 +18,7 @@ const AGAIN_SHARE: f64 = 0.25;
 /// Bits of packets that may be sent again at once.
 const AGAIN_BITS: f64 = 8.0 * 6_000.0;
 /// Bits a second that are tried at least.
-const SLOWEST: f64 = 64_000.0;
+const SLOWEST: f64 = 150_000.0;
 /// Feedback is looked at in windows of at least so long, with so many packets.
 const WINDOW: Duration = Duration::from_millis(500);
 const WINDOW_PACKETS: usize = 10;
@@ -31,7 +31,13 @@ const WAITS_LOSING: Duration = Duration::from_millis(60);
 /// What is tried on a line that was full, as a part of what came; and how much more after each
 /// window in which it was not.
 const BACK_OFF: f64 = 0.9;
+/// What is tried then as a part of what was tried, when much less was sent: what came says little.
+const BACK_OFF_BLIND: f64 = 0.85;
+/// What must have been sent as a part of what is tried, to tell what the line carries.
+const TELLING: f64 = 0.7;
 const GROWTH: f64 = 1.05;
+/// How long the shortest way is remembered, as clocks drift: this long to twice of it.
+const BEST_FOR: Duration = Duration::from_mins(1);
 /// Round trips without any feedback after which the oldest packet goes out again, as the last ones
 /// may be lost; and the least of it.
 const SILENT_TRIPS: u32 = 3;
@@ -66,10 +72,13 @@ pub(crate) enum Next {
 #[derive(Debug)]
 struct Window {
     began: Instant,
+    sent_bits: f64,
     arrived_bits: f64,
     lost: usize,
     packets: usize,
     trip: Duration,
+    /// The shortest time on the way, by two clocks that began at different times, in microseconds.
+    way_us: Option<i64>,
     /// When the first and the last of them arrived, by the server's clock.
     arrivals: Option<(Duration, Duration)>,
 }
@@ -83,9 +92,12 @@ pub(crate) struct Line {
     flying: BTreeMap<Key, Flying>,
     lost: VecDeque<Key>,
     window: Option<Window>,
-    /// The shortest and the last round trip.
-    best: Option<Duration>,
+    /// The last round trip.
     trip: Duration,
+    /// When the line began, and the shortest ways of this while and the one before it.
+    began: Instant,
+    best_since: Instant,
+    best_us: [Option<i64>; 2],
     /// When something was heard or sent again because nothing was.
     heard: Instant,
     /// The longest time from the first sending of a packet to its arrival, since that was asked.
@@ -105,8 +117,10 @@ impl Line {
             flying: BTreeMap::new(),
             lost: VecDeque::new(),
             window: None,
-            best: None,
             trip: TRIP_FIRST,
+            began: now,
+            best_since: now,
+            best_us: [None; 2],
             heard: now,
             longest: Duration::ZERO,
             carries: None,
@@ -197,38 +211,42 @@ impl Line {
         let began = report.departure;
         let window = self.window.get_or_insert(Window {
             began,
+            sent_bits: 0.0,
             arrived_bits: 0.0,
             lost: 0,
             packets: 0,
             trip: Duration::MAX,
+            way_us: None,
             arrivals: None,
         });
+        let bits = 8.0 * as_rate(report.size as u64);
         window.packets += 1;
+        window.sent_bits += bits;
         if report.arrived {
-            window.arrived_bits += 8.0 * as_rate(report.size as u64);
+            window.arrived_bits += bits;
             window.trip = window.trip.min(trip);
             if let Some(at) = report.arrival {
                 let (first, last) = window.arrivals.unwrap_or((at, at));
                 window.arrivals = Some((first.min(at), last.max(at)));
+                let left = report.departure.saturating_duration_since(self.began);
+                let way_us = micros(at) - micros(left);
+                window.way_us = Some(window.way_us.map_or(way_us, |before| before.min(way_us)));
             }
         } else {
             window.lost += 1;
         }
         let lasted = report.departure.saturating_duration_since(window.began);
         if lasted >= WINDOW && window.packets >= WINDOW_PACKETS {
-            self.judge(lasted);
+            self.judge(lasted, now);
         }
     }
 
-    fn judge(&mut self, lasted: Duration) {
+    fn judge(&mut self, lasted: Duration, now: Instant) {
         let Some(window) = self.window.take() else { return };
-        let mut waits = Duration::ZERO;
         if window.trip < Duration::MAX {
-            let best = self.best.map_or(window.trip, |best| best.min(window.trip));
-            self.best = Some(best);
             self.trip = window.trip;
-            waits = window.trip - best;
         }
+        let waits = window.way_us.map_or(Duration::ZERO, |way_us| self.waits(way_us, now));
         let loses = |percent| window.lost * 100 > window.packets * percent;
         let is_full = loses(LOST_PERCENT)
             || waits > WAITS
@@ -237,8 +255,13 @@ impl Line {
             // What waits on the way comes over a longer time than it was sent.
             let (first, last) = window.arrivals.unwrap_or_default();
             let came = window.arrived_bits / lasted.max(last - first).as_secs_f64();
-            self.carries = Some(came);
-            self.set_pace(came * BACK_OFF);
+            let pace = self.pace.target_bitrate();
+            if window.sent_bits / lasted.as_secs_f64() >= pace * TELLING {
+                self.carries = Some(came);
+                self.set_pace(came * BACK_OFF);
+            } else {
+                self.set_pace(pace * BACK_OFF_BLIND);
+            }
         } else {
             let pace = self.pace.target_bitrate() * GROWTH;
             if pace >= self.fastest {
@@ -246,6 +269,19 @@ impl Line {
             }
             self.set_pace(pace);
         }
+    }
+
+    /// How much longer than at best packets are on the way now. Round trips do not tell it, as the
+    /// server's feedback comes less often when little is sent.
+    fn waits(&mut self, way_us: i64, now: Instant) -> Duration {
+        if now.saturating_duration_since(self.best_since) > BEST_FOR {
+            self.best_since = now;
+            self.best_us = [None, self.best_us[0]];
+        }
+        let best = self.best_us[0].map_or(way_us, |best| best.min(way_us));
+        self.best_us[0] = Some(best);
+        let best = self.best_us[1].map_or(best, |before| best.min(before));
+        Duration::from_micros(u64::try_from(way_us - best).unwrap_or(0))
     }
 
     /// The longest time that a packet needed to arrive since this was asked before.
@@ -263,6 +299,10 @@ impl Line {
         self.pace.refill(now);
         self.again.refill(now);
     }
+}
+
+fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "rates and sizes have fewer than 53 bits")]
@@ -498,6 +538,61 @@ mod tests {
             now += MS;
         }
         assert!((20..=31).contains(&again), "{again} of 60");
+    }
+
+    #[test]
+    fn feedback_that_comes_seldom_is_no_wait_on_the_way() {
+        let began = began();
+        let mut line = Line::new(began, 1_000_000);
+        for second in 0..20_u64 {
+            // At first it is told at once, and later every second.
+            let told = if second < 5 { 620 } else { 1_500 };
+            let reports: Vec<PacketReport> = (0..12)
+                .map(|number| {
+                    let left = second * 1_000 + number * 50;
+                    PacketReport {
+                        ssrc: 1,
+                        id: second * 12 + number,
+                        rtp_sequence_number: 0,
+                        is_twcc: true,
+                        twcc_sequence_number: 0,
+                        size: PACKET_BYTES,
+                        arrived: true,
+                        departure: began + Duration::from_millis(left),
+                        arrival: Some(Duration::from_millis(left + 7_020)),
+                        ecn: Ecn::NotEct,
+                    }
+                })
+                .collect();
+            line.handle_reports(&reports, began + Duration::from_millis(second * 1_000 + told));
+        }
+        assert_eq!((line.carries(), line.pace.target_bitrate()), (None, line.fastest));
+    }
+
+    #[test]
+    fn losses_while_little_is_sent_do_not_stop_the_line() {
+        let began = began();
+        let mut line = Line::new(began, 1_000_000);
+        // Of twelve packets in a second two are lost, ten times.
+        for second in 0..10_u64 {
+            let reports: Vec<PacketReport> = (0..12)
+                .map(|number| PacketReport {
+                    ssrc: 1,
+                    id: second * 12 + number,
+                    rtp_sequence_number: 0,
+                    is_twcc: true,
+                    twcc_sequence_number: 0,
+                    size: PACKET_BYTES,
+                    arrived: number % 6 != 0,
+                    departure: began + Duration::from_millis(second * 1_000 + number * 80),
+                    arrival: None,
+                    ecn: Ecn::NotEct,
+                })
+                .collect();
+            line.handle_reports(&reports, began + Duration::from_millis(second * 1_000 + 950));
+        }
+        let pace = line.pace.target_bitrate();
+        assert!((400_000.0..1_500_000.0).contains(&pace), "{pace}");
     }
 
     #[test]

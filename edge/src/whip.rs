@@ -104,6 +104,17 @@ struct Shared {
     news: Notify,
 }
 
+/// Tells what the line carries.
+#[derive(Clone)]
+pub(crate) struct Carried(Arc<Shared>);
+
+impl Carried {
+    /// What came over it when it was full, in bits a second, if that is known.
+    pub(crate) fn bits(&self) -> Option<f64> {
+        lock(&self.0.line).carries()
+    }
+}
+
 /// Hears the server's feedback.
 struct Feedback(Arc<Shared>);
 
@@ -285,9 +296,9 @@ impl Publisher {
         if is_late { Err(PublishError::TooSlow) } else { Ok(()) }
     }
 
-    /// What the line carries when it is full, in bits a second, if that is known.
-    pub(crate) fn carries(&self) -> Option<f64> {
-        lock(&self.shared.line).carries()
+    /// What the line carries.
+    pub(crate) fn carried(&self) -> Carried {
+        Carried(Arc::clone(&self.shared))
     }
 
     /// Nothing follows the last picture, which is whole.
