@@ -390,6 +390,7 @@ impl Agent<'_> {
             let text = match failed {
                 Failed::Final(error) => return error,
                 Failed::Now(text) => text,
+                Failed::TooSlow(text) if self.goes_slower() => text,
                 Failed::TooSlow(text) => {
                     let wait = slow.next();
                     tracing::warn!(again_s = wait.as_secs(), "nothing is sent live: {text}");
@@ -407,6 +408,16 @@ impl Agent<'_> {
             }
         }
         AgentError::Task("the camera has ended")
+    }
+
+    /// Whether slower pictures are made from now on, as what was sent live did not come in time.
+    fn goes_slower(&self) -> bool {
+        let slower = lock(&self.fit).handle_too_slow(Instant::now().into_std());
+        if let Some(kbps) = slower {
+            let before = self.encode.send_replace(kbps);
+            tracing::warn!(before, kbps, "pictures are made to fit the line");
+        }
+        slower.is_some()
     }
 
     /// Sends what waits, and nothing live, for so long; why nothing more is sent at all.

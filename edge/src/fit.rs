@@ -45,6 +45,8 @@ pub(crate) struct Fit {
     tried: Option<Instant>,
     quiet_since: Instant,
     quiet: Duration,
+    /// What the line carried last, when that was known, in bits a second.
+    carries: Option<f64>,
 }
 
 impl Fit {
@@ -58,6 +60,7 @@ impl Fit {
             tried: None,
             quiet_since: now,
             quiet: QUIET.0,
+            carries: None,
         }
     }
 
@@ -81,6 +84,7 @@ impl Fit {
         carries: Option<f64>,
         now: Instant,
     ) -> Option<Act> {
+        self.carries = carries.or(self.carries);
         if late >= TOO_LATE {
             return Some(Act::EndLive);
         }
@@ -98,16 +102,25 @@ impl Fit {
             return None;
         }
         self.slowed = Some((now, late));
+        Some(Act::Encode(self.slower(now)))
+    }
+
+    /// What was sent live did not come in time: slower pictures may, if there are any.
+    pub(crate) fn handle_too_slow(&mut self, now: Instant) -> Option<u32> {
+        (self.kbps > SLOWEST_KBPS).then(|| self.slower(now))
+    }
+
+    fn slower(&mut self, now: Instant) -> u32 {
         if self.tried.take().is_some_and(|at| now.saturating_duration_since(at) < TRIED_FOR) {
             self.quiet = (self.quiet * 2).min(QUIET.1);
         }
         self.kbps = halved(self.kbps);
         while self.kbps > SLOWEST_KBPS
-            && carries.is_some_and(|it| f64::from(line_kbps(self.kbps)) * 1_000.0 > it)
+            && self.carries.is_some_and(|it| f64::from(line_kbps(self.kbps)) * 1_000.0 > it)
         {
             self.kbps = halved(self.kbps);
         }
-        Some(Act::Encode(self.kbps))
+        self.kbps
     }
 
     fn faster(&mut self, now: Instant) -> Option<Act> {
@@ -205,6 +218,14 @@ mod tests {
         assert!(waits.is_sorted_by(|before, after| after + 5 >= *before), "{acts:?}");
         assert!(waits[0] < 100 && waits.last().is_some_and(|it| *it >= 890), "{acts:?}");
         assert!(!acts.iter().any(|(_, act)| *act == Act::EndLive), "{acts:?}");
+    }
+
+    #[test]
+    fn what_does_not_come_in_time_is_tried_slower_before_it_is_not_sent_live() {
+        let (mut fit, now) = begin(2_000);
+        assert_eq!(fit.handle(Duration::from_secs(20), Some(1_300_000.0), now), Some(Act::EndLive));
+        let slower: Vec<Option<u32>> = (0..4).map(|_| fit.handle_too_slow(now)).collect();
+        assert_eq!(slower, [Some(1_000), Some(500), Some(SLOWEST_KBPS), None]);
     }
 
     #[test]

@@ -46,7 +46,7 @@ const PAYLOAD_BYTES_MAX: usize = 1_188;
 /// How long it may take until all packets of a group have arrived, and how long of it a single one may
 /// take. A server waits a little longer for one that is missing before it goes on without it.
 const ARRIVE_MAX: Duration = Duration::from_secs(15);
-const PACKET_MAX: Duration = Duration::from_secs(4);
+const PACKET_MAX: Duration = Duration::from_secs(6);
 /// How long packets are known that the server has not told of. Raising it uses more memory when it
 /// tells nothing.
 const UNTOLD_MAX: Duration = Duration::from_secs(10);

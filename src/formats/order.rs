@@ -17,7 +17,7 @@ const LIVE_HELD_MAX: usize = 512;
 const RETRANSMITTED_WAIT_US: u64 = 600_000;
 /// The same for packets that are kept, and are sent again until they have come. Raising it delays
 /// what is kept of a source that does not send again what is missing.
-const KEPT_WAIT_US: u64 = 5_000_000;
+const KEPT_WAIT_US: u64 = 8_000_000;
 /// A sequence number further away than this starts a new count (RFC 3550 §A.1).
 const JUMP_MAX: i64 = 8_192;
 
