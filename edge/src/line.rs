@@ -40,8 +40,7 @@ const TELLING: f64 = 0.7;
 const GROWTH: f64 = 1.05;
 /// How long the shortest way is remembered, as clocks drift: this long to twice of it.
 const BEST_FOR: Duration = Duration::from_mins(1);
-/// Round trips without any feedback after which the oldest packet goes out again, as the last ones
-/// may be lost; and the least of it.
+/// Round trips without feedback about a packet after which it goes out again; and the least of it.
 const SILENT_TRIPS: u32 = 3;
 const SILENT_MIN: Duration = Duration::from_millis(300);
 /// A round trip until one is known.
@@ -102,6 +101,8 @@ pub(crate) struct Line {
     best_us: [Option<i64>; 2],
     /// When something was heard or sent again because nothing was.
     heard: Instant,
+    /// When the last packet left that was told of.
+    told: Option<Instant>,
     /// The longest time from the first sending of a packet to its arrival, since that was asked.
     longest: Duration,
     /// What came over the line when it was full last, in bits a second.
@@ -124,6 +125,7 @@ impl Line {
             best_since: now,
             best_us: [None; 2],
             heard: now,
+            told: None,
             longest: Duration::ZERO,
             carries: None,
         };
@@ -182,14 +184,23 @@ impl Line {
     /// that is looked at next.
     fn handle_silence(&mut self, now: Instant) -> Instant {
         let patience = (self.trip * SILENT_TRIPS).max(SILENT_MIN);
-        let sent = self.flying.values().map(|it| it.last).max().unwrap_or(now);
-        let until = sent.max(self.heard) + patience;
-        if until > now {
-            return until;
+        let sent = self.flying.values().map(|it| it.last).min().unwrap_or(now);
+        if sent + patience > now {
+            return sent + patience;
         }
-        self.heard = now;
-        let oldest = self.flying.iter().min_by_key(|(_, it)| it.last).map(|(key, _)| *key);
-        self.lost.extend(oldest);
+        // Something later was told of: these never will be.
+        let untold = self.flying.iter().filter(|(_, it)| {
+            it.last + patience <= now && self.told.is_some_and(|told| it.last < told)
+        });
+        self.lost.extend(untold.map(|(key, _)| *key));
+        if self.lost.is_empty() {
+            if self.heard + patience > now {
+                return self.heard + patience;
+            }
+            self.heard = now;
+            let oldest = self.flying.iter().min_by_key(|(_, it)| it.last).map(|(key, _)| *key);
+            self.lost.extend(oldest);
+        }
         now
     }
 
@@ -197,6 +208,7 @@ impl Line {
     pub(crate) fn handle_reports(&mut self, reports: &[PacketReport], now: Instant) {
         for report in reports {
             self.heard = self.heard.max(now);
+            self.told = self.told.max(Some(report.departure));
             let key = (report.ssrc, report.rtp_sequence_number);
             if report.arrived {
                 if let Some(flying) = self.flying.remove(&key) {
@@ -597,6 +609,36 @@ mod tests {
         }
         let pace = line.pace.target_bitrate();
         assert!((200_000.0..1_250_000.0).contains(&pace), "{pace}");
+    }
+
+    #[test]
+    fn packets_that_are_never_told_of_go_out_again_together() {
+        let now = began();
+        let mut line = Line::new(now, 8_000_000);
+        for number in 0..7 {
+            let header = Header { ssrc: 1, sequence_number: number, ..Header::default() };
+            let packet = Packet { header, payload: Bytes::from(vec![0; PACKET_BYTES]) };
+            let at = now + MS * u32::from(number);
+            assert!(matches!(line.next(Some(&packet), at), Next::Go));
+        }
+        let last = PacketReport {
+            ssrc: 1,
+            id: 6,
+            rtp_sequence_number: 6,
+            is_twcc: true,
+            twcc_sequence_number: 6,
+            size: PACKET_BYTES,
+            arrived: true,
+            departure: now + 6 * MS,
+            arrival: None,
+            ecn: Ecn::NotEct,
+        };
+        line.handle_reports(&[last], now + 50 * MS);
+        let mut again = 0;
+        for ms in 50..900 {
+            again += usize::from(matches!(line.next(None, now + MS * ms), Next::Again(_)));
+        }
+        assert_eq!(again, 6, "each of them once");
     }
 
     #[test]
