@@ -721,7 +721,8 @@ mod tests {
         server.set(|asked| asked.path.starts_with("/store").then(|| html(502)));
         cut(place.path(), &server, options(Some(6)), Duration::from_secs(5));
         server.set(|_| None);
-        tokio::time::sleep(Duration::from_millis(1_100)).await;
+        // The time to capture began with the first picture.
+        tokio::time::sleep(Duration::from_secs(3)).await;
         let began = Instant::now();
         let ended = captured(place.path(), &server, options(Some(5))).await;
         assert!(matches!(ended, Ok(Outcome::Closed(_))), "{ended:?}");
