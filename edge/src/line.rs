@@ -269,7 +269,7 @@ impl Line {
         if is_full {
             // What waits on the way comes over a longer time than it was sent.
             let (first, last) = window.arrivals.unwrap_or_default();
-            let came = window.arrived_bits / lasted.max(last - first).as_secs_f64();
+            let came = window.arrived_bits / lasted.max(last.saturating_sub(first)).as_secs_f64();
             let pace = self.pace.target_bitrate();
             if window.sent_bits / lasted.as_secs_f64() >= pace * TELLING {
                 self.carries = Some(came);
@@ -459,7 +459,7 @@ mod tests {
                     Next::Wait(_) => now += MS,
                     Next::Arrived => break,
                 }
-                assert!(now < began + Duration::from_secs(600), "it stands still");
+                assert!(now < began + Duration::from_mins(10), "it stands still");
             }
             arrived.push((made - began, now - began));
         }
