@@ -128,7 +128,8 @@ impl Platform {
             .route("/stub/told", get(list_told))
             .route("/stub/tenants/{tenant}", put(set_tenant))
             .route("/stub/{service}/mood", put(set_mood))
-            .route("/stub/calls/{meeting}", put(set_call))
+            .route("/stub/calls/{meeting}", put(set_call).delete(delete_meeting))
+            .route("/stub/foreign-meetings", put(set_foreign_meetings))
             .route("/stub/tokens", get(count_tokens).delete(end_tokens))
             .fallback(any(serve))
             .with_state(self.clone())
@@ -617,6 +618,30 @@ async fn set_call(
     let name = if is_space { format!("spaces/{meeting}") } else { meeting };
     let at = wish.get("at").and_then(Value::as_str);
     platform.set_call(&name, wish["running"] == true, at);
+    StatusCode::NO_CONTENT
+}
+
+/// `DELETE /stub/calls/{meeting}`: somebody deletes a meeting at its provider. A space is named
+/// without `spaces/`.
+async fn delete_meeting(
+    State(platform): State<Platform>,
+    Path(meeting): Path<String>,
+) -> StatusCode {
+    let is_space = platform.spaces().contains_key(&meeting);
+    let is_meeting = meeting.parse().is_ok_and(|id| platform.meetings().contains_key(&id));
+    if !is_space && !is_meeting {
+        return StatusCode::NOT_FOUND;
+    }
+    platform.lose_meeting(&if is_space { format!("spaces/{meeting}") } else { meeting });
+    StatusCode::NO_CONTENT
+}
+
+/// `PUT /stub/foreign-meetings` with a list: other people's meetings in the same account.
+async fn set_foreign_meetings(
+    State(platform): State<Platform>,
+    Json(meetings): Json<Vec<Value>>,
+) -> StatusCode {
+    platform.set_foreign_meetings(meetings);
     StatusCode::NO_CONTENT
 }
 

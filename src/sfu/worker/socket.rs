@@ -24,7 +24,7 @@ pub(super) fn bind(address: SocketAddr, buffer_bytes: usize) -> io::Result<UdpSo
 
 /// The state for sending runs of datagrams and reading several at once. Datagrams may be fragmented:
 /// what a hall's encoder has put in packets can't be made smaller here, and many paths take less than
-/// 1,500 bytes (WireGuard, mobile networks, tunnels).
+/// 1,500 bytes (mobile networks, tunnels of all kinds).
 pub(super) fn udp_state(socket: &UdpSocket) -> io::Result<UdpSocketState> {
     // It forbids fragments, as QUIC needs.
     let state = UdpSocketState::new(UdpSockRef::from(socket))?;
