@@ -31,6 +31,7 @@ pub(super) fn describe_metrics() {
 /// The task that compares the clocks.
 pub(super) struct ClockWatch {
     clocks: Clocks,
+    store: Store,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -59,7 +60,7 @@ impl ClockState {
             format!(
                 "the clock was set forward by {} s, or is that far ahead of the last time that is \
                  known; what is kept for a time is deleted by the time as it was, until the new one \
-                 has stood for a day",
+                 has stood for a day, or six hours after a start",
                 by.as_secs()
             )
         });
@@ -74,26 +75,28 @@ impl ClockWatch {
     pub(super) fn start(base: &Base, rooms: Rooms) -> Self {
         let clocks = Clocks { meetings: base.steady.clone(), ages: base.ages.clone() };
         let stop = CancellationToken::new();
-        let (stopped, watched, store) = (stop.clone(), clocks.clone(), base.store.clone());
+        let store = base.store.clone();
+        let (stopped, watched, noted) = (stop.clone(), clocks.clone(), store.clone());
         let task = tokio::spawn(async move {
             let comparing = compare_for_ever(watched.meetings, rooms);
-            let noting = note_for_ever(watched.ages, store);
+            let noting = note_for_ever(watched.ages, noted);
             let both = async { tokio::join!(comparing, noting) };
             stopped.run_until_cancelled(both).await;
         });
-        Self { clocks, stop, task }
+        Self { clocks, store, stop, task }
     }
 
     pub(super) fn state(&self) -> ClockState {
         ClockState(self.clocks.clone())
     }
 
-    /// Stops the task.
+    /// Stops the task, and keeps the time for the next process.
     pub(super) async fn shutdown(self) {
         self.stop.cancel();
         if let Err(error) = self.task.await {
             tracing::error!(%error, "the task that compares the clocks has failed");
         }
+        note(&self.clocks.ages, &self.store).await;
     }
 }
 
@@ -138,11 +141,15 @@ async fn note_for_ever(ages: AgeClock, store: Store) {
             tracing::error!(
                 ahead_s = by.as_secs(),
                 "the clock of this machine is further ahead than is believed; until it has stood for \
-                 a day, what is kept for a time is deleted by the time as it was"
+                 a while, what is kept for a time is deleted by the time as it was"
             );
         }
-        if let Err(error) = store.note_time(ages.now()).await {
-            tracing::warn!(%error, "the time could not be stored");
-        }
+        note(&ages, &store).await;
+    }
+}
+
+async fn note(ages: &AgeClock, store: &Store) {
+    if let Err(error) = store.note_time(ages.now()).await {
+        tracing::warn!(%error, "the time could not be stored");
     }
 }

@@ -12,13 +12,17 @@ const BELIEVED: Duration = Duration::from_mins(1);
 /// For how long a clock that was set forward must stand before things grow old by it. Raising it keeps
 /// what should be deleted for longer; lowering it leaves operators less time to set it right.
 const STANDS_AFTER: Duration = Duration::from_hours(24);
+/// For how long it must stand when the process starts with it: that the machine was switched off
+/// explains it as well. Shorter than a day, so that it is believed where servers are started again each night.
+const STANDS_AT_START: Duration = Duration::from_hours(6);
 /// How far the clock may be ahead of the last known time when the process starts, and is believed: a
 /// machine may be switched off over a long weekend.
 const AWAY: Duration = Duration::from_hours(4 * 24);
 
 /// The earlier of the machine's time and the time as if nobody had set the clock forward. What is
 /// deleted for its age is lost for good, so it grows old by this one: it takes on a time that the clock was
-/// set to once that has stood for a day, and at once when the clock is set back. Clones are the same clock.
+/// set to once that has stood for a day (six hours when the process starts with it), and at once when the
+/// clock is set back. Clones are the same clock.
 #[derive(Debug, Clone)]
 pub struct AgeClock(Arc<Ages>);
 
@@ -35,7 +39,8 @@ struct Ages {
 struct Reading {
     /// The one that is believed.
     offset_us: i64,
-    /// The one to which the clock was set forward, and since when.
+    /// The one to which the clock was set forward, and when it is believed, by the time since the
+    /// start of the machine.
     doubted: Option<(i64, Duration)>,
 }
 
@@ -45,12 +50,17 @@ impl AgeClock {
     #[must_use]
     pub fn new(steady: &SteadyClock, known: Option<Timestamp>) -> Self {
         let (wall, boot) = (steady.wall(), steady.0.boot.clone());
-        let (wall_us, boot_us) = (wall.now().unix_us(), us_of(boot.now()));
+        // Read one after the other, as in `read`.
+        let wall_us = wall.now().unix_us();
+        let since = boot.now();
+        let boot_us = us_of(since);
         let known_us = known.map(Timestamp::unix_us);
         let believed_us =
             known_us.filter(|known_us| wall_us.saturating_sub(*known_us) > us_of(AWAY));
         let offset_us = believed_us.unwrap_or(wall_us).saturating_sub(boot_us);
-        let reading = Mutex::new(Reading { offset_us, doubted: None });
+        let doubted = believed_us
+            .map(|_| (wall_us.saturating_sub(boot_us), since.saturating_add(STANDS_AT_START)));
+        let reading = Mutex::new(Reading { offset_us, doubted });
         Self(Arc::new(Ages { wall, boot, reading }))
     }
 
@@ -92,12 +102,12 @@ impl Ages {
                 offset_us.saturating_sub(doubted_us).saturating_abs() <= us_of(BELIEVED)
             };
             match reading.doubted {
-                Some((doubted_us, since)) if is_same(doubted_us) => {
-                    if boot.saturating_sub(since) >= STANDS_AFTER {
+                Some((doubted_us, believed_at)) if is_same(doubted_us) => {
+                    if boot >= believed_at {
                         *reading = Reading { offset_us, doubted: None };
                     }
                 }
-                _ => reading.doubted = Some((offset_us, boot)),
+                _ => reading.doubted = Some((offset_us, boot.saturating_add(STANDS_AFTER))),
             }
         }
         (boot_us.saturating_add(reading.offset_us), wall_us)
@@ -222,8 +232,10 @@ mod tests {
             assert_eq!(clock.doubted().is_none(), is_believed, "{known_us:?}");
             if let Some(known_us) = known_us.filter(|_| !is_believed) {
                 assert_eq!(now_us(&clock), known_us);
-                machine.pass(24 * HOUR_US);
-                assert_eq!(now_us(&clock), machine.wall_us(), "it stood for a day");
+                machine.pass(6 * HOUR_US - 1);
+                assert!(clock.doubted().is_some());
+                machine.pass(1);
+                assert_eq!(now_us(&clock), machine.wall_us(), "it stood for six hours");
             }
         }
     }
