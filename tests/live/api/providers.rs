@@ -429,43 +429,42 @@ async fn a_meeting_that_was_deleted_before_the_start_is_made_anew() {
     world.server.app.stop().await;
 }
 
+/// Of Google nobody hears that a space is gone, but by asking for it, as a start does.
 #[tokio::test]
 async fn a_meeting_that_is_deleted_under_its_session_is_made_anew_and_everybody_is_told() {
-    for (provider, first) in [("zoom", "90000000001"), ("google_meet", "spaces/Space-1")] {
-        for people_were_in_it in [false, true] {
-            let world = World::start().await;
-            let session = world.active(provider).await;
-            let moderator = Person::with_role(&world.server, "moderator").await;
-            let (mut chair, welcome) = Channel::enter(&world.server, &session, &moderator).await;
-            if people_were_in_it {
-                world.platform.set_call(first, true, None);
-                let asked = || world.platform.calls().len();
-                let before = asked();
-                world.pass(Duration::from_secs(40));
-                becomes(|| asked() > before).await;
-            }
-            world.platform.lose_meeting(first);
+    for people_were_in_it in [false, true] {
+        let world = World::start().await;
+        let session = world.active("zoom").await;
+        let moderator = Person::with_role(&world.server, "moderator").await;
+        let (mut chair, welcome) = Channel::enter(&world.server, &session, &moderator).await;
+        let first = world.platform.meetings().keys().next().expect("made").to_string();
+        let asked = || world.platform.calls().len();
+        if people_were_in_it {
+            world.platform.set_call(&first, true, None);
+            let before = asked();
             world.pass(Duration::from_secs(40));
-            let told = tokio::time::timeout(PATIENCE, chair.hear_type("meeting_changed")).await;
-            let told = told.unwrap_or_else(|_| panic!("{provider} {people_were_in_it}: told"));
-            let link = world.session(&session).await["meeting"]["join_url"].clone();
-            assert_eq!(told["meeting_url"], link);
-            assert_ne!(link, welcome["session"]["meeting_url"]);
-            // Nobody has come into the new one yet, which is no end of the session.
-            for _ in 0..2 {
-                let asked = || world.platform.calls().len();
-                let before = asked();
-                // From when on it is left alone is not seen from here, so time passes in steps.
-                becomes(|| {
-                    world.pass(Duration::from_mins(1));
-                    asked() > before
-                })
-                .await;
-            }
-            assert_eq!(world.session(&session).await["status"], "active", "{provider}");
-            assert_eq!(world.session(&session).await["meeting"]["join_url"], link);
-            world.server.app.stop().await;
+            becomes(|| asked() > before).await;
         }
+        world.platform.lose_meeting(&first);
+        world.pass(Duration::from_secs(40));
+        let told = tokio::time::timeout(PATIENCE, chair.hear_type("meeting_changed")).await;
+        let told = told.unwrap_or_else(|_| panic!("nobody is told, {people_were_in_it}"));
+        let link = world.session(&session).await["meeting"]["join_url"].clone();
+        assert_eq!(told["meeting_url"], link);
+        assert_ne!(link, welcome["session"]["meeting_url"]);
+        // Nobody has come into the new one yet, which is no end of the session.
+        for _ in 0..2 {
+            let before = asked();
+            // From when on it is left alone is not seen from here, so time passes in steps.
+            becomes(|| {
+                world.pass(Duration::from_mins(1));
+                asked() > before
+            })
+            .await;
+        }
+        assert_eq!(world.session(&session).await["status"], "active");
+        assert_eq!(world.session(&session).await["meeting"]["join_url"], link);
+        world.server.app.stop().await;
     }
 }
 
