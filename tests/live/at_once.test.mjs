@@ -246,7 +246,8 @@ const REQUESTS = {
         count(stage, `room_events WHERE session_id = '${id}' AND kind = 'quorum_changed'`),
       names: (body) => body,
       elsewhere: 'ROOM_ELSEWHERE',
-      refusals: ['ROOM_ELSEWHERE'],
+      // While one of them opens the room, the other knows only that it can't.
+      refusals: ['ROOM_ELSEWHERE', 'DEPENDENCY_UNAVAILABLE'],
     };
   },
 };
