@@ -235,8 +235,23 @@ fn read_a_byte(file: &Path) -> Result<(), String> {
     }
 }
 
+/// Most processes that may try the same new directory at once: each removes it once under the others.
+const TRYING_MAX: u32 = 8;
+
 /// Makes a file in a directory, and the directory if it does not exist, and leaves nothing behind.
 fn try_directory(directory: &Path) -> io::Result<()> {
+    let mut tried = try_once(directory);
+    for _ in 1..TRYING_MAX {
+        match &tried {
+            // Another process that tries it has made it and removed it meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => tried = try_once(directory),
+            _ => break,
+        }
+    }
+    tried
+}
+
+fn try_once(directory: &Path) -> io::Result<()> {
     let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
     let missing: Vec<&Path> = directory.ancestors().take_while(is_missing).collect();
     let mut tried = Ok(());
@@ -318,6 +333,21 @@ mod tests {
             let told = self.told(keys);
             assert_eq!(told.len(), 1, "{keys:?}: {told:?}");
             assert!(told[0].0 == key && told[0].1.contains(words), "{keys:?}: {told:?}");
+        }
+    }
+
+    #[test]
+    fn several_processes_may_try_the_same_new_directory_at_once() {
+        let machine = TempDir::new().expect("a directory");
+        for round in 0..50 {
+            let directory = machine.path().join(format!("{round}/new/keys"));
+            let trying = (0..4).map(|_| {
+                let directory = directory.clone();
+                std::thread::spawn(move || try_directory(&directory))
+            });
+            for tried in trying.collect::<Vec<_>>() {
+                tried.join().expect("no panic").expect("it can be written to");
+            }
         }
     }
 
