@@ -25,7 +25,7 @@ use cabildo::cameras::engine::source::Source;
 use cabildo::domain::media::Codec;
 use cabildo::domain::secret::Secret;
 use cabildo::domain::time::Timestamp;
-use cabildo::formats::codec::{Outline, Vp8Descriptor};
+use cabildo::formats::codec::{Vp8Descriptor, is_key_frame_start};
 use cabildo::formats::rtp::{self, Header};
 use cabildo::moderation::parse;
 use cabildo::sfu::rtcp::{self, Message};
@@ -61,8 +61,7 @@ pub(crate) fn rtp_packet(data: &[u8]) {
     assert!(elements <= header.length, "elements beyond their block");
     let Some(payload) = header.payload(data) else { return };
     for codec in [Codec::Opus, Codec::Vp8, Codec::H264, Codec::Vp9, Codec::Av1] {
-        let outline = Outline::of(codec, payload);
-        assert!(outline.temporal.is_none_or(|layer| layer.id < 8), "a layer beyond its bits");
+        let _starts = is_key_frame_start(codec, payload);
     }
     let _original = rtp::undo_retransmission(payload);
     if let Some(descriptor) = Vp8Descriptor::parse(payload) {

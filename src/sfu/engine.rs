@@ -24,7 +24,6 @@ mod strays;
 mod subscription;
 mod tap;
 mod template;
-mod thinning;
 mod transport;
 mod unseen;
 mod wiring;

@@ -48,11 +48,6 @@ const WORKER_COUNTERS: &[(&str, &str, Count)] = &[
     ("cabildo_sfu_forwarded_bytes_total", "Bytes of payload of those copies.", |it| {
         it.payload_bytes_forwarded
     }),
-    (
-        "cabildo_sfu_thinned_packets_total",
-        "Copies not sent since the path of their subscriber carries only lower temporal layers.",
-        |it| it.packets_thinned,
-    ),
     ("cabildo_sfu_resent_packets_total", "Packets sent again to subscribers.", |it| {
         it.packets_resent
     }),

@@ -351,7 +351,7 @@ pub enum Shortage {
     /// It carries all.
     #[default]
     Nothing,
-    /// Some are sent smaller than they could be, or fewer of them.
+    /// Some are sent smaller than they could be.
     Size,
     /// Some are left out.
     Pictures,

@@ -10,7 +10,6 @@ mod peers;
 mod strays;
 mod surroundings;
 mod taps;
-mod temporal;
 
 use std::collections::BTreeSet;
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Setup, TemporalLayer, Unit};
+use super::{Setup, Unit};
 
 /// The frame in these payloads; `None` when its beginning is missing.
 pub(super) fn unit(payloads: &[Bytes]) -> Option<Unit> {
@@ -60,7 +60,6 @@ pub struct Vp8Descriptor {
     pub key_frame_start: bool,
     picture_id: Option<PictureId>,
     tl0_picture_index: Option<(u8, u8)>,
-    temporal: Option<TemporalLayer>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,12 +95,6 @@ impl Vp8Descriptor {
                 offset += 1;
             }
             if fields & 0x30 != 0 {
-                // Without both numbers a receiver can't tell a picture left out from a lost one.
-                let is_numbered = fields & 0xE0 == 0xE0;
-                descriptor.temporal = payload
-                    .get(usize::from(offset))
-                    .filter(|_| is_numbered)
-                    .map(|&layer| TemporalLayer::of_vp8(layer));
                 offset += 1;
             }
         }
@@ -123,12 +116,6 @@ impl Vp8Descriptor {
     #[must_use]
     pub fn tl0_picture_index(&self) -> Option<u8> {
         self.tl0_picture_index.map(|(_, value)| value)
-    }
-
-    /// The temporal layer of the picture, when it is told together with both numbers.
-    #[must_use]
-    pub const fn temporal(&self) -> Option<TemporalLayer> {
-        self.temporal
     }
 
     /// Adds to both numbers in `payload`, a copy of the payload that was parsed.
@@ -185,20 +172,6 @@ mod tests {
         let mut copy = LONG;
         descriptor.shift(&mut copy, 0x7FFF, 255);
         assert_eq!(copy, [0x90, 0xE0, 0x92, 0x33, 8, 0x20, 0x00]);
-    }
-
-    #[test]
-    fn the_temporal_layer_is_read_where_the_picture_is_numbered() {
-        let of = |payload: &[u8]| Vp8Descriptor::parse(payload).and_then(|it| it.temporal());
-        let layer = |id, is_sync| TemporalLayer { id, is_sync, opens_higher: false };
-        assert_eq!(of(&LONG), Some(layer(0, true)));
-        assert_eq!(of(&[0x90, 0xE0, 5, 9, 0x80, 1]), Some(layer(2, false)));
-        assert_eq!(of(&[0x90, 0xF0, 5, 9, 0x7F, 1]), Some(layer(1, true)));
-        assert_eq!(of(&[0x90, 0xC0, 5, 9, 0x80, 1]), None, "no layer");
-        assert_eq!(of(&[0x90, 0xA0, 5, 0x80, 1]), None, "no index of the lowest layer");
-        assert_eq!(of(&[0x90, 0x60, 5, 0x80, 1]), None, "no picture id");
-        assert_eq!(of(&[0x90, 0xD0, 5, 9, 0x80, 1]), None, "a key index alone");
-        assert_eq!(of(&[0x90, 0xE0, 5, 9]), None, "cut short");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use super::{Setup, TemporalLayer, Unit};
+use super::{Setup, Unit};
 use crate::formats::bits::Bits;
 
 /// Most frames that a superframe index can list.
@@ -168,24 +168,6 @@ pub(super) fn is_key_frame_start(payload: &[u8]) -> bool {
     payload.get(offset).is_some_and(|layers| layers & 0x0E == 0)
 }
 
-/// The temporal layer of the picture of a payload, when it has a picture id, which a receiver needs to
-/// know what is missing (§4.2). All spatial layers of a picture are on one temporal layer.
-pub(super) fn temporal_layer(payload: &[u8]) -> Option<TemporalLayer> {
-    let (&first, rest) = payload.split_first()?;
-    if first & 0xA0 != 0xA0 {
-        return None;
-    }
-    let wide = rest.first()? & 0x80 != 0;
-    let rest = rest.get(if wide { 2.. } else { 1.. })?;
-    let layer = *rest.first()?;
-    let is_flexible = first & 0x10 != 0;
-    if !is_flexible {
-        // The index of pictures of the lowest layer.
-        rest.get(1)?;
-    }
-    Some(TemporalLayer { id: layer >> 5, is_sync: false, opens_higher: layer & 0x10 != 0 })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -234,18 +216,5 @@ mod tests {
         assert!(!starts(&[0x00]), "not the beginning of a frame");
         assert!(starts(&[0xA8, 0x80, 1, 0x00]));
         assert!(!starts(&[0xA8, 0x80, 1, 0x02]), "a higher spatial layer");
-    }
-
-    #[test]
-    fn the_temporal_layer_is_read_in_both_modes() {
-        let layer = |id, opens_higher| Some(TemporalLayer { id, is_sync: false, opens_higher });
-        assert_eq!(temporal_layer(&[0xA8, 0x05, 0x50, 7]), layer(2, true));
-        assert_eq!(temporal_layer(&[0xA8, 0x85, 1, 0x20, 7]), layer(1, false));
-        assert_eq!(temporal_layer(&[0xB8, 0x85, 1, 0x0E]), layer(0, false), "flexible");
-        assert_eq!(temporal_layer(&[0xA8, 0x05, 0x40]), None, "cut short");
-        assert_eq!(temporal_layer(&[0x28, 0x40, 7]), None, "no picture id");
-        assert_eq!(temporal_layer(&[0x88, 0x05, 0x40]), None, "no layers");
-        assert_eq!(temporal_layer(&[0xA8]), None);
-        assert_eq!(temporal_layer(&[]), None);
     }
 }

@@ -2,16 +2,12 @@
 //! everybody is to be seen, then the most important ones well: whoever has the floor, shared screens,
 //! whoever speaks, the rest. What does not fit goes down at once; what would fit goes up after the path
 //! has shown the room for it. When not even the lowest layers fit, the least important are left out.
-//!
-//! Between two layers stand the temporal layers of the better one: first every second picture of it,
-//! then all. Of the lowest layer even fewer pictures are better than none.
 
 use crate::domain::id::TrackId;
 use crate::domain::media::MediaKind;
 use crate::sfu::plane::{Gate, MediaEvent, Priority};
 
 use super::Forwarder;
-use super::flow::TEMPORAL_MAX;
 use super::publication::{ENCODINGS_MAX, Publication};
 use super::slots::Slots;
 use super::subscription::Subscription;
@@ -25,16 +21,14 @@ const SLACK_PERCENT: u64 = 10;
 const HEADROOM_PERCENT: u64 = 10;
 /// Time from the last change downwards to the next one upwards.
 const HOLD_US: u64 = 2_000_000;
-/// Time after a better layer was allowed on a path that has shown a limit until it is probed for more:
-/// the key frame with which it begins is a burst of its own.
+/// Time after something went up on a path that has shown a limit until it is probed for more: the key
+/// frame with which it begins is a burst of its own.
 const SETTLE_US: u64 = 2_000_000;
 /// It doubles up to this, when what went up came down again soon.
 const HOLD_US_MAX: u64 = 32_000_000;
 /// Estimates dip after a key frame, and come back. For this long a track keeps its lowest layer although
 /// it doesn't fit, unless it would take twice as much as there is.
 const PATIENCE_US: u64 = 1_500_000;
-/// Steps of a ladder: all temporal layers of the lowest layer, and two steps for each of the others.
-const STEPS_MAX: usize = TEMPORAL_MAX + 2 * (ENCODINGS_MAX - 1);
 /// How soon that is. Who has not come down for this long starts over.
 const SOON_US: u64 = 15_000_000;
 
@@ -42,8 +36,6 @@ const SOON_US: u64 = 15_000_000;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Allocated {
     raised_us: Option<u64>,
-    /// When a better layer was last allowed, which begins with a key frame.
-    begun_us: Option<u64>,
     lowered_us: Option<u64>,
     hold_us: u64,
     /// Since when not all lowest layers fit.
@@ -52,51 +44,13 @@ pub(super) struct Allocated {
     told: bool,
 }
 
-/// A layer of a track, up to one of its temporal layers.
-#[derive(Debug, Clone, Copy, Default)]
-struct Step {
-    layer: u8,
-    temporal: u8,
-    /// Whether there is no higher temporal layer.
-    is_whole: bool,
-    /// What it takes; `None` until it was measured.
-    bps: Option<u64>,
-}
-
-/// What a receiver could be sent of a track, from the least up.
+/// The layers of a track that its receiver could be sent, from the lowest up.
 #[derive(Debug, Clone, Copy)]
 struct Ladder {
-    steps: [Step; STEPS_MAX],
+    layers: [u8; ENCODINGS_MAX],
+    /// What each takes; `None` until it was measured.
+    bps: [Option<u64>; ENCODINGS_MAX],
     length: usize,
-}
-
-impl Ladder {
-    fn of(subscription: &Subscription, publication: &Publication) -> Self {
-        let mut ladder = Self { steps: [Step::default(); STEPS_MAX], length: 0 };
-        for (layer, encoding) in publication.layers_up_to(subscription.demand.layer_max) {
-            let highest = encoding.flow.highest_temporal();
-            let is_lowest = ladder.length == 0;
-            let first = if is_lowest { 0 } else { highest.saturating_sub(1) };
-            for temporal in first..=highest {
-                let is_whole = temporal == highest;
-                let up_to = if is_whole { u8::MAX } else { temporal };
-                let bps = encoding.flow.bps_up_to(up_to);
-                if let Some(step) = ladder.steps.get_mut(ladder.length) {
-                    *step = Step { layer, temporal, is_whole, bps };
-                    ladder.length += 1;
-                }
-            }
-        }
-        ladder
-    }
-
-    /// The step of what was allowed before.
-    fn step_of(&self, subscription: &Subscription) -> usize {
-        let (layer, temporal) = (subscription.layer_allowed, subscription.temporal_allowed());
-        let is_allowed =
-            |step: &Step| step.layer < layer || (step.layer == layer && step.temporal <= temporal);
-        self.steps[..self.length].iter().rposition(is_allowed).unwrap_or(0)
-    }
 }
 
 /// A stream of pictures that wants a share.
@@ -111,16 +65,6 @@ pub(super) struct Claim {
     is_new: bool,
     /// The step that it gets.
     gets: Option<usize>,
-}
-
-/// How something goes up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Rise {
-    None,
-    /// More pictures of the same layer, from the next one on.
-    Temporal,
-    /// A better layer, from a key frame on.
-    Layer,
 }
 
 /// The sum of all, and what is still left.
@@ -257,27 +201,18 @@ impl Forwarder {
     }
 
     fn carry_out(&mut self, slot: usize, claims: &[Claim], budget: &Budget, now_us: u64) {
-        let (mut rise, mut fell, mut changed) = (Rise::None, false, false);
+        let (mut rose, mut fell, mut changed) = (false, false, false);
         for claim in claims {
-            rise = rise.max(claim.rise());
-            let falls = claim.gets < claim.had;
-            fell |= falls;
+            rose |= !claim.is_new && claim.gets > claim.had;
+            fell |= claim.gets < claim.had;
             let Some(subscription) = self.subscriptions.at_mut(claim.at) else { continue };
-            let step = claim.gets.map(|step| claim.ladder.steps[step]);
+            let layer = claim.gets.map(|step| claim.ladder.layers[step]);
             let was_left_out = subscription.is_left_out;
             let allowed_before = subscription.layer_allowed;
-            subscription.is_left_out = step.is_none();
+            subscription.is_left_out = layer.is_none();
             subscription.is_placed = true;
-            if let Some(Step { layer, temporal, is_whole, .. }) = step {
-                subscription.allow(layer, if is_whole { u8::MAX } else { temporal }, falls);
-                if subscription.awaits_layer_too_long(temporal, now_us)
-                    && let Some(publication) =
-                        subscription.source.and_then(|it| self.publications.at_mut(it))
-                    && let Some(encoding) =
-                        publication.encodings.get_mut(usize::from(subscription.target))
-                {
-                    encoding.key_frames.want();
-                }
+            if let Some(layer) = layer {
+                subscription.layer_allowed = layer;
             } else {
                 subscription.end_segment();
             }
@@ -294,7 +229,7 @@ impl Forwarder {
         // What goes down before the path has shown a limit was never measured.
         // While a path is cut nothing is told of it: what goes down then need not wait afterwards.
         let fell = fell && budget.is_limited && !path.congestion.is_silent();
-        path.allocated.note(rise, fell, now_us);
+        path.allocated.note(rose, fell, now_us);
         path.allocated.short_us =
             budget.is_short.then_some(path.allocated.short_us.unwrap_or(now_us));
         let left_out = claims.iter().any(|claim| claim.gets.is_none());
@@ -312,8 +247,7 @@ impl Forwarder {
             position += 1;
             let Some(subscription) = self.subscriptions.at_mut(at) else { continue };
             let was_left_out = std::mem::take(&mut subscription.is_left_out);
-            let allowed = subscription.layer_allowed;
-            subscription.allow(u8::MAX, u8::MAX, false);
+            let allowed = std::mem::replace(&mut subscription.layer_allowed, u8::MAX);
             if was_left_out || allowed != u8::MAX {
                 self.retarget(at, now_us);
             }
@@ -342,8 +276,8 @@ impl Forwarder {
 impl Allocated {
     fn may_rise(&self, is_limited: bool, now_us: u64) -> bool {
         let hold_us = self.hold_us.max(HOLD_US);
-        let settles = |begun_us| is_limited && now_us < begun_us + SETTLE_US;
-        !self.begun_us.is_some_and(settles)
+        let settles = |raised_us| is_limited && now_us < raised_us + SETTLE_US;
+        !self.raised_us.is_some_and(settles)
             && self.lowered_us.is_none_or(|lowered_us| now_us >= lowered_us + hold_us)
     }
 
@@ -357,7 +291,7 @@ impl Allocated {
         self.short_us.is_some_and(|short_us| now_us >= short_us + PATIENCE_US)
     }
 
-    fn note(&mut self, rise: Rise, fell: bool, now_us: u64) {
+    fn note(&mut self, rose: bool, fell: bool, now_us: u64) {
         if fell {
             // Several steps down without one up between them are one fall, and double the time once.
             let goes_on = self.lowered_us.is_some() && self.lowered_us > self.raised_us;
@@ -367,11 +301,8 @@ impl Allocated {
                     if soon { (2 * self.hold_us.max(HOLD_US)).min(HOLD_US_MAX) } else { HOLD_US };
             }
             self.lowered_us = Some(now_us);
-        } else if rise > Rise::None {
+        } else if rose {
             self.raised_us = Some(now_us);
-        }
-        if rise == Rise::Layer && !fell {
-            self.begun_us = Some(now_us);
         }
     }
 }
@@ -385,35 +316,32 @@ fn claim(subscription: &Subscription, publications: &Slots<Publication>) -> Opti
     if publication.gate == Gate::Closed {
         return None;
     }
-    let ladder = Ladder::of(subscription, publication);
+    let mut ladder = Ladder { layers: [0; ENCODINGS_MAX], bps: [None; ENCODINGS_MAX], length: 0 };
+    for (layer, encoding) in publication.layers_up_to(subscription.demand.layer_max) {
+        ladder.layers[ladder.length] = layer;
+        ladder.bps[ladder.length] = encoding.flow.bps();
+        ladder.length += 1;
+    }
     if ladder.length == 0 {
         return None;
     }
-    let had = ladder.step_of(subscription);
+    let steps = &ladder.layers[..ladder.length];
+    let had = steps.iter().rposition(|layer| *layer <= subscription.layer_allowed);
     let is_new = !subscription.is_placed;
     Some(Claim {
         at: 0,
         rank: (std::cmp::Reverse(publication.priority), subscription.id.0),
         ladder,
-        had: if is_new || subscription.is_left_out { None } else { Some(had) },
+        had: if is_new || subscription.is_left_out { None } else { Some(had.unwrap_or(0)) },
         is_new,
         gets: None,
     })
 }
 
 impl Claim {
-    /// How it goes up.
-    fn rise(&self) -> Rise {
-        if self.is_new || self.gets <= self.had {
-            return Rise::None;
-        }
-        let layer = |at: Option<usize>| at.map(|step| self.ladder.steps[step].layer);
-        if layer(self.gets) == layer(self.had) { Rise::Temporal } else { Rise::Layer }
-    }
-
     /// Takes the lowest step, if there is room. Before the path has shown any limit, there is.
     fn see(&mut self, budget: &mut Budget) {
-        let bps = self.ladder.steps[0].bps.unwrap_or(0);
+        let bps = self.ladder.bps[0].unwrap_or(0);
         let fits = match self.had {
             Some(_) => budget.keeps(bps),
             None if self.is_new => budget.holds(bps),
@@ -429,15 +357,14 @@ impl Claim {
     fn see_well(&mut self, budget: &mut Budget) {
         let Some(mut step) = self.gets else { return };
         while step + 1 < self.ladder.length {
-            let below = self.ladder.steps[step].bps.unwrap_or(0);
+            let below = self.ladder.bps[step].unwrap_or(0);
             let had = self.had.is_some_and(|had| step < had);
-            let (fits, more) =
-                match self.ladder.steps[step + 1].bps.map(|it| it.saturating_sub(below)) {
-                    Some(more) if had => (budget.holds(more), more),
-                    Some(more) => (budget.rises(more, budget.may_rise), more),
-                    // It has just begun, and will have been measured in a moment.
-                    None => (had || !budget.is_limited, 0),
-                };
+            let (fits, more) = match self.ladder.bps[step + 1].map(|it| it.saturating_sub(below)) {
+                Some(more) if had => (budget.holds(more), more),
+                Some(more) => (budget.rises(more, budget.may_rise), more),
+                // It has just begun, and will have been measured in a moment.
+                None => (had || !budget.is_limited, 0),
+            };
             if !fits {
                 break;
             }

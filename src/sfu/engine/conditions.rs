@@ -158,7 +158,6 @@ fn shortage(subscription: &Subscription, publications: &Slots<Publication>) -> S
     match best {
         Some(_) if subscription.is_left_out => Shortage::Pictures,
         Some(best) if subscription.layer_allowed < best => Shortage::Size,
-        Some(_) if subscription.temporal_allowed() < u8::MAX => Shortage::Size,
         _ => Shortage::Nothing,
     }
 }

@@ -2,7 +2,7 @@
 //! retransmission, and copy it to every subscriber.
 
 use crate::domain::media::{Codec, MediaKind};
-use crate::formats::codec::{Outline, is_key_frame_start, picture_size};
+use crate::formats::codec::{Vp8Descriptor, is_key_frame_start, picture_size};
 use crate::formats::rtp::{Header, undo_retransmission};
 use crate::sfu::plane::{Gate, MediaEvent, PublicationOrigin};
 use crate::sfu::rtcp::{self, Message, SenderReport};
@@ -135,14 +135,13 @@ impl Forwarder {
             }
         };
         encoding.rate.bytes += payload.len() as u64;
-        let outline = Outline::of(meaning.codec, payload);
-        encoding.flow.note(payload.len(), outline.temporal);
+        encoding.flow.note(payload.len());
         if !meaning.repair {
             encoding.note_arrival(header.timestamp, now_us, meaning.codec.clock_rate_hz());
         }
         let has_begun = encoding.alive && publication.started;
         let is_ranked_anew = publication.encodings.len() > 1
-            && outline.key_frame_start
+            && is_key_frame_start(meaning.codec, payload)
             && picture_size(meaning.codec, payload)
                 .is_some_and(|size| publication.note_size(source.encoding, size));
         if is_ranked_anew && has_begun {
@@ -161,8 +160,7 @@ impl Forwarder {
             publication.stats.packets_recovered += 1;
             self.totals.packets_recovered += 1;
         }
-        let described =
-            describe(publication, meaning, outline, header, packet, (payload, extended));
+        let described = describe(publication, meaning, header, packet, payload, extended);
         if !publication.taps.is_empty() {
             let key_frame_start = described.key_frame_start;
             let passed =
@@ -234,7 +232,6 @@ impl Forwarder {
             }
             let switches = subscription.stats.switches;
             let Some(index) = subscription.number(origin, packet, aligned, now_us) else {
-                totals.packets_thinned += subscription.take_thinned();
                 continue;
             };
             totals.switches += subscription.stats.switches - switches;
@@ -393,11 +390,12 @@ fn kept_packet<'ring>(
 fn describe<'packet>(
     publication: &mut Publication,
     meaning: PayloadMeaning,
-    outline: Outline,
     header: &Header,
     packet: &[u8],
-    (payload, extended): (&'packet [u8], u64),
+    payload: &'packet [u8],
+    extended: u64,
 ) -> Packet<'packet> {
+    let codec = meaning.codec;
     let mut level = None;
     if publication.kind == MediaKind::Audio && publication.extensions.audio_level.is_some() {
         let id = publication.extensions.audio_level;
@@ -407,15 +405,17 @@ fn describe<'packet>(
             publication.level.note(level);
         }
     }
+    let vp8 = if codec == Codec::Vp8 { Vp8Descriptor::parse(payload) } else { None };
+    let key_frame_start =
+        vp8.map_or_else(|| is_key_frame_start(codec, payload), |vp8| vp8.key_frame_start);
     Packet {
         extended,
         timestamp: header.timestamp,
         marker: header.marker,
-        codec: meaning.codec,
-        key_frame_start: outline.key_frame_start,
+        codec,
+        key_frame_start,
         level,
-        vp8: outline.vp8,
-        temporal: outline.temporal,
+        vp8,
         payload,
     }
 }

@@ -58,8 +58,7 @@ impl Forwarder {
                 encoding.key_frames.want();
                 break;
             }
-            let index = subscription.number(origin, &packet, |_| None, now_us);
-            let Some(index) = index else { continue };
+            let Some(index) = subscription.number(origin, &packet, |_| None, now_us) else { break };
             if subscription.forward(transport, &packet, index, now_us) {
                 totals.packets_forwarded += 1;
                 totals.payload_bytes_forwarded += packet.payload.len() as u64;

@@ -2,7 +2,7 @@
 //! retransmission.
 
 use crate::domain::media::{Codec, MediaKind};
-use crate::formats::codec::{TemporalLayer, Vp8Descriptor};
+use crate::formats::codec::Vp8Descriptor;
 
 /// Video packets kept, about two seconds at 2 Mbit/s. Raising it costs `PACKET_BYTES_MAX` per
 /// packet and encoding.
@@ -25,7 +25,6 @@ pub(super) struct Packet<'payload> {
     /// The byte of the RFC 6464 extension, when the packet had it.
     pub(super) level: Option<u8>,
     pub(super) vp8: Option<Vp8Descriptor>,
-    pub(super) temporal: Option<TemporalLayer>,
     pub(super) payload: &'payload [u8],
 }
 
@@ -39,7 +38,6 @@ struct Kept {
     codec: Codec,
     level: Option<u8>,
     vp8: Option<Vp8Descriptor>,
-    temporal: Option<TemporalLayer>,
 }
 
 const EMPTY: Kept = Kept {
@@ -50,7 +48,6 @@ const EMPTY: Kept = Kept {
     codec: Codec::Opus,
     level: None,
     vp8: None,
-    temporal: None,
 };
 
 /// A ring buffer that is allocated once; packets are copied into it.
@@ -106,7 +103,6 @@ impl Ring {
             codec: packet.codec,
             level: packet.level,
             vp8: packet.vp8,
-            temporal: packet.temporal,
         };
     }
 
@@ -126,7 +122,6 @@ impl Ring {
             key_frame_start: false,
             level: kept.level,
             vp8: kept.vp8,
-            temporal: kept.temporal,
             payload,
         })
     }
@@ -150,7 +145,6 @@ mod tests {
             key_frame_start: false,
             level: None,
             vp8: None,
-            temporal: None,
             payload,
         }
     }

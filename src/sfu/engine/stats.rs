@@ -30,8 +30,6 @@ pub struct Totals {
     pub key_frame_requests_ignored: u64,
     /// Times that a stream changed its encoding or source.
     pub switches: u64,
-    /// Copies not sent because the path of the receiver carries only lower temporal layers.
-    pub packets_thinned: u64,
     /// Packets that receivers told to have arrived.
     pub arrivals_told: u64,
     /// Packets that receivers told to be missing.
@@ -129,8 +127,6 @@ pub struct SubscriptionStats {
     pub key_frame_requests_received: u64,
     /// Changes of encoding or source.
     pub switches: u64,
-    /// Packets not sent because the path carries only lower temporal layers.
-    pub packets_thinned: u64,
     /// Packets dropped because the receiver has no format for them.
     pub dropped_format: u64,
     /// The encoding being sent; 0 is the lowest quality.

@@ -13,7 +13,6 @@ use super::key_frames::Requests;
 use super::ring::Packet;
 use super::stats::SubscriptionStats;
 use super::template::Template;
-use super::thinning::Thinning;
 use super::transport::{DATAGRAM_BYTES, Transport};
 
 /// Segments of earlier sources that are remembered to resend lost packets.
@@ -42,18 +41,11 @@ pub(super) struct Segment {
     pub(super) generation: u64,
     clock: u64,
     codec: Codec,
-    pub(super) first_in: u64,
-    pub(super) first_out: u64,
+    first_in: u64,
+    first_out: u64,
     timestamp_offset: u32,
     picture_offset: u16,
     tl0_offset: u8,
-}
-
-impl Segment {
-    /// Before the packet to be sent, pictures were left out.
-    const fn leave_out(&mut self, pictures: u16) {
-        self.picture_offset = self.picture_offset.wrapping_sub(pictures);
-    }
 }
 
 /// The encoding that a packet comes from.
@@ -96,8 +88,6 @@ pub(super) struct Subscription {
     outgoing: [Option<Outgoing>; Codec::ALL.len()],
     template: Template,
     past: [Option<Segment>; PAST_SEGMENTS],
-    /// What is left out, once the path has not carried all temporal layers.
-    thinning: Option<Box<Thinning>>,
     /// The sequence number before the first one.
     before_first: u64,
     /// The last sequence number used; the next segment begins after it.
@@ -143,7 +133,6 @@ impl Subscription {
             demand: spec.demand,
             is_left_out: false,
             layer_allowed: u8::MAX,
-            thinning: None,
             is_placed: false,
             target: 0,
             segment: None,
@@ -213,37 +202,6 @@ impl Subscription {
         self.outgoing[codec as usize].is_some()
     }
 
-    /// Lets it have a layer up to a temporal layer. `falls` says that it had a better one.
-    pub(super) fn allow(&mut self, layer: u8, temporal: u8, falls: bool) {
-        let is_other = std::mem::replace(&mut self.layer_allowed, layer) != layer;
-        let falls = is_other && falls;
-        if self.thinning.is_none() && (falls || temporal < u8::MAX) {
-            let (highest_in, timestamp) = self.segment.map_or((0, 0), |segment| {
-                let ahead = self.highest.saturating_sub(segment.first_out);
-                let timestamp = self.last_timestamp.wrapping_sub(segment.timestamp_offset);
-                (segment.first_in + ahead, timestamp)
-            });
-            self.thinning = Some(Box::new(Thinning::new(highest_in, timestamp)));
-        }
-        let Some(thinning) = &mut self.thinning else { return };
-        thinning.allowed = temporal;
-        if is_other || self.segment.is_some_and(|segment| segment.encoding == self.target) {
-            thinning.meanwhile = if falls { 0 } else { u8::MAX };
-        }
-    }
-
-    /// The highest temporal layer that the path carries of the layer that it carries.
-    pub(super) fn temporal_allowed(&self) -> u8 {
-        self.thinning.as_ref().map_or(u8::MAX, |thinning| thinning.allowed)
-    }
-
-    /// Whether a temporal layer that it is allowed has had no picture to begin at for long.
-    pub(super) fn awaits_layer_too_long(&mut self, temporal: u8, now_us: u64) -> bool {
-        let is_there = self.segment.is_some_and(|segment| segment.encoding == self.target);
-        let thinning = self.thinning.as_mut().filter(|_| is_there);
-        thinning.is_some_and(|thinning| thinning.waits_too_long(temporal, now_us))
-    }
-
     /// The outgoing sequence number of a packet, or `None` when it is not sent. `aligned` is its
     /// timestamp on the clock of the segment before, when both encodings have sent a sender report.
     pub(super) fn number(
@@ -261,22 +219,12 @@ impl Subscription {
             && segment.codec == packet.codec
         {
             let ahead = packet.extended.checked_sub(segment.first_in)?;
-            let Some(thinning) = &mut self.thinning else {
-                return Some(segment.first_out + ahead);
-            };
-            let is_target = segment.encoding == self.target;
-            let limit = if is_target { thinning.allowed } else { thinning.meanwhile };
-            // Where a packet is resent under its own number, nothing else may be sent under it.
-            let may_fill = !self.template.repeats_exactly();
-            return thinning.number(segment, packet, (limit, may_fill));
+            return Some(segment.first_out + ahead);
         }
         if origin.encoding != self.target || !packet.key_frame_start {
             return None;
         }
         self.start_segment(origin, packet, aligned, now_us);
-        if let Some(thinning) = &mut self.thinning {
-            thinning.begin(packet);
-        }
         Some(self.highest + 1)
     }
 
@@ -344,14 +292,8 @@ impl Subscription {
         index: u64,
         now_us: u64,
     ) -> bool {
-        let Some(mut segment) = self.segment else { return false };
+        let Some(segment) = self.segment else { return false };
         let Some(outgoing) = self.outgoing[packet.codec as usize] else { return false };
-        if let Some(thinning) = &self.thinning {
-            if thinning.last.is_filler {
-                return self.fill(transport, packet, index, now_us);
-            }
-            segment.leave_out(thinning.last.pictures);
-        }
         if index > self.highest {
             self.highest = index;
             self.last_timestamp = packet.timestamp.wrapping_add(segment.timestamp_offset);
@@ -370,32 +312,6 @@ impl Subscription {
             self.stats.payload_bytes_out += packet.payload.len() as u64;
         }
         sent
-    }
-
-    /// Sends padding in the place of a packet that is left out.
-    #[cold]
-    fn fill(
-        &mut self,
-        transport: &mut Transport,
-        packet: &Packet<'_>,
-        index: u64,
-        now_us: u64,
-    ) -> bool {
-        let Some(segment) = self.segment else { return false };
-        let Some(outgoing) = self.outgoing[packet.codec as usize] else { return false };
-        let stream = Stream { ssrc: self.ssrc, payload_type: outgoing.payload_type, index };
-        let timestamp = packet.timestamp.wrapping_add(segment.timestamp_offset);
-        let sent = write_padding(&self.template, transport, &stream, (timestamp, 1), now_us);
-        self.stats.packets_out += u64::from(sent);
-        sent
-    }
-
-    /// Packets left out since this was last called.
-    pub(super) fn take_thinned(&mut self) -> u64 {
-        let Some(thinning) = &mut self.thinning else { return 0 };
-        let uncounted = std::mem::take(&mut thinning.uncounted);
-        self.stats.packets_thinned += uncounted;
-        uncounted
     }
 
     /// The segment in which `sequence` was sent, and the packet's sequence numbers going out and
@@ -418,10 +334,7 @@ impl Subscription {
             }
             end = segment.first_out;
         }
-        let mut segment = found?;
-        let left_out = self.thinning.as_ref().map(|it| it.left_out_before(&segment, index));
-        let (removed, pictures) = left_out.unwrap_or(Some((0, 0)))?;
-        segment.leave_out(pictures);
+        let segment = found?;
         let tracked = &mut self.resends[usize::from(sequence) % RESENDS_TRACKED];
         if tracked.0 != sequence {
             *tracked = (sequence, 0);
@@ -430,8 +343,7 @@ impl Subscription {
             return None;
         }
         tracked.1 += 1;
-        let extended = segment.first_in + (index - segment.first_out) + removed;
-        Some((segment, index, extended))
+        Some((segment, index, segment.first_in + (index - segment.first_out)))
     }
 
     /// Resends a packet: as an RTX retransmission where the receiver has a format for it, unchanged
@@ -444,9 +356,6 @@ impl Subscription {
         (index, now_us): (u64, u64),
     ) -> bool {
         let Some(outgoing) = self.outgoing[packet.codec as usize] else { return false };
-        if self.thinning.as_ref().is_some_and(|thinning| thinning.leaves_out(packet)) {
-            return false;
-        }
         self.resends_left = self.resends_left.saturating_sub(1);
         let sent = match outgoing.rtx_payload_type {
             Some(payload_type) => {
@@ -487,10 +396,19 @@ impl Subscription {
             left = left.saturating_sub(around + padding);
             self.rtx_index += 1;
             let stream = Stream { ssrc: self.rtx_ssrc, payload_type, index: self.rtx_index };
-            let what = (self.last_timestamp, padding);
-            if !write_padding(&self.template, transport, &stream, what, now_us) {
+            let (timestamp, template) = (self.last_timestamp, &self.template);
+            let number = transport.next_transport_sequence;
+            let was_sent = transport.send_rtp(header_bytes + padding, |out| {
+                stream.write_header(out, template, timestamp, 0x20);
+                template.write(out, number, None);
+                out.resize(out.len() + padding - 1, 0);
+                out.push(u8::try_from(padding).unwrap_or(u8::MAX));
+                (header_bytes, stream.ssrc, stream.index)
+            });
+            if !was_sent {
                 break;
             }
+            transport.note_numbered(now_us);
             sent += 1;
         }
         sent
@@ -521,29 +439,6 @@ impl Stream {
         header[8..].copy_from_slice(&self.ssrc.to_be_bytes());
         out.extend_from_slice(&header);
     }
-}
-
-/// Writes a packet of nothing but padding, as many bytes as said.
-fn write_padding(
-    template: &Template,
-    transport: &mut Transport,
-    stream: &Stream,
-    (timestamp, padding): (u32, usize),
-    now_us: u64,
-) -> bool {
-    let header_bytes = FIXED_HEADER_BYTES + template.len();
-    let number = transport.next_transport_sequence;
-    let sent = transport.send_rtp(header_bytes + padding, |out| {
-        stream.write_header(out, template, timestamp, 0x20);
-        template.write(out, number, None);
-        out.resize(out.len() + padding - 1, 0);
-        out.push(u8::try_from(padding).unwrap_or(u8::MAX));
-        (header_bytes, stream.ssrc, stream.index)
-    });
-    if sent {
-        transport.note_numbered(now_us);
-    }
-    sent
 }
 
 /// Writes a packet into the outbox of its receiver. `original` is the sequence number that a

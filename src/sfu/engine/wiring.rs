@@ -239,7 +239,7 @@ impl Forwarder {
         subscription.claim_nothing();
         let path = transport.and_then(|it| self.transports.at(it)?.path.as_ref());
         let is_limited = path.is_some_and(|path| path.congestion.was_limited());
-        subscription.allow(if is_limited { 0 } else { u8::MAX }, u8::MAX, false);
+        subscription.layer_allowed = if is_limited { 0 } else { u8::MAX };
         publication.subscribers.push(at);
         self.retarget(at, now_us);
     }
