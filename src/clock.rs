@@ -1,6 +1,8 @@
 //! Clocks. Drivers and interfaces read them and pass the time to engines.
 
 mod age;
+#[cfg(test)]
+mod machine;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -172,41 +174,8 @@ impl Steady {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicI64, Ordering};
-
+    use super::machine::Machine;
     use super::*;
-
-    /// Both clocks of a machine, set by the test.
-    struct Machine {
-        wall_us: Arc<AtomicI64>,
-        boot_us: Arc<AtomicI64>,
-    }
-
-    impl Machine {
-        fn new() -> (Self, SteadyClock) {
-            let machine = Self {
-                wall_us: Arc::new(AtomicI64::new(1_000_000_000)),
-                boot_us: Arc::new(AtomicI64::new(5)),
-            };
-            let (wall, boot) = (machine.wall_us.clone(), machine.boot_us.clone());
-            let clock = SteadyClock::new(
-                Clock::from_fn(move || Timestamp::from_unix_us(wall.load(Ordering::SeqCst))),
-                BootClock::from_fn(move || {
-                    Duration::from_micros(boot.load(Ordering::SeqCst).unsigned_abs())
-                }),
-            );
-            (machine, clock)
-        }
-
-        fn pass(&self, us: i64) {
-            self.wall_us.fetch_add(us, Ordering::SeqCst);
-            self.boot_us.fetch_add(us, Ordering::SeqCst);
-        }
-
-        fn set(&self, by_us: i64) {
-            self.wall_us.fetch_add(by_us, Ordering::SeqCst);
-        }
-    }
 
     fn now_us(clock: &SteadyClock) -> i64 {
         clock.clock().now().unix_us()
@@ -215,7 +184,8 @@ mod tests {
     #[test]
     fn a_clock_that_is_set_changes_no_time_span() {
         for by_us in [300_000_000, -300_000_000, 1_000_000, -1_000_000] {
-            let (machine, clock) = Machine::new();
+            let machine = Machine::new(1_000_000_000);
+            let clock = machine.clock();
             machine.pass(10_000);
             machine.set(by_us);
             assert_eq!(now_us(&clock), 1_000_010_000, "{by_us}");
@@ -228,7 +198,8 @@ mod tests {
 
     #[test]
     fn steps_add_up_until_they_are_followed() {
-        let (machine, clock) = Machine::new();
+        let machine = Machine::new(1_000_000_000);
+        let clock = machine.clock();
         machine.set(5_000_000);
         assert_eq!(clock.ahead_us(), 5_000_000);
         machine.set(-2_000_000);
@@ -239,7 +210,8 @@ mod tests {
 
     #[test]
     fn small_corrections_are_followed() {
-        let (machine, clock) = Machine::new();
+        let machine = Machine::new(1_000_000_000);
+        let clock = machine.clock();
         machine.set(999_999);
         assert_eq!(now_us(&clock), 1_000_999_999);
         machine.set(-600_000);

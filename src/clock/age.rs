@@ -120,47 +120,18 @@ fn us_of(span: Duration) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicI64, Ordering};
-
     use super::*;
+    use crate::clock::machine::Machine;
 
     const HOUR_US: i64 = 3_600_000_000;
 
-    /// Both clocks of a machine, set by the test.
-    struct Machine {
-        wall_us: Arc<AtomicI64>,
-        boot_us: Arc<AtomicI64>,
+    /// A machine that was just started.
+    fn started() -> Machine {
+        Machine::new(1_000 * HOUR_US)
     }
 
-    impl Machine {
-        fn new() -> Self {
-            let at = |us| Arc::new(AtomicI64::new(us));
-            Self { wall_us: at(1_000 * HOUR_US), boot_us: at(5) }
-        }
-
-        fn clock(&self, known: Option<i64>) -> AgeClock {
-            let (wall, boot) = (self.wall_us.clone(), self.boot_us.clone());
-            let steady = SteadyClock::new(
-                Clock::from_fn(move || Timestamp::from_unix_us(wall.load(Ordering::SeqCst))),
-                BootClock::from_fn(move || {
-                    Duration::from_micros(boot.load(Ordering::SeqCst).unsigned_abs())
-                }),
-            );
-            AgeClock::new(&steady, known.map(Timestamp::from_unix_us))
-        }
-
-        fn pass(&self, us: i64) {
-            self.wall_us.fetch_add(us, Ordering::SeqCst);
-            self.boot_us.fetch_add(us, Ordering::SeqCst);
-        }
-
-        fn set(&self, by_us: i64) {
-            self.wall_us.fetch_add(by_us, Ordering::SeqCst);
-        }
-
-        fn wall_us(&self) -> i64 {
-            self.wall_us.load(Ordering::SeqCst)
-        }
+    fn clock_of(machine: &Machine, known_us: Option<i64>) -> AgeClock {
+        AgeClock::new(&machine.clock(), known_us.map(Timestamp::from_unix_us))
     }
 
     fn now_us(clock: &AgeClock) -> i64 {
@@ -169,8 +140,8 @@ mod tests {
 
     #[test]
     fn nothing_grows_old_by_a_clock_that_was_set_forward_until_it_has_stood_for_a_day() {
-        let machine = Machine::new();
-        let clock = machine.clock(None);
+        let machine = started();
+        let clock = clock_of(&machine, None);
         machine.pass(HOUR_US);
         machine.set(720 * HOUR_US);
         assert_eq!(now_us(&clock), 1_001 * HOUR_US);
@@ -183,8 +154,8 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_set_right_again_changed_nothing() {
-        let machine = Machine::new();
-        let clock = machine.clock(None);
+        let machine = started();
+        let clock = clock_of(&machine, None);
         machine.set(2 * HOUR_US);
         assert_eq!(now_us(&clock), 1_000 * HOUR_US);
         machine.pass(23 * HOUR_US);
@@ -196,8 +167,8 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_set_anew_has_to_stand_anew() {
-        let machine = Machine::new();
-        let clock = machine.clock(None);
+        let machine = started();
+        let clock = clock_of(&machine, None);
         machine.set(2 * HOUR_US);
         assert_eq!(now_us(&clock), 1_000 * HOUR_US);
         machine.pass(20 * HOUR_US);
@@ -211,8 +182,8 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_set_back_or_corrected_a_little_is_believed_at_once() {
-        let machine = Machine::new();
-        let clock = machine.clock(None);
+        let machine = started();
+        let clock = clock_of(&machine, None);
         for by_us in [-500 * HOUR_US, 60_000_000, -1] {
             machine.set(by_us);
             assert_eq!((now_us(&clock), clock.doubted()), (machine.wall_us(), None), "{by_us}");
@@ -221,14 +192,14 @@ mod tests {
 
     #[test]
     fn a_process_that_starts_far_ahead_of_what_is_known_does_not_believe_it_either() {
-        let machine = Machine::new();
+        let machine = started();
         for (known_us, is_believed) in [
             (None, true),
             (Some(machine.wall_us() + HOUR_US), true),
             (Some(machine.wall_us() - 96 * HOUR_US), true),
             (Some(machine.wall_us() - 97 * HOUR_US), false),
         ] {
-            let clock = machine.clock(known_us);
+            let clock = clock_of(&machine, known_us);
             assert_eq!(clock.doubted().is_none(), is_believed, "{known_us:?}");
             if let Some(known_us) = known_us.filter(|_| !is_believed) {
                 assert_eq!(now_us(&clock), known_us);
