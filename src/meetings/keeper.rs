@@ -328,9 +328,7 @@ impl KeeperParts {
             Err(error) => Err(error.into()),
         }
     }
-}
 
-impl KeeperParts {
     /// Makes the meeting of an active session anew, since somebody deleted it at the provider, which
     /// is no sign that its people have left: those who are here are told the new link.
     async fn make_anew(
@@ -340,7 +338,7 @@ impl KeeperParts {
         (meeting, session): (&MeetingRow, &Session),
     ) -> Result<Next, KeepError> {
         let id = session.id;
-        tracing::error!(session = %id, "the meeting was deleted at its provider, and is made anew");
+        tracing::error!(session = %id, "the meeting was deleted at its provider; another one is made");
         metrics::call("poll", "gone");
         let now = self.clock.now();
         let asked = (session, meeting.clone());
