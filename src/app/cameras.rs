@@ -165,9 +165,8 @@ fn gateway(base: &Base, around: &Around<'_>, secret: PlaybackSecret) -> Gateway 
         limits: tenants::stream_limits(base, services),
         watched: live.watched(),
         secret,
-        // Other instances judge by these times as well, and a clock that was set forward would
-        // end what everybody watches.
-        clock: base.ages.clock(),
+        // By the clock of the machine, one that is set would end what everybody watches.
+        clock: base.clock.clone(),
     };
     Gateway::new(options, parts)
 }

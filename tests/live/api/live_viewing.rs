@@ -1,12 +1,14 @@
 //! Sessions that are watched live by people who are not in them: a real server, a camera in the
 //! room as whoever is seen, and viewers with tokens.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use cabildo::domain::id::TenantId;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::api::channel_client::{Channel, event};
 use crate::api::person::Person;
 use crate::api::playback::{probe, text};
 use crate::api::server::{Answer, Server, send};
@@ -120,6 +122,21 @@ async fn a_session_is_watched_until_it_ends() {
     assert!(next.status == 200 && next.text == ended.text, "{next:?}");
     let late = issue(&server, &session).await;
     assert_eq!((late.status, late.code().as_str()), (410, "SESSION_OVER"));
+    server.app.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_watches_stays_when_the_clock_is_set() {
+    let server = Server::start_with(&[("cameras.probe_interval_s", "0")]).await;
+    let chair = Person::with_role(&server, "moderator").await;
+    let session = created(&server, true).await;
+    server.step(&session, "start").await;
+    let (mut chair, _) = Channel::enter(&server, &session, &chair).await;
+    let (_, state) = watched(&server, &session).await;
+    // Longer than somebody may be away.
+    server.set_us.store(150 * 1_000_000, Ordering::SeqCst);
+    event(&mut chair, "clock_stepped").await;
+    assert_eq!(get(&server, &state).await.status, 200);
     server.app.stop().await;
 }
 
