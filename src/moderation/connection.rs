@@ -346,8 +346,7 @@ impl Connection {
     ) -> Result<(), Close> {
         self.send(&greeting).await?;
         if let Some(reference) = reference {
-            let (request_id, action_id) = (None, None);
-            self.send(&ServerMessage::Ack { r#ref: reference, request_id, action_id }).await?;
+            self.send(&ServerMessage::ack(reference)).await?;
         }
         self.write_all(&missed.unwrap_or_default()).await?;
         if media_gone {

@@ -33,7 +33,8 @@ fn answer(outcome: Result<Made, RoomError>, reference: Option<Reference>) -> Opt
         Ok(made) => {
             let request_id = made.request.map(|request| request.to_string());
             let action_id = made.action.map(|action| action.to_string());
-            reference.map(|r#ref| ServerMessage::Ack { r#ref, request_id, action_id })
+            let last_seq = Some(made.last_seq);
+            reference.map(|r#ref| ServerMessage::Ack { r#ref, request_id, action_id, last_seq })
         }
         Err(error) => Some(Refusal::from(&error).message(reference)),
     }
@@ -166,7 +167,7 @@ impl Member {
         };
         match (carried_out, reference) {
             (Ok(()), Some(r#ref)) => {
-                answers.push(ServerMessage::Ack { r#ref, request_id: None, action_id: None });
+                answers.push(ServerMessage::ack(r#ref));
             }
             (Ok(()), None) => {}
             (Err(refusal), reference) => answers.push(refusal.message(reference)),

@@ -382,6 +382,11 @@ pub enum ServerMessage {
         #[ts(optional)]
         #[serde(skip_serializing_if = "Option::is_none")]
         action_id: Option<String>,
+        /// `seq` of the last event once the request was carried out. The request's own events
+        /// have come when this one has; a decision made before that does not know of them.
+        #[ts(optional, type = "number")]
+        #[serde(skip_serializing_if = "Option::is_none")]
+        last_seq: Option<u64>,
     },
     /// A request was refused: it has changed nothing and will not.
     Error {
@@ -494,4 +499,11 @@ pub enum ServerMessage {
         /// The tagged `COSE_Sign1` message, base64url.
         cose: String,
     },
+}
+
+impl ServerMessage {
+    /// The answer to a request that was carried out and makes nothing.
+    pub(super) const fn ack(r#ref: Reference) -> Self {
+        Self::Ack { r#ref, request_id: None, action_id: None, last_seq: None }
+    }
 }

@@ -269,6 +269,8 @@ pub struct Made {
     pub request: Option<RequestId>,
     /// What names the action, when it can be taken back.
     pub action: Option<ActionId>,
+    /// `seq` of the last event once the action was carried out: its own events are not after it.
+    pub last_seq: u64,
 }
 
 impl Action {

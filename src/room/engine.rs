@@ -378,7 +378,7 @@ impl RoomEngine {
         if let (Some(id), Some((action, how))) = (named, undoable) {
             self.remember((id, user), action, how, now);
         }
-        Ok(Made { request, action: named })
+        Ok(Made { request, action: named, last_seq: self.seq })
     }
 
     /// Whether a connection may ask for something; whose it is, and their roles.

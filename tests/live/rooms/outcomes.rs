@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use cabildo::clock::Clock;
 use cabildo::domain::id::SessionKey;
 use cabildo::domain::store_error::StoreError;
-use cabildo::room::action::{Action, ChatAction, Made, PeopleAction};
+use cabildo::room::action::{Action, ChatAction, PeopleAction};
 use cabildo::room::error::RoomError;
 use cabildo::room::ports::RoomPorts;
 use cabildo::room::repository::{RoomRepository, StoredChange, StoredRoom, ToldEvent};
@@ -112,14 +112,10 @@ async fn a_request_that_is_not_decided_in_time_is_pending_and_its_repetition_is_
     for outcome in [first, again, other] {
         outcome.outcome().await.expect("done in the end");
     }
-    assert!(
-        matches!(ana.member.begin(say("once", Some("1"))).await, Acted::Done(Ok(made)) if made == Made::default())
-    );
+    assert!(matches!(ana.member.begin(say("once", Some("1"))).await, Acted::Done(Ok(_))));
     // Another message, or one without a name, is another request.
     for (text, id) in [("another", Some("1")), ("once", None), ("last", Some("3"))] {
-        assert!(
-            matches!(ana.member.begin(say(text, id)).await, Acted::Done(Ok(made)) if made == Made::default())
-        );
+        assert!(matches!(ana.member.begin(say(text, id)).await, Acted::Done(Ok(_))));
     }
     for expected in ["once", "twice", "another", "once", "last"] {
         assert_eq!(told_chat(&mut outbound).await, expected);

@@ -1608,7 +1608,12 @@ request_id?: string,
 /**
  * Names the decision for `undo`, when it can be taken back.
  */
-action_id?: string, } | { "type": "error", 
+action_id?: string, 
+/**
+ * `seq` of the last event once the request was carried out. The request's own events
+ * have come when this one has; a decision made before that does not know of them.
+ */
+last_seq?: number, } | { "type": "error", 
 /**
  * The request's `id`, if it had one.
  */

@@ -230,6 +230,32 @@ describe('requests', () => {
     await expect(two).rejects.toMatchObject({ code: 'NOT_YOUR_TURN' });
   });
 
+  it('are answered once their own events have come, or the connection is lost', async () => {
+    const { channel, socket, enter } = setUp();
+    channel.connect();
+    await enter();
+    const answered: string[] = [];
+    const start = async () => {
+      await channel.request({ type: 'start_recording' });
+      answered.push('start');
+      void channel.request({ type: 'pause_recording' }).then(() => answered.push('pause'));
+    };
+    void start();
+    const seq = channel.lastSeq + 2;
+    socket().says({ type: 'ack', ref: socket().last('start_recording')?.id, last_seq: seq });
+    socket().says(chat(seq - 1));
+    await vi.advanceTimersByTimeAsync(0);
+    expect(answered).toEqual([]);
+    socket().says(chat(seq));
+    await vi.advanceTimersByTimeAsync(0);
+    expect(answered).toEqual(['start']);
+    expect(socket().last('pause_recording')).toMatchObject({ seen: seq });
+    socket().says({ type: 'ack', ref: socket().last('pause_recording')?.id, last_seq: seq + 1 });
+    socket().closes(1006);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(answered).toEqual(['start', 'pause']);
+  });
+
   it('tell what their sender had seen when they decide something', async () => {
     const { channel, socket, enter } = setUp();
     channel.connect();

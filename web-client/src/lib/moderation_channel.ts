@@ -270,7 +270,7 @@ export class ModerationChannel {
         this.options.handlers.onIceServers?.(message.ice_servers);
         return;
       case 'ack':
-        this.requests.settle(message.ref)?.resolve(message);
+        this.requests.handleAck(message, this.lastSeq);
         return;
       case 'pending':
         this.requests.handlePending(message.ref);
@@ -427,6 +427,7 @@ export class ModerationChannel {
       this.removed = event.reason === 'removed';
     }
     this.options.handlers.onEvent?.(event);
+    this.requests.handleSeq(event.seq);
   }
 
   private handleError(message: Extract<ServerMessage, { type: 'error' }>): void {

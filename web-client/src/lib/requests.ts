@@ -22,6 +22,8 @@ interface Pending {
   readonly resolve: (ack: Ack) => void;
   readonly reject: (error: ChannelError) => void;
   timer: ReturnType<typeof setTimeout>;
+  /** The answer, while events of the request have still to come. */
+  ack?: Ack;
 }
 
 /** Messages that decide something: they carry what their sender had seen. */
@@ -90,6 +92,27 @@ export class Requests {
     pending.timer = this.timeOut(Number(ref), PENDING_WITHIN_MS);
   }
 
+  /**
+   * A request was carried out. Whoever asked is told once its own events have come, since a
+   * decision that is sent before would be about what was before.
+   */
+  handleAck(ack: Ack, lastSeq: number): void {
+    const pending = this.pending.get(Number(ack.ref));
+    if (pending === undefined) return;
+    clearTimeout(pending.timer);
+    pending.ack = ack;
+    this.handleSeq(lastSeq);
+  }
+
+  /** All events up to `lastSeq` have come. */
+  handleSeq(lastSeq: number): void {
+    for (const [id, { ack, resolve }] of this.pending) {
+      if (ack === undefined || (ack.last_seq ?? 0) > lastSeq) continue;
+      this.pending.delete(id);
+      resolve(ack);
+    }
+  }
+
   /** Takes a request out, to be resolved or rejected. */
   settle(ref: string | number): Pending | undefined {
     const pending = this.pending.get(Number(ref));
@@ -100,8 +123,9 @@ export class Requests {
     return pending;
   }
 
-  /** The connection is lost, and every answer with it. */
+  /** The connection is lost, and every answer with it that has not come. */
   fail(): void {
+    this.handleSeq(Infinity);
     for (const [, pending] of this.pending) {
       clearTimeout(pending.timer);
       pending.reject(new ChannelError('CONNECTION_LOST', 'the connection was lost'));
