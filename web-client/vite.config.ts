@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
-import { defineConfig } from 'vite';
 import type { Plugin } from 'vite';
+import { defineConfig } from 'vitest/config';
 
 const PAGES = [
   'index',
@@ -38,9 +38,30 @@ function cleanAddresses(): Plugin {
   };
 }
 
+/**
+ * Puts a script of its own before each page's, which waits for nothing. Of what a page imports
+ * nothing runs before all of it has come.
+ */
+function early(): Plugin {
+  return {
+    name: 'early',
+    transformIndexHtml: {
+      order: 'post',
+      handler(_html, { bundle }) {
+        const chunk = Object.values(bundle ?? {}).find(
+          (one) => one.type === 'chunk' && one.name === 'early',
+        );
+        if (chunk === undefined) return [];
+        const attrs = { type: 'module', async: true, crossorigin: true, src: `/${chunk.fileName}` };
+        return [{ tag: 'script', attrs, injectTo: 'head' }];
+      },
+    },
+  };
+}
+
 export default defineConfig({
   appType: 'mpa',
-  plugins: [cleanAddresses()],
+  plugins: [cleanAddresses(), early()],
   worker: { format: 'es' },
   build: {
     target: 'es2022',
@@ -49,11 +70,15 @@ export default defineConfig({
     // hls.js with subtitles has this much, and is loaded by the player only.
     chunkSizeWarningLimit: 600,
     rolldownOptions: {
-      input: Object.fromEntries(
-        PAGES.map((page) => [page, resolve(import.meta.dirname, `${page}.html`)]),
-      ),
+      input: {
+        ...Object.fromEntries(
+          PAGES.map((page) => [page, resolve(import.meta.dirname, `${page}.html`)]),
+        ),
+        early: resolve(import.meta.dirname, 'src/i18n/early.ts'),
+      },
     },
   },
+  test: { setupFiles: ['src/i18n/testing/all_languages.ts'] },
   server: {
     proxy: {
       '/api': SERVER,

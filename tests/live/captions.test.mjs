@@ -8,7 +8,7 @@ import { asGovernance, startedSession } from './api.mjs';
 import { launch, messages, newPage, screenshot } from './browser.mjs';
 import { startCameras } from './foreign_cameras.mjs';
 import { fits, isAccessible } from './looks.mjs';
-import { join as joinMeeting, openConsole, openJoin } from './pages.mjs';
+import { join as joinMeeting, openConsole, openJoin, speak } from './pages.mjs';
 import { Person } from './person.mjs';
 import { Server } from './server.mjs';
 import { MODEL, recordSpeech, wordsOf } from './speech.mjs';
@@ -157,7 +157,7 @@ story('Captions for viewers of a camera', open, {
     const { viewer } = pages;
     const toggle = viewer.getByTestId('player-captions');
     for (const language of ['es', 'en', 'pt']) {
-      await viewer.getByTestId('language').selectOption(language);
+      await speak(viewer, language);
       await fits(viewer, language);
       await isAccessible(viewer, language);
     }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { asGovernance, startedSession } from './api.mjs';
 import { launch, outbound, rawClient, screenshot } from './browser.mjs';
 import { fits, isAccessible } from './looks.mjs';
-import { openRecording } from './pages.mjs';
+import { openRecording, speak } from './pages.mjs';
 import { Server } from './server.mjs';
 import { story } from './story.mjs';
 import { until } from './until.mjs';
@@ -80,8 +80,7 @@ story('A recording that lacks a track', open, {
     assert.equal(await lack.count(), 1);
     assert.equal(await lack.getAttribute('data-reason'), 'undecodable');
     for (const [language, words] of Object.entries(WORDS)) {
-      await page.getByTestId('language').selectOption(language);
-      await page.locator(`html[lang="${language}"]`).waitFor();
+      await speak(page, language);
       assert.match(await lack.textContent(), words);
       for (const [size, viewport] of Object.entries(SIZES)) {
         await page.setViewportSize(viewport);

@@ -5,7 +5,17 @@ import assert from 'node:assert/strict';
 import { startedSession } from './api.mjs';
 import { launch, messages, newPage, outbound, screenshot } from './browser.mjs';
 import { fits, isAccessible } from './looks.mjs';
-import { approve, ask, holds, join, openConsole, openJoin, press, startTurn } from './pages.mjs';
+import {
+  approve,
+  ask,
+  holds,
+  join,
+  openConsole,
+  openJoin,
+  press,
+  speak,
+  startTurn,
+} from './pages.mjs';
 import { Server } from './server.mjs';
 import { story } from './story.mjs';
 import { until } from './until.mjs';
@@ -104,7 +114,7 @@ story('A meeting that may be watched from some moment on', open, {
     await dialog.waitFor();
     for (const language of ['es', 'en', 'pt']) {
       await press(chair, 'live-cancel');
-      await chair.getByTestId('language').selectOption(language);
+      await speak(chair, language);
       await chair.getByTestId('live-open').waitFor();
       for (const [name, viewport] of Object.entries({ desktop: DESKTOP, phone: PHONE })) {
         await chair.setViewportSize(viewport);
@@ -116,7 +126,7 @@ story('A meeting that may be watched from some moment on', open, {
       await isAccessible(chair, `console with the question, ${language}`);
     }
     await press(chair, 'live-cancel');
-    await chair.getByTestId('language').selectOption('es');
+    await speak(chair, 'es');
     await chair.setViewportSize(DESKTOP);
     assert.equal(await chair.getByTestId('live-indicator').count(), 0);
     assert.deepEqual(await messages(chair, 'live_viewing_changed'), []);

@@ -86,6 +86,12 @@ export async function saveProof(page, path) {
   await page.keyboard.press('Escape');
 }
 
+/** Chooses a language, and waits until the page shows it. */
+export async function speak(page, language) {
+  await byId(page, 'language').selectOption(language);
+  await page.locator(`html[lang="${language}"]`).waitFor();
+}
+
 export const press = (page, id) => byId(page, id).click();
 
 /**

@@ -13,6 +13,7 @@ import {
   openHall,
   openJoin,
   press,
+  speak,
   startTurn,
 } from './pages.mjs';
 import { Server } from './server.mjs';
@@ -56,15 +57,14 @@ async function look(page, name, sizes) {
 /** Keeps a picture of a page in each language and size, by its own switch. */
 async function picture(page, name, sizes) {
   for (const language of LANGUAGES) {
-    await page.getByTestId('language').selectOption(language);
-    await page.locator(`html[lang="${language}"]`).waitFor();
+    await speak(page, language);
     for (const [size, viewport] of Object.entries(sizes)) {
       await page.setViewportSize(viewport);
       await fits(page, `${name} ${size} ${language}`);
       await screenshot(page, `${name}-${size}-${language}`);
     }
   }
-  await page.getByTestId('language').selectOption('es');
+  await speak(page, 'es');
 }
 
 const SIZES = { phone: PHONE, desktop: DESKTOP };
@@ -141,6 +141,31 @@ story('Pages', open, {
     await page.reload();
     await page.locator('#auditProof[open]').waitFor();
     assert.deepEqual(page.problems, []);
+    await page.context().close();
+  },
+
+  'a page that lacks the texts of a language says so, and keeps the one it has': async (stage) => {
+    const { browser, server } = stage;
+    const page = await newPage(browser);
+    await page.route(/assets\/(es|en)-[^/]*\.js$/, (route) => route.abort());
+    await page.goto(server.origin);
+    await page.getByTestId('no-texts').getByRole('button').first().waitFor();
+    for (const [size, viewport] of Object.entries(SIZES)) {
+      await page.setViewportSize(viewport);
+      await fits(page, `no-texts ${size}`);
+      await isAccessibleAlways(page, `no-texts ${size}`);
+      await screenshot(page, `no-texts-${size}`);
+    }
+    await page.unroute(/assets\/(es|en)-[^/]*\.js$/);
+    await page.route(/assets\/en-[^/]*\.js$/, (route) => route.abort());
+    await page.getByTestId('no-texts').getByRole('button').first().click();
+    const language = page.getByTestId('language');
+    await language.waitFor();
+    await language.selectOption('en');
+    await page.getByTestId('toast').waitFor();
+    assert.equal(await language.inputValue(), 'es');
+    assert.equal(await page.locator('html').getAttribute('lang'), 'es');
+    await speak(page, 'pt');
     await page.context().close();
   },
 

@@ -8,6 +8,7 @@ import { launch, newPage, screenshot } from './browser.mjs';
 import { delaysOf, quantile } from './delays.mjs';
 import { startCameras } from './foreign_cameras.mjs';
 import { fits, isAccessible } from './looks.mjs';
+import { speak } from './pages.mjs';
 import { Server } from './server.mjs';
 import { story } from './story.mjs';
 import { ROOT, until } from './until.mjs';
@@ -65,7 +66,7 @@ async function link(stage, change = {}) {
 /** Looks at a page in each size and language, by axe and by picture. */
 async function look(page, name) {
   for (const language of LANGUAGES) {
-    await page.getByTestId('language').selectOption(language);
+    await speak(page, language);
     for (const [size, viewport] of Object.entries(SIZES)) {
       await page.setViewportSize(viewport);
       await fits(page, `${name} ${size} ${language}`);
@@ -77,7 +78,7 @@ async function look(page, name) {
       await screenshot(page, `${name}-${size}-${language}`);
     }
   }
-  await page.getByTestId('language').selectOption('es');
+  await speak(page, 'es');
 }
 
 /**

@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { leftOutText, refusedText } from './eligible_list';
-import type { Language } from './i18n';
-import { LANGUAGES, language } from './i18n';
+import type { Language } from './catalogues';
+import { LANGUAGES } from './catalogues';
+import { language } from './i18n';
 
 const leftOut = {
   unit: 'Torre A 101',

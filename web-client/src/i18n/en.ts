@@ -1,5 +1,5 @@
 import { errors } from './errors/en';
-import type { Catalogue } from './i18n';
+import type { Catalogue } from './catalogues';
 
 /** English. */
 export const en: Catalogue = {

@@ -2,23 +2,27 @@ import { describe, expect, it } from 'vitest';
 import { attendTexts } from './attend';
 import { cameraTexts } from './cameras';
 import { captionTexts } from './captions';
+import { LANGUAGES, firstOurs } from './catalogues';
 import { chairTexts } from './chair';
 import { connectionTexts } from './connections';
 import { deskTexts } from './desk';
 import { eligibleTexts } from './eligible_list';
+import { en } from './en';
 import { encodersTexts } from './encoders';
-import { LANGUAGES, catalogues, clock, firstOurs } from './i18n';
+import { es } from './es';
+import { clock } from './i18n';
 import { liveTexts } from './live';
 import { meetingTexts } from './meeting';
 import { format, placeholders } from './message';
 import { notFoundTexts } from './not_found';
+import { pt } from './pt';
 import { recordingTexts } from './recording/texts';
 import { reportTexts } from './report';
 import { spokenLanguageTexts } from './spoken_language';
 import { verifyTexts } from './verify/texts';
 
 const ALL = {
-  pages: catalogues,
+  pages: { es, en, pt },
   attend: attendTexts,
   cameras: cameraTexts,
   captions: captionTexts,

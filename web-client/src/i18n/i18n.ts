@@ -1,18 +1,9 @@
 import { signal } from '@preact/signals';
 import { browserKeeping } from '../lib/keeping';
-import { en } from './en';
-import { es } from './es';
+import type { Key, Language } from './catalogues';
+import { STORED, catalogueOf, loadCatalogue, wantedLanguage } from './catalogues';
 import type { Parameters } from './message';
 import { format } from './message';
-import { pt } from './pt';
-
-/** The name of a text. */
-export type Key = keyof typeof es;
-/** Every text in one language. */
-export type Catalogue = Readonly<Record<Key, string>>;
-/** The languages of the interface, the default first. */
-export const LANGUAGES = ['es', 'en', 'pt'] as const;
-export type Language = (typeof LANGUAGES)[number];
 
 /** How each language calls itself. */
 export const LANGUAGE_NAMES: Readonly<Record<Language, string>> = {
@@ -21,21 +12,17 @@ export const LANGUAGE_NAMES: Readonly<Record<Language, string>> = {
   pt: 'Português',
 };
 
-export const catalogues: Readonly<Record<Language, Catalogue>> = { es, en, pt };
-
-const STORED = 'cabildo.language';
-
 /** The language that is shown. */
 export const language = signal<Language>('es');
 
 /** A text in the language that is shown. */
 export function t(key: Key, parameters?: Parameters): string {
-  return format(catalogues[language.value][key], language.value, parameters);
+  return format(catalogueOf(language.value)[key] ?? key, language.value, parameters);
 }
 
 /** Whether a text of this name exists. */
 export function isKey(key: string): key is Key {
-  return key in es;
+  return key in catalogueOf(language.value);
 }
 
 /** What a code of the server means for a person, and what to do. */
@@ -44,27 +31,15 @@ export function errorText(code: string): string {
   return isKey(key) ? t(key) : t('error.other');
 }
 
-/** Chooses and remembers a language. */
-export function setLanguage(chosen: Language): void {
-  show(chosen);
+/** Chooses and remembers a language. It fails when its texts can't be loaded. */
+export async function setLanguage(chosen: Language): Promise<void> {
+  await show(chosen);
   browserKeeping().setItem(STORED, chosen);
 }
 
-/** Takes the language of the first of these that names one of ours. */
-export function chooseLanguage(tokenLocale?: string): void {
-  const asked = new URLSearchParams(location.search).get('lang');
-  const wishes = [asked, browserKeeping().getItem(STORED), tokenLocale, ...navigator.languages];
-  show(firstOurs(wishes) ?? 'es');
-}
-
-/** The first of some BCP 47 tags that is in one of our languages. */
-export function firstOurs(wishes: readonly (string | null | undefined)[]): Language | null {
-  for (const wish of wishes) {
-    const primary = wish?.toLowerCase().split(/[-_.]/)[0];
-    const ours = LANGUAGES.find((one) => one === primary);
-    if (ours !== undefined) return ours;
-  }
-  return null;
+/** Takes the language that is wanted: see `wantedLanguage`. It fails as `setLanguage` does. */
+export async function chooseLanguage(tokenLocale?: string): Promise<void> {
+  await show(wantedLanguage(tokenLocale));
 }
 
 /** A time of day and date as the language writes them. */
@@ -90,7 +65,14 @@ export function clock(ms: number): string {
   return ms < 0 && seconds > 0 ? `-${text}` : text;
 }
 
-function show(chosen: Language): void {
+/** The newest language that was to be shown. */
+let newest: Language | null = null;
+
+async function show(chosen: Language): Promise<void> {
+  newest = chosen;
+  await loadCatalogue(chosen);
+  // Another was chosen while this one was on its way.
+  if (newest !== chosen) return;
   language.value = chosen;
   document.documentElement.lang = chosen;
 }

@@ -1,5 +1,5 @@
 import { errors } from './errors/pt';
-import type { Catalogue } from './i18n';
+import type { Catalogue } from './catalogues';
 
 /** Portuguese. */
 export const pt: Catalogue = {

@@ -1,4 +1,4 @@
-import type { Language } from './i18n';
+import type { Language } from './catalogues';
 import { language } from './i18n';
 import type { Parameters } from './message';
 import { format } from './message';

@@ -29,7 +29,7 @@ function AttendPage(props: { access: Access; session: string; found: Session | n
   );
 }
 
-boot(
+void boot(
   <Follower
     title="attend.title"
     role="participant"

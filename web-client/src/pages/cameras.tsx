@@ -490,4 +490,4 @@ function Add(props: { access: Access; tenant: string; onAdded: () => void }) {
   );
 }
 
-boot(<Cameras />);
+void boot(<Cameras />);

@@ -443,7 +443,7 @@ function makeRoom(access: Access, session: string, onBlocked: (blocked: boolean)
   return { client, output, witness, book };
 }
 
-boot(
+void boot(
   <Follower
     title="console.title"
     role="moderator"

@@ -428,7 +428,7 @@ function makeDesk(access: Access, session: string) {
   return { client, book, desk };
 }
 
-boot(
+void boot(
   <Follower
     title="attendance.desk"
     role="moderator"

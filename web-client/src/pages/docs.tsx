@@ -481,4 +481,4 @@ function callersOf(operation: Operation, { components }: Description): string {
   return texts.length === 0 ? 'Anybody.' : texts.join(' Or: ');
 }
 
-boot(<Docs />);
+void boot(<Docs />);

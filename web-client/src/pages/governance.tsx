@@ -1,5 +1,5 @@
 import { useEffect, useState } from 'preact/hooks';
-import type { Key } from '../i18n/i18n';
+import type { Key } from '../i18n/catalogues';
 import { dateTime, t } from '../i18n/i18n';
 import type { Session } from '../lib';
 import { ApiClient, browserKeeping, listed, newId } from '../lib';
@@ -293,4 +293,4 @@ function firstTenant(): string {
   return readLink().tenant ?? browserKeeping().getItem(REMEMBERED) ?? newId();
 }
 
-boot(<Governance />);
+void boot(<Governance />);

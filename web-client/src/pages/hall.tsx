@@ -193,7 +193,7 @@ function keepAwake(): () => void {
   };
 }
 
-boot(
+void boot(
   <Follower
     title="role.hall"
     role="observer"

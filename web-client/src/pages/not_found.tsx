@@ -21,4 +21,4 @@ function NotFound() {
   );
 }
 
-boot(<NotFound />);
+void boot(<NotFound />);

@@ -292,7 +292,7 @@ function useRole(door: Door, access: Access | null, person: DevPerson): string {
     access.tokens.current().then(
       ({ token }) => {
         const { roles, locale } = claimsOf(token);
-        chooseLanguage(locale);
+        chooseLanguage(locale).catch(showFailure);
         if (roles?.includes('moderator') === true) setRole('moderator');
         else if (roles?.every((one) => one === 'observer') === true) setRole('observer');
       },
@@ -400,4 +400,4 @@ function Failed({ text }: { text: string }) {
   );
 }
 
-boot(<Participant />);
+void boot(<Participant />);

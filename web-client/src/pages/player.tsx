@@ -163,4 +163,4 @@ function stateText({ state, behindMs, code }: PlayerView): string {
   return c('player.playing', { seconds: number(Math.max(0, behindMs) / 1_000, 1) });
 }
 
-boot(<Player />);
+void boot(<Player />);

@@ -232,7 +232,7 @@ function useTimeline(view: RecordingAddresses | null) {
   return { timeline, failed };
 }
 
-boot(
+void boot(
   <Follower
     title="role.recorder"
     role="moderator"

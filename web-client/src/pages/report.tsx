@@ -202,7 +202,7 @@ function proof(reason: string): string {
   return whole ? `PROOF_${reason}` : reason;
 }
 
-boot(
+void boot(
   <Follower
     title="attendance.title"
     role="moderator"

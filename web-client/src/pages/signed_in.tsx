@@ -63,4 +63,4 @@ function SignedIn() {
   );
 }
 
-boot(<SignedIn />);
+void boot(<SignedIn />);

@@ -81,4 +81,4 @@ function Start() {
   );
 }
 
-boot(<Start />);
+void boot(<Start />);

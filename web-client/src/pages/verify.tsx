@@ -323,4 +323,4 @@ function progressText(run: Extract<Run, { phase: 'running' }>): string {
   }
 }
 
-boot(<Verify />);
+void boot(<Verify />);

@@ -1,5 +1,5 @@
 import { useMemo, useState } from 'preact/hooks';
-import type { Key } from '../i18n/i18n';
+import type { Key } from '../i18n/catalogues';
 import { t } from '../i18n/i18n';
 import { m } from '../i18n/meeting';
 import type { ClientMessage, RequestView, RoomClient, RoomState } from '../lib';

@@ -5,11 +5,16 @@ import type { RoomClient } from '../lib';
 import { Announcements } from './components';
 import { keepFocus } from './focus';
 
-/** Shows a page. */
-export function boot(page: ComponentChildren): void {
-  chooseLanguage();
+/** Shows a page, once the texts of its language are there. */
+export async function boot(page: ComponentChildren): Promise<void> {
   const root = document.getElementById('app');
   if (root === null) return;
+  try {
+    await chooseLanguage();
+  } catch {
+    render(<NoTexts />, root);
+    return;
+  }
   keepFocus();
   render(
     <>
@@ -17,6 +22,24 @@ export function boot(page: ComponentChildren): void {
       <Announcements />
     </>,
     root,
+  );
+}
+
+/** For whoever's network lost the texts: in every language, since none is there. */
+function NoTexts() {
+  const reload = () => location.reload();
+  return (
+    <main class="page stack" data-testid="no-texts">
+      <button type="button" lang="es" onClick={reload}>
+        No se ha podido cargar la página. Volver a cargar
+      </button>
+      <button type="button" lang="en" onClick={reload}>
+        The page could not be loaded. Load it again
+      </button>
+      <button type="button" lang="pt" onClick={reload}>
+        Não foi possível carregar a página. Carregar de novo
+      </button>
+    </main>
   );
 }
 

@@ -1,9 +1,10 @@
 import { signal } from '@preact/signals';
 import type { ComponentChildren, JSX } from 'preact';
 import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
-import type { Key } from '../i18n/i18n';
-import { LANGUAGES, LANGUAGE_NAMES, errorText, language, setLanguage, t } from '../i18n/i18n';
-import type { Language } from '../i18n/i18n';
+import type { Key } from '../i18n/catalogues';
+import { LANGUAGES } from '../i18n/catalogues';
+import type { Language } from '../i18n/catalogues';
+import { LANGUAGE_NAMES, errorText, language, setLanguage, t } from '../i18n/i18n';
 import { ApiError, ChannelError, SignInRequired } from '../lib';
 import type { IconName } from './icons';
 import { Icon } from './icons';
@@ -127,7 +128,12 @@ export function LanguageSwitch() {
       <select
         data-testid="language"
         value={language.value}
-        onChange={(event) => setLanguage(event.currentTarget.value as Language)}
+        onChange={({ currentTarget: select }) => {
+          setLanguage(select.value as Language).catch((error: unknown) => {
+            select.value = language.value;
+            showFailure(error);
+          });
+        }}
       >
         {LANGUAGES.map((one) => (
           <option key={one} value={one} lang={one}>

@@ -1,6 +1,6 @@
 import type { ComponentChildren } from 'preact';
 import { isKey, t } from '../i18n/i18n';
-import type { Key } from '../i18n/i18n';
+import type { Key } from '../i18n/catalogues';
 import { number } from '../i18n/texts';
 import type { ChannelStatus, Judgement, QualityCause } from '../lib';
 import { canCarryMedia, forgetVisits } from '../lib';

@@ -1,7 +1,7 @@
 import { useMemo, useRef, useState } from 'preact/hooks';
 import { c } from '../i18n/chair';
 import { connectionText, sinceText } from '../i18n/connections';
-import type { Key } from '../i18n/i18n';
+import type { Key } from '../i18n/catalogues';
 import { t, timeOfDay } from '../i18n/i18n';
 import { number } from '../i18n/texts';
 import type {

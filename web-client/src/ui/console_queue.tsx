@@ -1,6 +1,6 @@
 import { useMemo, useRef, useState } from 'preact/hooks';
 import { c } from '../i18n/chair';
-import type { Key } from '../i18n/i18n';
+import type { Key } from '../i18n/catalogues';
 import { clock, t } from '../i18n/i18n';
 import type { Presence, RequestView, RoomClient, RoomState } from '../lib';
 import { plain, movedOrder, presenceOf } from '../lib';

@@ -1,5 +1,5 @@
 import { t } from '../i18n/i18n';
-import type { Key } from '../i18n/i18n';
+import type { Key } from '../i18n/catalogues';
 import type { Ack, Command, RoomClient } from '../lib';
 import { isDecision } from '../lib';
 import { showFailure, toast } from './components';

@@ -1,4 +1,4 @@
-import type { Key } from '../i18n/i18n';
+import type { Key } from '../i18n/catalogues';
 import { t } from '../i18n/i18n';
 import type { DevPerson } from './access';
 import { isUuid } from './access';

@@ -1,6 +1,6 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
-import type { Key } from '../i18n/i18n';
+import type { Key } from '../i18n/catalogues';
 import { clock, isKey, t } from '../i18n/i18n';
 import { m } from '../i18n/meeting';
 import type { MyPlace, RoomClient, RoomState, TimedTurn } from '../lib';

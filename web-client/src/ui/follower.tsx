@@ -1,6 +1,6 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { Key } from '../i18n/i18n';
+import type { Key } from '../i18n/catalogues';
 import { t } from '../i18n/i18n';
 import type { Session } from '../lib';
 import { ApiError, SignInRequired } from '../lib';

@@ -1,5 +1,5 @@
 import { useLayoutEffect } from 'preact/hooks';
-import type { Key } from '../i18n/i18n';
+import type { Key } from '../i18n/catalogues';
 import { useStable } from './hooks';
 
 /** What a key does on the console. */
