@@ -11,7 +11,9 @@ use crate::domain::time::Timestamp;
 use crate::evidence::EventKind;
 use crate::history::event::{JoinRefused, LogEvent};
 use crate::history::transcript::{Piece, Said, Transcript};
-use crate::room::event::{AttendanceView, Event, NewChairView, ParticipantView, QuorumState};
+use crate::room::event::{
+    AttendanceView, Event, NewChairView, ParticipantView, QuorumState, VoteView,
+};
 
 pub use language::Language;
 pub use markdown::{About, SignedHead};
@@ -297,7 +299,7 @@ impl Writer {
                 self.minutes.presiding.push(Timed { at, fact });
             }
             Event::SessionEnded { .. } => self.end_chair(at),
-            Event::VoteAnnounced { title, .. } => {
+            Event::VoteAnnounced(VoteView { title, .. }) => {
                 self.proceed(at, Fact::Vote { title: title.clone() });
             }
             Event::ModerationChanged { moderation, by } => {

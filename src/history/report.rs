@@ -284,7 +284,7 @@ impl Reader {
             | Event::RecordingAcknowledged { .. }
             | Event::ClockStepped { .. }
             | Event::QuorumChanged(_)
-            | Event::VoteAnnounced { .. }
+            | Event::VoteAnnounced(_)
             | Event::TranscriptChunk(_)
             | Event::TranscriptGap { .. }
             | Event::TranscriptCorrected { .. }

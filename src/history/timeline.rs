@@ -10,7 +10,7 @@ use crate::evidence::EventKind;
 use crate::history::event::{LogEvent, TextCorrected};
 use crate::recorder::repository::RecordedGap;
 use crate::room::event::{
-    ChairView, Event, NewChairView, SpeakerView, TranscriptChunkView, TurnView,
+    ChairView, Event, NewChairView, SpeakerView, TranscriptChunkView, TurnView, VoteView,
 };
 
 /// Kinds of events that are used in a time line.
@@ -228,7 +228,7 @@ impl Reader {
                 }
             }
             Event::ChairChanged(NewChairView { chair, .. }) => self.preside(chair, at),
-            Event::VoteAnnounced { title, .. } => {
+            Event::VoteAnnounced(VoteView { title, .. }) => {
                 let mut item = self.item(ItemKind::Vote, at);
                 item.text = Some(title.clone());
                 self.timeline.items.push(item);

@@ -16,7 +16,7 @@ pub(super) fn welcome(
     resume_token: String,
     resumed: bool,
 ) -> ServerMessage {
-    let RoomView { info, you, crowd, chair, floor, quorum, recording, seq, at } = view;
+    let RoomView { info, you, crowd, chair, floor, quorum, votes, recording, seq, at } = view;
     let Crowd { participants, tracks } = crowd;
     ServerMessage::Welcome(Box::new(Welcome {
         you: You {
@@ -44,6 +44,7 @@ pub(super) fn welcome(
         chair,
         floor,
         quorum: Some(quorum),
+        votes,
         recording,
         transcription,
         evidence: evidence.map(|head| EvidenceView {

@@ -5,6 +5,7 @@
 
 mod attendance;
 mod chair;
+mod vote;
 
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -12,6 +13,7 @@ use utoipa::ToSchema;
 
 pub use attendance::{AttendanceView, EligibleListView, LeftOutView, ListRefusedView, QuorumState};
 pub use chair::{ChairView, NewChairView};
+pub use vote::VoteView;
 
 /// An event of a room. On the wire it carries `seq` and `at` beside these fields.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS, ToSchema)]
@@ -207,16 +209,7 @@ pub enum Event {
     /// once.
     QuorumChanged(QuorumState),
     /// A vote of the assembly has started. Votes are cast elsewhere.
-    VoteAnnounced {
-        /// The vote, as governance names it.
-        vote_id: String,
-        /// What is voted on.
-        title: String,
-        /// When it started, RFC 3339.
-        started_at: String,
-        /// Until when votes can be cast, if governance said so.
-        ends_at: Option<String>,
-    },
+    VoteAnnounced(VoteView),
     /// Somebody wrote to everyone.
     Chat {
         /// Who.
@@ -298,7 +291,7 @@ impl Event {
             Self::AttendanceChanged(_) => "attendance_changed",
             Self::DelegationChanged { .. } => "delegation_changed",
             Self::QuorumChanged(_) => "quorum_changed",
-            Self::VoteAnnounced { .. } => "vote_announced",
+            Self::VoteAnnounced(_) => "vote_announced",
             Self::Chat { .. } => "chat",
             Self::TranscriptChunk(_) => "transcript_chunk",
             Self::TranscriptGap { .. } => "transcript_gap",

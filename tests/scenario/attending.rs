@@ -554,7 +554,7 @@ fn a_vote_that_was_announced_is_not_announced_again_after_a_restart() {
         assembly.pass(Duration::from_secs(1));
         assembly.engine.handle_vote(vote(title), assembly.now).expect("announced");
         assembly.keep();
-        let is_vote = |event: &Event| matches!(event, Event::VoteAnnounced { .. });
+        let is_vote = |event: &Event| matches!(event, Event::VoteAnnounced(_));
         std::mem::take(&mut assembly.told).iter().filter(|event| is_vote(event)).count()
     };
     assert_eq!(announce(&mut assembly, "the budget"), 1);
@@ -564,4 +564,39 @@ fn a_vote_that_was_announced_is_not_announced_again_after_a_restart() {
     assembly.engine.handle_vote(vote("undone"), assembly.now).expect("announced");
     assembly.engine.undo();
     assert_eq!(announce(&mut assembly, "undone"), 1, "nobody was told of it before");
+}
+
+#[test]
+fn whoever_comes_late_is_told_of_the_votes_that_are_open() {
+    let mut assembly = Assembly::new();
+    let began = assembly.now;
+    let minutes = |count: u64| Duration::from_secs(60 * count);
+    // Told in another order than they started in.
+    for (id, starts, ends) in [("a", 2, Some(5)), ("b", 1, None), ("c", 0, Some(10))] {
+        let ends_at = ends.map(|ends| began.after(minutes(ends)));
+        let started_at = Some(began.after(minutes(starts)));
+        let (id, title) = (id.to_owned(), format!("Vote {id}"));
+        let vote = Vote { id, title, started_at, ends_at };
+        assembly.engine.handle_vote(vote, assembly.now).expect("announced");
+    }
+    assembly.keep();
+    let open = |assembly: &mut Assembly, who: &str| -> Vec<String> {
+        let connection = assembly.enter(who);
+        let (engine, now) = (&assembly.engine, assembly.now);
+        let view = engine.view(connection, &engine.crowd(), now).expect("entered");
+        view.votes.into_iter().map(|vote| vote.vote_id).collect()
+    };
+    assert_eq!(open(&mut assembly, "ana"), ["c", "b", "a"]);
+    assembly.pass(minutes(5));
+    assembly.restart();
+    assert_eq!(open(&mut assembly, "bea"), ["c", "b"]);
+    assembly.pass(minutes(5));
+    assert_eq!(open(&mut assembly, "carl"), ["b"]);
+    for number in 0..60 {
+        let (id, title) = (format!("more {number:02}"), "More".to_owned());
+        let vote = Vote { id, title, started_at: None, ends_at: None };
+        assembly.engine.handle_vote(vote, assembly.now).expect("announced");
+    }
+    let shown = open(&mut assembly, "dora");
+    assert_eq!((shown.len(), shown.last().map(String::as_str)), (50, Some("more 59")));
 }

@@ -40,6 +40,7 @@ fn declarations() -> String {
     text += &declaration::<event::EligibleListView>(&config);
     text += &declaration::<event::ChairView>(&config);
     text += &declaration::<event::NewChairView>(&config);
+    text += &declaration::<event::VoteView>(&config);
     text += &declaration::<wire::ClientMessage>(&config);
     text += &declaration::<wire::Reference>(&config);
     text += &declaration::<wire::TransportName>(&config);

@@ -128,6 +128,7 @@ function welcome(claims, evidence) {
       person('eva', 'Eva Núñez', ['observer'], { connections: 0 }),
       person('cabildo:recorder', 'Recorder', ['recorder']),
     ],
+    votes: [],
     tracks: ['carmen', 'luis'].map((user_id) => ({
       track: `v-${user_id}`,
       user_id,

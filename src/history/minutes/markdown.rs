@@ -176,7 +176,7 @@ mod tests {
     use crate::history::event::LogEvent;
     use crate::room::event::{
         AttendanceView, ChairView, Event, NewChairView, QuorumState, Told, TranscriptChunkView,
-        TurnView,
+        TurnView, VoteView,
     };
 
     fn text_at(second: u32) -> String {
@@ -250,12 +250,12 @@ mod tests {
             engine: "whisper".to_owned(),
             language: "es".to_owned(),
         });
-        let vote = Event::VoteAnnounced {
+        let vote = Event::VoteAnnounced(VoteView {
             vote_id: "v".to_owned(),
             title: "Presupuesto".to_owned(),
             started_at: text_at(14),
             ends_at: None,
-        };
+        });
         vec![
             told(1, 1, quorum(false, false, 2)),
             told(2, 3, quorum(true, true, 6)),

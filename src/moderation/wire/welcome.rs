@@ -6,7 +6,8 @@ use utoipa::ToSchema;
 
 use crate::room::Listed;
 use crate::room::event::{
-    ChairView, FloorView, ParticipantView, QuorumState, RecordingView, TrackView, TranscriptionView,
+    ChairView, FloorView, ParticipantView, QuorumState, RecordingView, TrackView,
+    TranscriptionView, VoteView,
 };
 
 /// A STUN or TURN server, as in `RTCIceServer`.
@@ -102,6 +103,9 @@ pub struct Welcome {
     pub floor: FloorView,
     /// How many are present, and whether they are a quorum.
     pub quorum: Option<QuorumState>,
+    /// Votes of the assembly that were announced and are not over, in the order in which they
+    /// started, the newest 50. Those that follow are told by `vote_announced`.
+    pub votes: Vec<VoteView>,
     /// The state of the recording.
     pub recording: RecordingView,
     /// Whether what is said becomes text.

@@ -12,7 +12,7 @@ use crate::room::action::MediaFlags;
 use crate::room::engine::{RoomEngine, RoomInfo};
 use crate::room::event::{
     ChairView, FloorView, ParticipantView, QuorumState, RecordingView, RequestView, TrackView,
-    TranscriptionView, TurnView,
+    TranscriptionView, TurnView, VoteView,
 };
 use crate::room::listed::Listed;
 use crate::sfu::plane::{Gate, Gates};
@@ -32,6 +32,8 @@ pub struct RoomView {
     pub floor: FloorView,
     /// The quorum.
     pub quorum: QuorumState,
+    /// Votes of the assembly that are not over.
+    pub votes: Vec<VoteView>,
     /// The recording.
     pub recording: RecordingView,
     /// `seq` of the last event before this state.
@@ -95,6 +97,7 @@ impl RoomEngine {
             chair: self.chair_view(),
             floor: self.floor_view(now),
             quorum: QuorumState::new(&self.attendance, &self.attendance.quorum()),
+            votes: self.open_votes(now),
             recording: self.recording_view(user),
             seq: self.seq,
             at: now,

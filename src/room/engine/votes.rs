@@ -9,11 +9,14 @@ use crate::domain::time::Timestamp;
 use crate::room::action::Vote;
 use crate::room::engine::RoomEngine;
 use crate::room::error::RoomError;
-use crate::room::event::Event;
+use crate::room::event::{Event, VoteView};
 
 /// Most votes that are remembered. A vote beyond them is announced as often as it is told under
 /// another event id. Raising it costs memory and storage for each.
 const VOTES_MAX: usize = 1_000;
+/// Most votes that whoever enters is told of, the newest. Raising it makes `welcome` larger for
+/// everybody.
+const SHOWN_MAX: usize = 50;
 
 /// What was announced of a vote. It is stored in this form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +25,18 @@ pub(super) struct AnnouncedVote {
     title: String,
     started_at: String,
     ends_at: Option<String>,
+}
+
+impl AnnouncedVote {
+    fn is_open(&self, now: Timestamp) -> bool {
+        let ends_at = self.ends_at.as_deref().and_then(Timestamp::parse_rfc3339);
+        ends_at.is_none_or(|ends_at| ends_at > now)
+    }
+
+    fn view(self, vote_id: String) -> VoteView {
+        let Self { title, started_at, ends_at } = self;
+        VoteView { vote_id, title, started_at, ends_at }
+    }
 }
 
 impl RoomEngine {
@@ -46,9 +61,17 @@ impl RoomEngine {
         if known.is_some() || self.votes.len() < VOTES_MAX {
             self.votes.insert(vote.id.clone(), announced.clone());
         }
-        let AnnouncedVote { title, started_at, ends_at } = announced;
-        self.tell(Event::VoteAnnounced { vote_id: vote.id, title, started_at, ends_at }, now);
+        self.tell(Event::VoteAnnounced(announced.view(vote.id)), now);
         self.apply_decisions(now);
         Ok(())
+    }
+
+    /// Votes that were announced and are not over, in the order in which they started.
+    pub(super) fn open_votes(&self, now: Timestamp) -> Vec<VoteView> {
+        let open = self.votes.iter().filter(|(_, vote)| vote.is_open(now));
+        let mut open: Vec<VoteView> =
+            open.map(|(id, vote)| vote.clone().view(id.clone())).collect();
+        open.sort_by(|one, other| one.started_at.cmp(&other.started_at));
+        open.split_off(open.len().saturating_sub(SHOWN_MAX))
     }
 }

@@ -248,23 +248,7 @@ represented: boolean,
 /**
  * The moderator who said so; null when the eligible list did.
  */
-by: string | null, } | { "type": "quorum_changed" } & QuorumState | { "type": "vote_announced", 
-/**
- * The vote, as governance names it.
- */
-vote_id: string, 
-/**
- * What is voted on.
- */
-title: string, 
-/**
- * When it started, RFC 3339.
- */
-started_at: string, 
-/**
- * Until when votes can be cast, if governance said so.
- */
-ends_at: string | null, } | { "type": "chat", 
+by: string | null, } | { "type": "quorum_changed" } & QuorumState | { "type": "vote_announced" } & VoteView | { "type": "chat", 
 /**
  * Who.
  */
@@ -575,23 +559,7 @@ represented: boolean,
 /**
  * The moderator who said so; null when the eligible list did.
  */
-by: string | null, } | { "type": "quorum_changed" } & QuorumState | { "type": "vote_announced", 
-/**
- * The vote, as governance names it.
- */
-vote_id: string, 
-/**
- * What is voted on.
- */
-title: string, 
-/**
- * When it started, RFC 3339.
- */
-started_at: string, 
-/**
- * Until when votes can be cast, if governance said so.
- */
-ends_at: string | null, } | { "type": "chat", 
+by: string | null, } | { "type": "quorum_changed" } & QuorumState | { "type": "vote_announced" } & VoteView | { "type": "chat", 
 /**
  * Who.
  */
@@ -1196,6 +1164,27 @@ user_id: string,
 name: string, };
 
 /**
+ * A vote of the assembly that has started. Votes are cast elsewhere.
+ */
+export type VoteView = { 
+/**
+ * The vote, as governance names it.
+ */
+vote_id: string, 
+/**
+ * What is voted on.
+ */
+title: string, 
+/**
+ * When it started, RFC 3339.
+ */
+started_at: string, 
+/**
+ * Until when votes can be cast, if governance said so.
+ */
+ends_at: string | null, };
+
+/**
  * A message of a client. Every message may have an `id` (a string of 1 to 64 characters or an
  * integer) and is then answered by `ack` or `error`; the same `id` again on a connection or its
  * resumption is the same request. Messages that decide something may have `seen`, the `seq` of the
@@ -1794,6 +1783,11 @@ floor: FloorView,
  * How many are present, and whether they are a quorum.
  */
 quorum: QuorumState | null, 
+/**
+ * Votes of the assembly that were announced and are not over, in the order in which they
+ * started, the newest 50. Those that follow are told by `vote_announced`.
+ */
+votes: Array<VoteView>, 
 /**
  * The state of the recording.
  */

@@ -228,12 +228,14 @@ export class RoomClient {
     // What is left out now is told anew after it.
     this.media?.pause([]);
     const known = this.current.state;
+    const votes = known?.votes ?? (this.stored(this.votesKey) as readonly AnnouncedVote[]);
     const state = stateOf(welcome, {
       chat: known?.chat ?? (this.stored(this.chatKey) as readonly ChatLine[]),
       removed: known?.removed ?? (this.stored(this.removedKey) as readonly RemovedPerson[]),
-      votes: known?.votes ?? (this.stored(this.votesKey) as readonly AnnouncedVote[]),
+      votes,
       ...(known !== null && { captions: known.captions, names: known.names }),
     });
+    if (state.votes !== votes) this.store(this.votesKey, state.votes);
     this.elsewhere = state.session.provider !== 'webrtc';
     if (this.elsewhere) this.own?.close();
     // What does not hold, and who is not well connected, is told anew after it.

@@ -338,6 +338,33 @@ describe('people and tracks', () => {
     expect(stateOf(welcome(), { votes: again.votes }).votes).toBe(again.votes);
   });
 
+  it('have the votes that were open when this client came', () => {
+    const vote = (vote_id: string, ends_at: string | null = null) => {
+      return { vote_id, title: 'Presupuesto', started_at: START, ends_at };
+    };
+    const seen = ({ votes }: RoomState) => votes.map(({ vote_id, seq }) => [vote_id, seq]);
+    const came = stateOf(welcome({ seq: 20, votes: [vote('a'), vote('b')] }));
+    expect(seen(came)).toEqual([
+      ['a', 20],
+      ['b', 20],
+    ]);
+    // Whoever has read them is not told again, but of what was said anew meanwhile.
+    const votes = [vote('a'), vote('b', at(60_000)), vote('c')];
+    const back = stateOf(welcome({ seq: 30, votes }), { votes: came.votes });
+    expect(seen(back)).toEqual([
+      ['a', 20],
+      ['b', 30],
+      ['c', 30],
+    ]);
+    // What was missed comes as an event too.
+    const missed: Told = { type: 'vote_announced', seq: 25, at: START, ...vote('c') };
+    expect(seen(after(back, missed))).toEqual([
+      ['a', 20],
+      ['b', 30],
+      ['c', 25],
+    ]);
+  });
+
   it('does not fall over an event of a later version', () => {
     const state = room();
     expect(

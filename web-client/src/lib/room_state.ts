@@ -10,6 +10,7 @@ import type {
   TrackView,
   TranscriptionView,
   TurnView,
+  VoteView,
   Welcome,
   You,
 } from '../generated/wire';
@@ -73,7 +74,7 @@ export interface RoomState {
   readonly removed: readonly RemovedPerson[];
   /** Who chairs, also while they are away; null until somebody who moderates has entered. */
   readonly chair: Chair | null;
-  /** Votes that were announced while this client was here, the newest last. */
+  /** Votes that were announced while this client was here or were open when it came, the newest last. */
   readonly votes: readonly AnnouncedVote[];
   /** Whether what is said becomes text. */
   readonly transcription: TranscriptionView;
@@ -134,7 +135,7 @@ export function stateOf(welcome: Welcome, remembered: Remembered = {}): RoomStat
     present: null,
     removed: removed.filter((one) => !participants.has(one.user_id)),
     chair: welcome.chair,
-    votes,
+    votes: withOpenVotes(votes, welcome),
     transcription: welcome.transcription,
     captions,
     soFar: null,
@@ -491,6 +492,21 @@ function withChat(state: RoomState, event: EventOf<'chat'>): RoomState {
     ...state,
     chat: [...state.chat, line].slice(-CHAT_LINES_MAX),
   };
+}
+
+/** The votes that are remembered, and those of a `welcome` that are not. */
+function withOpenVotes(
+  votes: readonly AnnouncedVote[],
+  welcome: Welcome,
+): readonly AnnouncedVote[] {
+  const isKnown = ({ vote_id, title, ends_at }: VoteView) =>
+    votes.some((one) => one.vote_id === vote_id && one.title === title && one.ends_at === ends_at);
+  const unknown = welcome.votes.filter((vote) => !isKnown(vote));
+  if (unknown.length === 0) return votes;
+  const others = votes.filter((one) => unknown.every(({ vote_id }) => vote_id !== one.vote_id));
+  // They were announced by an event before it, and nobody here knows which.
+  const added = unknown.map((vote) => ({ ...vote, seq: welcome.seq }));
+  return [...others, ...added].slice(-VOTES_MAX);
 }
 
 function withVote(state: RoomState, event: EventOf<'vote_announced'>): RoomState {

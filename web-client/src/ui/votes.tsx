@@ -26,7 +26,7 @@ export function Votes({ client, state }: { client: RoomClient; state: RoomState 
       <ul tabIndex={0} aria-label={t('vote.title')}>
         {votes.map((vote) => (
           <li
-            key={vote.seq}
+            key={vote.vote_id}
             data-testid={`vote-${vote.vote_id}`}
             data-phase={votePhase(vote, nowMs)}
           >

@@ -213,6 +213,7 @@ export function welcome(more: Partial<Welcome> = {}): Welcome & { type: 'welcome
       participant('chair', { roles: ['moderator'], may_be_heard: true }),
     ],
     tracks: [],
+    votes: [],
     chair: { user_id: 'chair', name: 'CHAIR' },
     floor: {
       moderation: 'moderated',
