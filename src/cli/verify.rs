@@ -2,8 +2,8 @@
 //! code tells scripts the result.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -111,11 +111,14 @@ fn missing(what: impl std::fmt::Display, why: impl std::fmt::Display) -> Failure
 
 fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
     let shown = path.display().to_string();
-    let length = fs::metadata(path).map_err(|error| missing(&shown, error))?.len();
-    if length > limit {
+    // Devices and pipes say that they are empty, so the limit is on what is read.
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(limit + 1).read_to_end(&mut bytes));
+    read.map_err(|error| missing(&shown, error))?;
+    if bytes.len() as u64 > limit {
         return Err(Failure::False(format!("{shown}: TOO_LARGE: more than {limit} bytes")));
     }
-    fs::read(path).map_err(|error| missing(&shown, error))
+    Ok(bytes)
 }
 
 fn is_address(what: &str) -> bool {
@@ -242,6 +245,13 @@ mod tests {
         for wrong in ["https://example.org/", "https://u:p@example.org/sessions/x", "http://"] {
             assert!(matches!(proof_address(wrong), Err(Failure::Usage(_))), "{wrong}");
         }
+    }
+
+    #[test]
+    fn no_more_than_its_limit_is_read_of_what_never_ends() {
+        let endless = Path::new("/dev/zero");
+        assert_eq!(read(endless, KEYS_BYTES_MAX).unwrap_err().exit_code(), 1);
+        assert_eq!(read(Path::new("/dev/null"), KEYS_BYTES_MAX).unwrap(), b"");
     }
 
     #[test]
