@@ -2,6 +2,10 @@
 import { after, before, describe, it } from 'node:test';
 import { closeAll, record, screenshot } from './browser.mjs';
 
+/** What a stage leaves running, such as one that was set in part, keeps its file from ending. */
+const CLEARED_WITHIN_MS = 60_000;
+let stages = 0;
+
 /**
  * Sets a stage and plays steps on it. What a step needs follows from the steps
  * before, so after one has failed the rest are skipped. `stage` may hold a
@@ -9,12 +13,15 @@ import { closeAll, record, screenshot } from './browser.mjs';
  * take `stepMs`.
  */
 export function story(title, open, steps, { stepMs = 180_000 } = {}) {
+  stages += 1;
   describe(title, () => {
     const stage = { pages: {} };
     let broken = false;
     before(() => open(stage), { timeout: 120_000 });
     after(
       async () => {
+        stages -= 1;
+        if (stages === 0) setTimeout(endWhatIsLeft, CLEARED_WITHIN_MS).unref();
         await stage.stop?.();
         await closeAll();
         await stage.server?.destroy();
@@ -37,6 +44,12 @@ export function story(title, open, steps, { stepMs = 180_000 } = {}) {
       });
     }
   });
+}
+
+/** Ends this process, and with it every program that it started. */
+function endWhatIsLeft() {
+  console.error('the stage is cleared, and something of it still runs');
+  process.exit(1);
 }
 
 /** What every page shows, and all that it was told and has said. */
