@@ -109,6 +109,8 @@ pub enum Scope {
     Everyone,
     /// Those of one tenant.
     Tenant(TenantId),
+    /// Those of one session.
+    Session(SessionKey),
 }
 
 /// Where a new reader begins.
@@ -212,6 +214,22 @@ pub trait Outbox: Send + Sync {
     /// Notes that a reader needs nothing up to and including `up_to` any more.
     /// Going back has no effect.
     async fn confirm(&self, reader: &ReaderName, up_to: Position) -> Result<(), OutboxError>;
+
+    /// The sessions that a reader hands on by themselves, each with the place up to which it has.
+    async fn parked(&self, reader: &ReaderName)
+    -> Result<Vec<(SessionKey, Position)>, OutboxError>;
+
+    /// Notes that a reader hands on a session by itself, and has done so up to `up_to`. What comes
+    /// after that is not deleted, whatever the reader confirms.
+    async fn park(
+        &self,
+        reader: &ReaderName,
+        session: SessionKey,
+        up_to: Position,
+    ) -> Result<(), OutboxError>;
+
+    /// Notes that a reader hands on a session with the others again.
+    async fn unpark(&self, reader: &ReaderName, session: SessionKey) -> Result<(), OutboxError>;
 
     /// Forgets every reader whose name begins with `prefix`, except those of `keep`,
     /// so that nothing is kept for them any more.

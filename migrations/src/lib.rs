@@ -35,6 +35,7 @@ mod m0029_installation;
 mod m0030_undeleted_objects;
 mod m0031_keys_of_sessions;
 mod m0032_known_time;
+mod m0033_parked_sessions;
 
 use sea_orm::DbErr;
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
@@ -90,6 +91,7 @@ pub const TABLES: &[&str] = &[
     "camera_recordings",
     "votes_heard",
     "installation",
+    "outbox_parked",
 ];
 
 /// What the server's role may do with each table on PostgreSQL. It can neither
@@ -139,6 +141,7 @@ pub const PRIVILEGES: &[(&str, &str)] = &[
     ("camera_recordings", "SELECT, INSERT, UPDATE, DELETE"),
     ("votes_heard", "SELECT, INSERT, DELETE"),
     ("installation", "SELECT, INSERT, UPDATE"),
+    ("outbox_parked", "SELECT, INSERT, UPDATE, DELETE"),
     (MIGRATION_TABLE, "SELECT"),
 ];
 
@@ -181,6 +184,7 @@ impl MigratorTrait for Migrations {
             Box::new(m0030_undeleted_objects::UndeletedObjects),
             Box::new(m0031_keys_of_sessions::KeysOfSessions),
             Box::new(m0032_known_time::KnownTime),
+            Box::new(m0033_parked_sessions::ParkedSessions),
         ]
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -44,9 +45,24 @@ const WEBHOOK_ANSWER_TIME_MAX: Duration = Duration::from_secs(15);
 pub(super) struct Delivery {
     pub(super) streams: EventStreams,
     tail: Tail,
-    pumps: Vec<Pump>,
+    pumps: Vec<(ReaderName, Pump)>,
     kafka: Option<Arc<Producer>>,
     upkeep: OutboxUpkeep,
+}
+
+/// In how many sessions an event is not accepted, by reader.
+pub(super) struct Refusals(Vec<(ReaderName, Arc<AtomicUsize>)>);
+
+impl Refusals {
+    /// What is wrong, in words for operators.
+    pub(super) fn problem(&self) -> Option<String> {
+        let counts = self.0.iter().map(|(name, count)| (name, count.load(Ordering::Relaxed)));
+        let said = counts.filter(|(_, count)| *count > 0).map(|(name, count)| {
+            format!("{name} does not accept an event of {count} sessions, whose later ones wait")
+        });
+        let said: Vec<String> = said.collect();
+        (!said.is_empty()).then(|| said.join("; "))
+    }
 }
 
 impl Delivery {
@@ -84,7 +100,7 @@ impl Delivery {
                 in_flight_max: WEBHOOK_IN_FLIGHT_MAX,
                 retry: RetryTimes::default(),
             };
-            pumps.push(Pump::start(parts(Arc::new(webhook)), options));
+            pumps.push((options.name.clone(), Pump::start(parts(Arc::new(webhook)), options)));
         }
         match (&kafka.producer, &base.config.kafka) {
             (Some(producer), Some(config)) => {
@@ -99,7 +115,7 @@ impl Delivery {
                     in_flight_max: KAFKA_IN_FLIGHT_MAX,
                     retry: KAFKA_RETRY,
                 };
-                pumps.push(Pump::start(parts(Arc::new(topic)), options));
+                pumps.push((options.name.clone(), Pump::start(parts(Arc::new(topic)), options)));
             }
             // Nothing is kept for Kafka, and it is told nothing of this time later.
             _ => outbox.forget_except(KAFKA, &[]).await?,
@@ -121,6 +137,12 @@ impl Delivery {
         Some(Box::new(move || producer.is_well()))
     }
 
+    /// Who does not accept some events, for operators.
+    pub(super) fn refusals(&self) -> Refusals {
+        let pumps = self.pumps.iter().map(|(name, pump)| (name.clone(), pump.refused()));
+        Refusals(pumps.collect())
+    }
+
     /// Ends the streams, whose readers go on with another instance.
     pub(super) fn drain(&self) {
         self.streams.shutdown();
@@ -129,7 +151,8 @@ impl Delivery {
     pub(super) async fn shutdown(self) {
         self.tail.shutdown();
         // Together, since each may take seconds for what is on its way.
-        futures_util::future::join_all(self.pumps.into_iter().map(Pump::shutdown)).await;
+        let pumps = self.pumps.into_iter().map(|(_, pump)| pump.shutdown());
+        futures_util::future::join_all(pumps).await;
         self.upkeep.shutdown().await;
     }
 }

@@ -12,7 +12,7 @@ use super::base::Base;
 use super::cameras::Cameras;
 use super::certificates::Certificates;
 use super::clock::ClockState;
-use super::delivery::Delivery;
+use super::delivery::{Delivery, Refusals};
 use super::foundation::{Foundation, custody_of};
 use super::identity::Identity;
 use super::media::Media;
@@ -247,6 +247,7 @@ fn api(base: &Base, behind: Behind<'_>) -> Api {
             services: services.clone(),
             providers: providers.clients.clone(),
             kafka_is_well: delivery.kafka_is_well(),
+            refusals: delivery.refusals(),
             evidence: foundation.evidence.clone(),
             recorder: recording.recorder(),
             transcription: transcription.health(),
@@ -279,6 +280,7 @@ struct Dependencies {
     services: Services,
     providers: ProviderClients,
     kafka_is_well: Option<Box<dyn Fn() -> bool + Send + Sync>>,
+    refusals: Refusals,
     evidence: Evidence,
     recorder: Recorder,
     transcription: TranscriptionHealth,
@@ -311,6 +313,8 @@ impl Readiness for Dependencies {
             Part { name: "certificates", problem: self.certificates.problem() },
         ];
         parts.extend(self.transcription.part());
+        let problem = self.refusals.problem();
+        parts.extend(problem.map(|problem| Part { name: "events", problem: Some(problem) }));
         parts.extend(self.asked().into_iter().filter_map(|state| {
             state
                 .problem

@@ -1,6 +1,9 @@
 //! Which event is handed on next: those of one session one after the other,
 //! those of several beside each other, and what fails again later. Pure; `now` is
 //! the time since the reader began.
+//!
+//! A session whose event is not accepted, and which has so many behind it that there is hardly room
+//! for others, is parked: it is read by itself, a page at a time, until it has caught up.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use std::collections::{BTreeMap, VecDeque};
@@ -10,13 +13,17 @@ use std::time::Duration;
 use super::event::PublicEvent;
 use super::feed::Placed;
 use crate::domain::backoff::Backoff;
-use crate::domain::id::SessionId;
+use crate::domain::id::{SessionId, SessionKey};
 use crate::events::Position;
 
 /// Events that were read and not handed on, beyond which no more are read.
 /// Raising it raises the memory of a reader whose other side is down, a few KiB
-/// each. When they all wait for one session, those of others wait too.
+/// each.
 pub(super) const WINDOW: usize = 1_000;
+/// As many of them from which on sessions are parked that hold the others up.
+const CROWDED: usize = WINDOW / 2;
+/// Events of a parked session that stay in memory, with the rest of their transaction.
+const KEPT_WHEN_PARKED: usize = 50;
 /// Failures in a row, without a success, after which nothing is tried for a while.
 const FAILURES_BEFORE_PAUSE: u32 = 10;
 
@@ -41,12 +48,78 @@ impl Default for RetryTimes {
     }
 }
 
+/// An event that waits.
+struct Waiting {
+    /// Its place in the order of reading; none for what was read for its session alone.
+    number: Option<u64>,
+    at: Position,
+    event: PublicEvent,
+}
+
+/// How the first event of a session has failed.
+struct Failure {
+    is_refused: bool,
+    /// How many events had arrived then.
+    delivered: u64,
+}
+
+/// A session that is read by itself.
+struct Parked {
+    /// Everything of it up to here was read.
+    read: Position,
+    /// Everything of it up to here is noted as handed on.
+    noted: Position,
+}
+
 /// The events of one session that wait.
 struct Lane {
-    waiting: VecDeque<(u64, PublicEvent)>,
+    key: SessionKey,
+    waiting: VecDeque<Waiting>,
     is_busy: bool,
     not_before: Duration,
     backoff: Backoff,
+    failure: Option<Failure>,
+    parked: Option<Parked>,
+}
+
+impl Lane {
+    fn new(key: SessionKey, times: RetryTimes) -> Self {
+        Self {
+            key,
+            waiting: VecDeque::new(),
+            is_busy: false,
+            not_before: Duration::ZERO,
+            backoff: Backoff::new(times.first, times.max),
+            failure: None,
+            parked: None,
+        }
+    }
+
+    /// Everything of a parked session up to here was handed on.
+    fn done(&self, parked: &Parked) -> Position {
+        self.waiting.front().map_or(parked.read, |first| before(first.at))
+    }
+
+    /// Where a parked session stands when nothing of it waits.
+    fn drained(&self) -> Option<&Parked> {
+        self.parked.as_ref().filter(|_| self.waiting.is_empty() && !self.is_busy)
+    }
+}
+
+/// The last place before this one.
+const fn before(position: Position) -> Position {
+    Position::new(position.number().saturating_sub(1))
+}
+
+/// Why an event was not handed on, and what may be done about it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Failed {
+    /// It is tried again no sooner than after this.
+    pub(super) wait: Option<Duration>,
+    /// Whether it may be given up.
+    pub(super) patience: Patience,
+    /// The other side works, and does not accept this event.
+    pub(super) is_refused: bool,
 }
 
 /// What became of an event that could not be handed on.
@@ -79,6 +152,8 @@ pub(super) struct Engine {
     served: Option<SessionId>,
     in_flight: usize,
     failures: u32,
+    /// How many events have arrived.
+    delivered: u64,
     paused_until: Duration,
 }
 
@@ -95,26 +170,135 @@ impl Engine {
             served: None,
             in_flight: 0,
             failures: 0,
+            delivered: 0,
             paused_until: Duration::ZERO,
         }
+    }
+
+    /// Takes in a session that an earlier process has parked, and handed on up to `done`.
+    pub(super) fn add_parked(&mut self, key: SessionKey, done: Position) {
+        let parked = Some(Parked { read: done, noted: done });
+        self.lanes.insert(key.session, Lane { parked, ..Lane::new(key, self.times) });
     }
 
     /// Takes what was read, up to and including `read`.
     pub(super) fn handle_page(&mut self, events: Vec<Placed>, read: Position) {
         for Placed { cursor, event } in events {
+            let key = SessionKey::new(event.tenant, event.session);
+            let times = self.times;
+            let lane = self.lanes.entry(event.session).or_insert_with(|| Lane::new(key, times));
+            // What is parked is read by itself.
+            if lane.parked.is_some() {
+                continue;
+            }
             let number = self.next_number;
             self.next_number += 1;
-            self.unfinished.insert(number, cursor.position());
-            let backoff = Backoff::new(self.times.first, self.times.max);
-            let lane = self.lanes.entry(event.session).or_insert_with(|| Lane {
-                waiting: VecDeque::new(),
-                is_busy: false,
-                not_before: Duration::ZERO,
-                backoff,
-            });
-            lane.waiting.push_back((number, event));
+            let at = cursor.position();
+            self.unfinished.insert(number, at);
+            lane.waiting.push_back(Waiting { number: Some(number), at, event });
         }
         self.read = read.max(self.read);
+    }
+
+    /// A session that is to be parked, and up to where it was handed on.
+    pub(super) fn poll_parking(&self) -> Option<(SessionKey, Position)> {
+        if self.unfinished.len() < CROWDED {
+            return None;
+        }
+        // While the other side is down everything fails, and waits for it.
+        let is_alone = |lane: &Lane, failure: &Failure| {
+            failure.is_refused
+                || self.delivered > failure.delivered
+                || lane.waiting.len() >= CROWDED
+        };
+        let holds_up = |lane: &&Lane| {
+            let failure = lane.failure.as_ref().filter(|failure| is_alone(lane, failure));
+            lane.parked.is_none() && !lane.is_busy && failure.is_some()
+        };
+        let lane = self.lanes.values().filter(holds_up).max_by_key(|lane| lane.waiting.len())?;
+        Some((lane.key, before(lane.waiting.front()?.at)))
+    }
+
+    /// It is noted that this session is parked, and up to where it was handed on.
+    pub(super) fn handle_parked(&mut self, session: SessionId, noted: Position) {
+        let Some(lane) = self.lanes.get_mut(&session) else { return };
+        for waiting in &mut lane.waiting {
+            if let Some(number) = waiting.number.take() {
+                self.unfinished.remove(&number);
+            }
+        }
+        let last = lane.waiting.get(KEPT_WHEN_PARKED - 1).map(|last| last.at);
+        let read = last.unwrap_or(self.read);
+        lane.waiting.retain(|waiting| waiting.at <= read);
+        lane.parked = Some(Parked { read, noted });
+    }
+
+    /// A parked session of which nothing waits any more, and up to where it was read: more of it is
+    /// to be read.
+    pub(super) fn poll_refill(&self) -> Option<(SessionKey, Position)> {
+        self.lanes.values().find_map(|lane| {
+            let parked = lane.drained()?;
+            (parked.read < self.read).then_some((lane.key, parked.read))
+        })
+    }
+
+    /// Takes what was read of a parked session, up to and including `read`.
+    pub(super) fn handle_refill(
+        &mut self,
+        session: SessionId,
+        events: Vec<Placed>,
+        read: Position,
+    ) {
+        let most = self.read;
+        let Some(lane) = self.lanes.get_mut(&session) else { return };
+        let Some(parked) = &mut lane.parked else { return };
+        // The rest is read again, by itself or with the others.
+        let events = events.into_iter().filter(|placed| placed.cursor.position() <= most);
+        lane.waiting.extend(events.map(|Placed { cursor, event }| Waiting {
+            number: None,
+            at: cursor.position(),
+            event,
+        }));
+        parked.read = read.min(most).max(parked.read);
+    }
+
+    /// A parked session that has caught up, and is to be handed on with the others again.
+    pub(super) fn poll_unparking(&self) -> Option<SessionKey> {
+        let mut lanes = self.lanes.values();
+        let lane =
+            lanes.find(|lane| lane.drained().is_some_and(|parked| parked.read >= self.read))?;
+        Some(lane.key)
+    }
+
+    /// It is noted that this session is not parked any more.
+    pub(super) fn handle_unparked(&mut self, session: SessionId) {
+        self.lanes.remove(&session);
+    }
+
+    /// Parked sessions that were handed on further than is noted, and up to where.
+    pub(super) fn parked_progress(&self) -> Vec<(SessionKey, Position)> {
+        let progress = self.lanes.values().filter_map(|lane| {
+            let parked = lane.parked.as_ref()?;
+            let done = lane.done(parked);
+            (done > parked.noted).then_some((lane.key, done))
+        });
+        progress.collect()
+    }
+
+    /// It is noted up to where a parked session was handed on.
+    pub(super) fn handle_noted(&mut self, session: SessionId, noted: Position) {
+        if let Some(lane) = self.lanes.get_mut(&session)
+            && let Some(parked) = &mut lane.parked
+        {
+            parked.noted = noted;
+        }
+    }
+
+    /// Sessions of which an event was refused, so that the later ones wait.
+    pub(super) fn refused(&self) -> usize {
+        let is_refused =
+            |lane: &&Lane| lane.failure.as_ref().is_some_and(|failure| failure.is_refused);
+        self.lanes.values().filter(is_refused).count()
     }
 
     /// How many events wait or are on their way.
@@ -130,7 +314,7 @@ impl Engine {
     /// Everything up to here was handed on or given up.
     pub(super) fn confirmed(&self) -> Position {
         let first = self.unfinished.first_key_value();
-        first.map_or(self.read, |(_, at)| Position::new(at.number().saturating_sub(1)))
+        first.map_or(self.read, |(_, at)| before(*at))
     }
 
     /// An event that is to be handed on now.
@@ -142,18 +326,19 @@ impl Engine {
         let from = self.served.map_or(Bound::Unbounded, Bound::Excluded);
         let later = self.lanes.range((from, Bound::Unbounded));
         let mut lanes = later.chain(self.lanes.iter());
-        let is_due = |lane: &Lane| !lane.is_busy && lane.not_before <= now;
+        let is_due =
+            |lane: &Lane| !lane.is_busy && !lane.waiting.is_empty() && lane.not_before <= now;
         let session = lanes.find(|(_, lane)| is_due(lane)).map(|(session, _)| *session)?;
         let lane = self.lanes.get_mut(&session)?;
         lane.is_busy = true;
         self.served = Some(session);
         self.in_flight += 1;
-        lane.waiting.front().map(|(_, event)| event.clone())
+        lane.waiting.front().map(|waiting| waiting.event.clone())
     }
 
     /// When [`Self::poll_delivery`] may have another one, if nothing else happens.
     pub(super) fn poll_timeout(&self) -> Option<Duration> {
-        let idle = self.lanes.values().filter(|lane| !lane.is_busy);
+        let idle = self.lanes.values().filter(|lane| !lane.is_busy && !lane.waiting.is_empty());
         idle.map(|lane| lane.not_before.max(self.paused_until)).min()
     }
 
@@ -161,21 +346,22 @@ impl Engine {
     pub(super) fn handle_delivered(&mut self, session: SessionId) {
         self.in_flight = self.in_flight.saturating_sub(1);
         self.failures = 0;
+        self.delivered += 1;
         self.paused_until = Duration::ZERO;
         self.next_of(session);
     }
 
-    /// It has not; it is tried again no sooner than after `wait`.
+    /// It has not.
     pub(super) fn handle_failed(
         &mut self,
         session: SessionId,
         now: Duration,
-        wait: Option<Duration>,
-        patience: Patience,
+        Failed { wait, patience, is_refused }: Failed,
         drawn: u8,
     ) -> Afterwards {
         self.in_flight = self.in_flight.saturating_sub(1);
-        self.failures = self.failures.saturating_add(1);
+        // Whoever refuses one event may accept the others.
+        self.failures = if is_refused { 0 } else { self.failures.saturating_add(1) };
         if self.is_paused() {
             self.paused_until = now + self.times.pause;
         }
@@ -185,6 +371,8 @@ impl Engine {
         }
         if let Some(lane) = self.lanes.get_mut(&session) {
             lane.is_busy = false;
+            let delivered = self.delivered;
+            lane.failure.get_or_insert(Failure { is_refused, delivered }).is_refused = is_refused;
             let wait = wait.unwrap_or_default().min(self.times.max);
             lane.not_before = now + lane.backoff.next(drawn).max(wait);
         }
@@ -199,13 +387,14 @@ impl Engine {
 
     fn next_of(&mut self, session: SessionId) {
         let Some(lane) = self.lanes.get_mut(&session) else { return };
-        if let Some((number, _)) = lane.waiting.pop_front() {
+        if let Some(Waiting { number: Some(number), .. }) = lane.waiting.pop_front() {
             self.unfinished.remove(&number);
         }
         lane.is_busy = false;
         lane.not_before = Duration::ZERO;
         lane.backoff.reset();
-        if lane.waiting.is_empty() {
+        lane.failure = None;
+        if lane.waiting.is_empty() && lane.parked.is_none() {
             self.lanes.remove(&session);
         }
     }
@@ -232,6 +421,8 @@ mod tests {
     }
 
     const NOW: Duration = Duration::ZERO;
+    const DOWN: Failed = Failed { wait: None, patience: Patience::Left, is_refused: false };
+    const REFUSED: Failed = Failed { is_refused: true, ..DOWN };
 
     #[test]
     fn a_session_whose_event_fails_waits_and_others_go_on() {
@@ -248,7 +439,7 @@ mod tests {
         assert_eq!(id(engine.poll_delivery(NOW)), None, "one at a time of each session");
         engine.handle_delivered(two);
         assert_eq!(engine.confirmed(), Position::new(10));
-        let after = engine.handle_failed(one, NOW, None, Patience::Left, 0);
+        let after = engine.handle_failed(one, NOW, DOWN, 0);
         assert_eq!(
             (after, engine.poll_timeout()),
             (Afterwards::Again, Some(Duration::from_secs(2)))
@@ -270,14 +461,14 @@ mod tests {
         engine.handle_page(page, Position::new(1));
         for _ in 0..FAILURES_BEFORE_PAUSE {
             let event = engine.poll_delivery(NOW).expect("tried");
-            engine.handle_failed(event.session, NOW, None, Patience::Left, 0);
+            engine.handle_failed(event.session, NOW, DOWN, 0);
         }
         assert!(engine.is_paused());
         assert_eq!(engine.poll_delivery(Duration::from_secs(299)), None);
         let again = Duration::from_mins(5);
         let probe = engine.poll_delivery(again).expect("one is tried");
         assert_eq!(engine.poll_delivery(again), None, "only one");
-        engine.handle_failed(probe.session, again, None, Patience::Left, 0);
+        engine.handle_failed(probe.session, again, DOWN, 0);
         assert_eq!(engine.poll_delivery(again), None, "paused again");
         let later = Duration::from_mins(10);
         let probe = engine.poll_delivery(later).expect("one is tried");
@@ -292,9 +483,112 @@ mod tests {
         engine
             .handle_page(vec![placed(1, session, "a"), placed(2, session, "b")], Position::new(2));
         engine.poll_delivery(NOW).expect("tried");
-        let after = engine.handle_failed(session, NOW, None, Patience::Over, 0);
+        let after =
+            engine.handle_failed(session, NOW, Failed { patience: Patience::Over, ..DOWN }, 0);
         assert_eq!(after, Afterwards::GivenUp);
         assert_eq!(engine.poll_delivery(NOW).expect("the next").id, "b");
         assert_eq!(engine.confirmed(), Position::new(1));
+    }
+
+    /// A reader that was told of `many` events of one session, of which the first was tried.
+    fn crowded(many: u64, failed: Failed) -> (Engine, SessionKey) {
+        let key = SessionKey::new(TenantId::generate(), SessionId::generate());
+        let mut engine = Engine::new(Position::default(), RetryTimes::default(), 8);
+        let page = (1..=many).map(|at| placed_in(at, key)).collect();
+        engine.handle_page(page, Position::new(many));
+        engine.poll_delivery(NOW).expect("tried");
+        engine.handle_failed(key.session, NOW, failed, 0);
+        (engine, key)
+    }
+
+    fn placed_in(position: u64, key: SessionKey) -> Placed {
+        let Placed { cursor, event } = placed(position, key.session, &position.to_string());
+        Placed { cursor, event: PublicEvent { tenant: key.tenant, ..event } }
+    }
+
+    #[test]
+    fn a_session_that_leaves_no_room_for_others_is_parked_until_it_has_caught_up() {
+        let (mut engine, key) = crowded(600, REFUSED);
+        let other = SessionKey::new(key.tenant, SessionId::generate());
+        assert!(!engine.is_paused(), "whoever refuses an event is there");
+        assert_eq!(
+            (engine.refused(), engine.poll_parking()),
+            (1, Some((key, Position::default())))
+        );
+        engine.handle_parked(key.session, Position::default());
+        assert_eq!(
+            (engine.len(), engine.confirmed(), engine.poll_parking()),
+            (0, Position::new(600), None)
+        );
+        // The others go on, and what is new of it waits outside.
+        engine.handle_page(vec![placed_in(601, key), placed_in(602, other)], Position::new(602));
+        let event = engine.poll_delivery(NOW).expect("of the other");
+        assert_eq!(event.session, other.session);
+        engine.handle_delivered(other.session);
+        assert_eq!(engine.confirmed(), Position::new(602));
+        // Once it is accepted, everything of it follows in order, and is noted as it goes.
+        let mut now = Duration::from_secs(2);
+        let mut arrived = Vec::new();
+        loop {
+            if let Some(event) = engine.poll_delivery(now) {
+                arrived.push(event.id.parse::<u64>().expect("a number"));
+                engine.handle_delivered(event.session);
+                continue;
+            }
+            if let Some((refilled, from)) = engine.poll_refill() {
+                assert_eq!(refilled, key);
+                assert_eq!(engine.parked_progress(), [(key, from)]);
+                engine.handle_noted(key.session, from);
+                let page = (1..=700).filter(|at| *at > from.number() && *at != 602).take(100);
+                let page: Vec<_> = page.map(|at| placed_in(at, key)).collect();
+                let read = page.last().expect("more").cursor.position();
+                engine.handle_refill(key.session, page, read);
+                continue;
+            }
+            break;
+        }
+        assert_eq!(arrived, (1..=601).collect::<Vec<_>>());
+        assert_eq!((engine.refused(), engine.poll_unparking()), (0, Some(key)));
+        engine.handle_unparked(key.session);
+        engine.handle_page(vec![placed_in(603, key)], Position::new(603));
+        now += Duration::from_secs(1);
+        assert_eq!(engine.poll_delivery(now).expect("with the others").id, "603");
+    }
+
+    #[test]
+    fn sessions_wait_for_one_another_while_the_other_side_is_down() {
+        let (mut engine, key) = crowded(100, DOWN);
+        let others: Vec<_> = (0..900)
+            .map(|number| {
+                placed_in(101 + number, SessionKey::new(key.tenant, SessionId::generate()))
+            })
+            .collect();
+        let one = others[0].event.session;
+        engine.handle_page(others, Position::new(1_000));
+        assert_eq!(engine.poll_parking(), None);
+        // It is there, and one session has failed for itself.
+        engine.poll_delivery(NOW).expect("of another");
+        engine.handle_delivered(one);
+        assert_eq!(engine.poll_parking(), Some((key, Position::default())));
+        // One that alone leaves hardly any room is parked whatever the reason is.
+        assert!(crowded(500, DOWN).0.poll_parking().is_some());
+        assert_eq!(crowded(499, REFUSED).0.poll_parking(), None);
+    }
+
+    #[test]
+    fn what_an_earlier_process_has_parked_goes_on_where_it_stood() {
+        let key = SessionKey::new(TenantId::generate(), SessionId::generate());
+        let mut engine = Engine::new(Position::new(90), RetryTimes::default(), 8);
+        engine.add_parked(key, Position::new(10));
+        assert_eq!(engine.poll_refill(), Some((key, Position::new(10))));
+        engine.handle_refill(
+            key.session,
+            vec![placed_in(11, key), placed_in(95, key)],
+            Position::new(95),
+        );
+        assert_eq!(engine.poll_delivery(NOW).expect("the first").id, "11");
+        engine.handle_delivered(key.session);
+        assert_eq!(engine.poll_delivery(NOW), None, "what the others have not read");
+        assert_eq!(engine.poll_unparking(), Some(key));
     }
 }

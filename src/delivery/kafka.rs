@@ -49,7 +49,11 @@ impl Destination for KafkaTopic {
             at_ms: Some(event.at.unix_ms()),
         };
         let sent = self.producer.send(message).await;
-        sent.map_err(|error| Undelivered { reason: error.to_string(), retry_after: None })
+        sent.map_err(|error| Undelivered {
+            reason: error.to_string(),
+            retry_after: None,
+            is_refused: error.is_refused,
+        })
     }
 
     async fn stopped(&self) {

@@ -10,6 +10,7 @@ const NEWEST: &str = "cabildo_outbox_newest_position";
 const LAG: &str = "cabildo_outbox_lag_positions";
 const AGE: &str = "cabildo_outbox_delivered_age_seconds";
 const PAUSED: &str = "cabildo_event_delivery_paused";
+const REFUSED: &str = "cabildo_event_delivery_refused_sessions";
 const FAILED: &str = "cabildo_event_delivery_failures_total";
 const GIVEN_UP: &str = "cabildo_events_given_up_total";
 const DELIVERED: &str = "cabildo_events_delivered_total";
@@ -22,6 +23,7 @@ pub fn describe_metrics() {
     describe_gauge!(LAG, "Positions of the outbox that a reader has not confirmed, by reader.");
     describe_gauge!(AGE, "Age of the event that a reader handed on last, in seconds, by reader.");
     describe_gauge!(PAUSED, "1 while nothing is tried after many failures, by reader.");
+    describe_gauge!(REFUSED, "Sessions with an event that is not accepted, by reader.");
     describe_counter!(FAILED, "Tries to hand on an event that failed, by reader.");
     describe_counter!(GIVEN_UP, "Events that are not tried any more, by reader.");
     describe_counter!(DELIVERED, "Events handed on, by reader.");
@@ -60,6 +62,11 @@ pub(super) fn not_delivered(reader: &str) {
 
 pub(super) fn given_up(reader: &str) {
     counter!(GIVEN_UP, "reader" => reader.to_owned()).increment(1);
+}
+
+/// In how many sessions an event is not accepted.
+pub(super) fn refused(reader: &str, sessions: usize) {
+    gauge!(REFUSED, "reader" => reader.to_owned()).set(as_number(sessions as u64));
 }
 
 /// How far a reader has come, and whether it is paused.

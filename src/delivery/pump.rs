@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,9 +15,9 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::cursor::Cursor;
-use super::engine::{Afterwards, Engine, Patience, RetryTimes, WINDOW};
+use super::engine::{Afterwards, Engine, Failed, Patience, RetryTimes, WINDOW};
 use super::event::PublicEvent;
-use super::feed::{Feed, FeedError};
+use super::feed::{Feed, FeedError, Page};
 use super::metrics;
 use crate::claims::{Claim, ClaimError, Claims};
 use crate::clock::Clock;
@@ -42,6 +43,8 @@ pub struct Undelivered {
     pub reason: String,
     /// How long the other side wants to be left alone.
     pub retry_after: Option<Duration>,
+    /// Whether the other side works and does not accept this event, as far as it says.
+    pub is_refused: bool,
 }
 
 /// Where events are handed on to.
@@ -93,6 +96,7 @@ pub struct PumpParts {
 pub struct Pump {
     stopping: CancellationToken,
     task: tokio::task::JoinHandle<()>,
+    refused: Arc<AtomicUsize>,
 }
 
 impl Pump {
@@ -100,8 +104,16 @@ impl Pump {
     #[must_use]
     pub fn start(parts: PumpParts, options: PumpOptions) -> Self {
         let stopping = CancellationToken::new();
-        let run = Run { parts, options, stopping: stopping.clone() };
-        Self { stopping, task: tokio::spawn(run.until_stopped()) }
+        let refused = Arc::default();
+        let run = Run { parts, options, stopping: stopping.clone(), refused: Arc::clone(&refused) };
+        Self { stopping, task: tokio::spawn(run.until_stopped()), refused }
+    }
+
+    /// In how many sessions the other side does not accept an event, for as long as this instance
+    /// hands on.
+    #[must_use]
+    pub fn refused(&self) -> Arc<AtomicUsize> {
+        self.refused.clone()
     }
 
     /// Ends it. What is on its way and does not arrive soon is told again by the next one.
@@ -135,6 +147,8 @@ struct Run {
     parts: PumpParts,
     options: PumpOptions,
     stopping: CancellationToken,
+    /// In how many sessions an event is not accepted.
+    refused: Arc<AtomicUsize>,
 }
 
 impl Run {
@@ -148,6 +162,7 @@ impl Run {
                         tracing::warn!(%reader, %error, "events are not handed on now");
                     }
                     self.parts.destination.stopped().await;
+                    self.tell_refused(0);
                     claim.release().await;
                 }
                 Err(ClaimError::Taken | ClaimError::Lost) => {}
@@ -161,10 +176,13 @@ impl Run {
 
     /// Hands on until another instance does, or this one is shut down.
     async fn while_claimed(&self, claim: &Claim) -> Result<(), OutboxError> {
-        let Self { parts, options, stopping } = self;
+        let Self { parts, options, stopping, .. } = self;
         let began = Instant::now();
         let mut noted = parts.outbox.register(&options.name, Beginning::Newest).await?;
         let mut engine = Engine::new(noted, options.retry, options.in_flight_max);
+        for (session, done) in parts.outbox.parked(&options.name).await? {
+            engine.add_parked(session, done);
+        }
         let mut cursor = Cursor::after(noted);
         let mut on_their_way = FuturesUnordered::new();
         let mut tail = parts.feed.waiter();
@@ -177,6 +195,9 @@ impl Run {
                 let next = self.read(&mut engine, cursor).await?;
                 has_more = next != cursor;
                 cursor = next;
+                continue;
+            }
+            if self.park(&mut engine).await? {
                 continue;
             }
             while let Some(event) = engine.poll_delivery(began.elapsed()) {
@@ -194,7 +215,7 @@ impl Run {
                 }
                 more = tail.more(), if !has_more => if more.is_err() { break } else { has_more = true },
                 () = is_due, if due.is_some_and(|due| due > Instant::now()) => {}
-                _ = ticks.tick() => self.note(&engine, &mut noted, tail.newest()).await?,
+                _ = ticks.tick() => self.note(&mut engine, &mut noted, tail.newest()).await?,
             }
         }
         if claim.holds() {
@@ -206,28 +227,54 @@ impl Run {
             // What is late is told again.
             let _late = tokio::time::timeout(DRAINED_WITHIN, draining).await;
         }
-        self.note(&engine, &mut noted, tail.newest()).await
+        self.note(&mut engine, &mut noted, tail.newest()).await
+    }
+
+    /// Parks a session that holds up the others, reads on in one that is parked, or ends that.
+    /// Yields whether there was anything to do.
+    async fn park(&self, engine: &mut Engine) -> Result<bool, OutboxError> {
+        let Self { parts, options, .. } = self;
+        let reader = &options.name;
+        if let Some((key, done)) = engine.poll_parking() {
+            parts.outbox.park(reader, key, done).await?;
+            tracing::warn!(%reader, session = %key.session, "events of a session are not accepted, and no others wait for them");
+            engine.handle_parked(key.session, done);
+        } else if let Some((key, read)) = engine.poll_refill() {
+            let page = self.page(Scope::Session(key), Cursor::after(read)).await?;
+            engine.handle_refill(key.session, page.events, page.next.position());
+        } else if let Some(key) = engine.poll_unparking() {
+            parts.outbox.unpark(reader, key).await?;
+            engine.handle_unparked(key.session);
+        } else {
+            return Ok(false);
+        }
+        Ok(true)
     }
 
     async fn read(&self, engine: &mut Engine, cursor: Cursor) -> Result<Cursor, OutboxError> {
-        let page = match self.parts.feed.after(self.options.scope, cursor).await {
+        let page = self.page(self.options.scope, cursor).await?;
+        engine.handle_page(page.events, page.next.position());
+        Ok(page.next)
+    }
+
+    /// What is to be handed on of what comes after a cursor.
+    async fn page(&self, scope: Scope, cursor: Cursor) -> Result<Page, OutboxError> {
+        let mut page = match self.parts.feed.after(scope, cursor).await {
             Ok(page) => page,
             Err(FeedError::Outbox(OutboxError::Expired { oldest })) => {
                 let reader = &self.options.name;
                 tracing::error!(%reader, "events were deleted before they were handed on");
-                return Ok(Cursor::after(oldest));
+                return Ok(Page { events: Vec::new(), next: Cursor::after(oldest) });
             }
             Err(FeedError::Outbox(error)) => return Err(error),
             Err(error @ FeedError::Ahead) => {
                 return Err(StoreError::Unavailable(error.to_string()).into());
             }
         };
-        let mut events = page.events;
         if !self.options.kinds.is_empty() {
-            events.retain(|placed| self.options.kinds.contains(placed.event.kind()));
+            page.events.retain(|placed| self.options.kinds.contains(placed.event.kind()));
         }
-        engine.handle_page(events, page.next.position());
-        Ok(page.next)
+        Ok(page)
     }
 
     /// Tries to hand on an event, unless it was erased since it was read, which may be days ago.
@@ -257,13 +304,15 @@ impl Run {
             }
             Tried::Failed(error) => (error, is_late),
             Tried::Unsure(error) => {
-                (Undelivered { reason: error.to_string(), retry_after: None }, false)
+                let reason = error.to_string();
+                (Undelivered { reason, retry_after: None, is_refused: false }, false)
             }
         };
         let patience = if is_over { Patience::Over } else { Patience::Left };
-        let wait = error.retry_after;
         metrics::not_delivered(reader);
-        match engine.handle_failed(event.session, now, wait, patience, rand::random()) {
+        let Undelivered { retry_after: wait, is_refused, .. } = error;
+        let failed = Failed { wait, patience, is_refused };
+        match engine.handle_failed(event.session, now, failed, rand::random()) {
             Afterwards::Again => tracing::debug!(reader, event = event.id, %error, "not delivered"),
             Afterwards::GivenUp => {
                 metrics::given_up(reader);
@@ -272,16 +321,27 @@ impl Run {
         }
     }
 
+    /// Tells in how many sessions an event is not accepted.
+    fn tell_refused(&self, sessions: usize) {
+        metrics::refused(self.options.name.as_str(), sessions);
+        self.refused.store(sessions, Ordering::Relaxed);
+    }
+
     /// Notes how far it has come, if that is further than before.
     async fn note(
         &self,
-        engine: &Engine,
+        engine: &mut Engine,
         noted: &mut Position,
         newest: Position,
     ) -> Result<(), OutboxError> {
         let reader = self.options.name.as_str();
         let confirmed = engine.confirmed();
         metrics::reader_state(reader, confirmed, newest, engine.is_paused());
+        self.tell_refused(engine.refused());
+        for (key, done) in engine.parked_progress() {
+            self.parts.outbox.park(&self.options.name, key, done).await?;
+            engine.handle_noted(key.session, done);
+        }
         if confirmed > *noted {
             self.parts.outbox.confirm(&self.options.name, confirmed).await?;
             *noted = confirmed;

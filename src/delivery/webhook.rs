@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
-use reqwest::{Client, Url, redirect};
+use reqwest::{Client, StatusCode, Url, redirect};
 use sha2::Sha256;
 
 use super::event::PublicEvent;
@@ -22,6 +22,18 @@ use crate::domain::secret::Secret;
 
 /// Time for the connection.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Answers that are about the event that was sent (RFC 9110 §15.5). Others are about the endpoint, or
+/// will pass.
+const REFUSALS: [StatusCode; 7] = [
+    StatusCode::BAD_REQUEST,
+    StatusCode::NOT_ACCEPTABLE,
+    StatusCode::CONFLICT,
+    StatusCode::PAYLOAD_TOO_LARGE,
+    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+    StatusCode::UNPROCESSABLE_ENTITY,
+    StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS,
+];
 
 /// Which addresses may be sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,6 +135,7 @@ impl Destination for Webhook {
         let answer = request.send().await.map_err(|error| Undelivered {
             reason: reason_of(&error).to_owned(),
             retry_after: None,
+            is_refused: false,
         })?;
         if answer.status().is_success() {
             return Ok(());
@@ -130,6 +143,7 @@ impl Destination for Webhook {
         Err(Undelivered {
             reason: format!("the endpoint answered {}", answer.status().as_u16()),
             retry_after: retry_after(answer.headers()),
+            is_refused: REFUSALS.contains(&answer.status()),
         })
     }
 }

@@ -42,6 +42,19 @@ pub struct Outgoing<'a> {
 pub struct NotSent {
     /// The name of the error.
     pub code: String,
+    /// Whether the brokers refuse this message, and may take others.
+    pub is_refused: bool,
+}
+
+impl From<&KafkaError> for NotSent {
+    fn from(error: &KafkaError) -> Self {
+        use RDKafkaErrorCode as Code;
+        let is_refused = matches!(
+            error.rdkafka_error_code(),
+            Some(Code::MessageSizeTooLarge | Code::InvalidMessage | Code::InvalidMessageSize)
+        );
+        Self { code: code_of(error), is_refused }
+    }
 }
 
 /// What is known of the brokers, shared with the library's threads.
@@ -125,7 +138,7 @@ impl Producer {
         };
         self.health.has_failed.store(true, Ordering::Relaxed);
         self.replace_if_ended();
-        Err(NotSent { code: code_of(&error) })
+        Err(NotSent::from(&error))
     }
 
     /// Whether the last message was taken.
@@ -156,14 +169,18 @@ impl Producer {
             .headers(headers);
         record.timestamp = message.at_ms;
         let mut slot = lock(&self.client);
-        let client = match &mut *slot {
-            Some(client) => client,
-            none => {
-                let made = client(&self.connection, &self.health);
-                none.insert(made.map_err(|problem| NotSent { code: problem.to_string() })?)
-            }
-        };
-        client.send_result(record).map_err(|(error, _)| NotSent { code: code_of(&error) })
+        let client =
+            match &mut *slot {
+                Some(client) => client,
+                none => {
+                    let made = client(&self.connection, &self.health);
+                    none.insert(made.map_err(|problem| NotSent {
+                        code: problem.to_string(),
+                        is_refused: false,
+                    })?)
+                }
+            };
+        client.send_result(record).map_err(|(error, _)| NotSent::from(&error))
     }
 
     /// Discards the client if it has met an error after which it takes no message.

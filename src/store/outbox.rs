@@ -2,6 +2,7 @@
 //! where they are; the events stay in the tables in which they were stored.
 //! `docs/adr/0005-one-outbox.md` gives the reasons.
 
+mod parked;
 mod read;
 
 use async_trait::async_trait;
@@ -32,6 +33,7 @@ const NUMBERED_AT_ONCE: u64 = 1_000;
 const OUTBOX: &str = "outbox";
 const STATE: &str = "outbox_state";
 const READERS: &str = "outbox_readers";
+const PARKED: &str = "outbox_parked";
 const SESSION_EVENTS: &str = "session_events";
 const RECORDING_EVENTS: &str = "recording_events";
 pub(super) const VOTES_HEARD: &str = "votes_heard";
@@ -67,6 +69,26 @@ impl Outbox for Store {
 
     async fn confirm(&self, reader: &ReaderName, up_to: Position) -> Result<(), OutboxError> {
         if confirm(self, reader, up_to).await? { Ok(()) } else { Err(OutboxError::UnknownReader) }
+    }
+
+    async fn parked(
+        &self,
+        reader: &ReaderName,
+    ) -> Result<Vec<(SessionKey, Position)>, OutboxError> {
+        Ok(parked::all(self, reader).await?)
+    }
+
+    async fn park(
+        &self,
+        reader: &ReaderName,
+        session: SessionKey,
+        up_to: Position,
+    ) -> Result<(), OutboxError> {
+        Ok(parked::park(self, reader, session, up_to).await?)
+    }
+
+    async fn unpark(&self, reader: &ReaderName, session: SessionKey) -> Result<(), OutboxError> {
+        Ok(parked::unpark(self, reader, session).await?)
     }
 
     async fn forget_except(&self, prefix: &str, keep: &[ReaderName]) -> Result<(), OutboxError> {
@@ -270,9 +292,13 @@ async fn forget_except(store: &Store, prefix: &str, keep: &[ReaderName]) -> Resu
     for row in tx.connection().query_all(&select).await? {
         let name: String = row.try_get("", "name")?;
         if name.starts_with(prefix) && keep.iter().all(|kept| kept.as_str() != name) {
-            let delete =
-                Query::delete().from_table(READERS).and_where(Expr::col("name").eq(name)).take();
-            tx.connection().execute(&delete).await?;
+            for (table, column) in [(PARKED, "reader"), (READERS, "name")] {
+                let delete = Query::delete()
+                    .from_table(table)
+                    .and_where(Expr::col(column).eq(name.as_str()))
+                    .take();
+                tx.connection().execute(&delete).await?;
+            }
         }
     }
     tx.commit().await
@@ -351,10 +377,14 @@ async fn prunable(
 ) -> Result<Vec<Row>, StoreError> {
     let tx = SharedTx::locked(store, OUTBOX_LOCK).await?;
     let needed = |row: &QueryResult| row.try_get::<Option<i64>>("", "needed");
-    let unread =
-        Query::select().expr_as(Func::min(Expr::col("position")), "needed").from(READERS).take();
-    let unread = tx.connection().query_one(&unread).await?;
-    let unread = unread.as_ref().map(needed).transpose()?.flatten();
+    let mut unread = i64::MAX;
+    for table in [READERS, PARKED] {
+        let first =
+            Query::select().expr_as(Func::min(Expr::col("position")), "needed").from(table).take();
+        let first = tx.connection().query_one(&first).await?;
+        let first = first.as_ref().map(needed).transpose()?.flatten();
+        unread = Ord::min(unread, first.unwrap_or(i64::MAX));
+    }
     // A row that was not told to observers, or is too recent, is kept together with all rows after
     // it.
     let young = Query::select()
@@ -368,7 +398,7 @@ async fn prunable(
         .columns(ROW_COLUMNS)
         .from(OUTBOX)
         .and_where(Expr::col("position").is_not_null())
-        .and_where(Expr::col("position").lte(unread.unwrap_or(i64::MAX)))
+        .and_where(Expr::col("position").lte(unread))
         .and_where(Expr::col("position").lt(young.unwrap_or(i64::MAX)))
         .order_by("position", Order::Asc)
         .limit(u64::from(limit))

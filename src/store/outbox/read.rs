@@ -8,7 +8,7 @@ use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter,
 use super::{
     OUTBOX, RECORDING_EVENTS, ROW_COLUMNS, Row, SESSION_EVENTS, VOTES_HEARD, row_of, state,
 };
-use crate::domain::id::{SessionId, TenantId};
+use crate::domain::id::{SessionId, SessionKey, TenantId};
 use crate::domain::store_error::StoreError;
 use crate::domain::time::Timestamp;
 use crate::events::{Batch, EventSource, OutboxError, OutboxEvent, Position, Scope};
@@ -63,8 +63,16 @@ async fn rows(
         .and_where(Expr::col("position").lte(last))
         .order_by("position", Order::Asc)
         .limit(u64::from(limit));
-    if let Scope::Tenant(tenant) = scope {
-        select.and_where(Expr::col("tenant_id").eq(tenant.as_uuid()));
+    match scope {
+        Scope::Everyone => {}
+        Scope::Tenant(tenant) => {
+            select.and_where(Expr::col("tenant_id").eq(tenant.as_uuid()));
+        }
+        Scope::Session(SessionKey { tenant, session }) => {
+            select
+                .and_where(Expr::col("tenant_id").eq(tenant.as_uuid()))
+                .and_where(Expr::col("session_id").eq(session.as_uuid()));
+        }
     }
     let rows = store.connection.query_all(&select).await?;
     Ok((rows.iter().map(row_of).collect::<Result<_, _>>()?, last))

@@ -18,7 +18,7 @@ cases!(
     a_database_answers,
 );
 
-const ALL: [&str; 32] = [
+const ALL: [&str; 33] = [
     "m0001_foundation",
     "m0002_session_directory",
     "m0003_evidence",
@@ -51,6 +51,7 @@ const ALL: [&str; 32] = [
     "m0030_undeleted_objects",
     "m0031_keys_of_sessions",
     "m0032_known_time",
+    "m0033_parked_sessions",
 ];
 
 async fn what_is_applied_is_not_applied_again(fixture: Fixture) {

@@ -33,6 +33,7 @@ cases!(
     a_reader_misses_nothing_that_overlapping_writers_store,
     positions_never_change_and_go_on_after_pruning,
     nothing_is_deleted_before_every_reader_has_confirmed_it,
+    what_a_parked_session_needs_is_not_deleted_and_is_read_by_itself,
     observers_are_told_of_each_change_in_order,
     what_a_dead_process_left_untold_is_told_by_the_next,
     an_observer_that_fails_is_told_again,
@@ -275,6 +276,39 @@ async fn positions_never_change_and_go_on_after_pruning(fixture: Fixture) {
     );
     let rest = all_after(store, Scope::Everyone, oldest).await;
     assert_eq!(rest.iter().map(|it| (it.position.number(), it.seq)).collect::<Vec<_>>(), [(3, 2)]);
+}
+
+async fn what_a_parked_session_needs_is_not_deleted_and_is_read_by_itself(fixture: Fixture) {
+    let [store, other] = &fixture.stores;
+    let start = store.register(&reader(), Beginning::Newest).await.expect("registered");
+    let tenant = TenantId::generate();
+    let (parked, beside) = (fixture.session(tenant).await, fixture.session(tenant).await);
+    for seq in 1..=3 {
+        say(store, &parked, seq, seq).await;
+        say(store, &beside, seq, seq).await;
+    }
+    let all = all_after(store, Scope::Everyone, start).await;
+    let of_parked: Vec<_> =
+        all.iter().filter(|event| event.session == parked.id).cloned().collect();
+    assert_eq!((all.len(), of_parked.len()), (8, 4));
+    let scope = Scope::Session(parked.key());
+    assert_eq!(all_after(other, scope, start).await, of_parked);
+    assert_eq!(all_after(other, scope, of_parked[1].position).await, of_parked[2..]);
+    let up_to = of_parked[0].position;
+    store.park(&reader(), parked.key(), up_to).await.expect("parked");
+    assert_eq!(other.parked(&reader()).await, Ok(vec![(parked.key(), up_to)]));
+    store.confirm(&reader(), Position::new(8)).await.expect("confirmed");
+    assert_eq!(store.prune(LATER, 10).await, Ok(1), "what the parked session has had");
+    let up_to = of_parked[2].position;
+    other.park(&reader(), parked.key(), up_to).await.expect("further");
+    let between = up_to.number() - of_parked[0].position.number();
+    assert_eq!(store.prune(LATER, 10).await, Ok(u32::try_from(between).expect("few")));
+    other.unpark(&reader(), parked.key()).await.expect("with the others");
+    assert_eq!(store.parked(&reader()).await, Ok(Vec::new()));
+    store.park(&reader(), parked.key(), up_to).await.expect("again");
+    store.forget_except("kafka", &[]).await.expect("forgotten");
+    assert_eq!(store.parked(&reader()).await, Ok(Vec::new()), "it goes with its reader");
+    assert!(store.prune(LATER, 10).await.expect("pruned") > 0);
 }
 
 async fn nothing_is_deleted_before_every_reader_has_confirmed_it(fixture: Fixture) {

@@ -1,6 +1,6 @@
 //! An outbox in memory.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ pub(crate) struct Memory {
     transactions: Mutex<Vec<Vec<OutboxEvent>>>,
     confirmed: tokio::sync::watch::Sender<Position>,
     erased: Mutex<BTreeSet<SessionKey>>,
+    parked: tokio::sync::watch::Sender<BTreeMap<SessionKey, Position>>,
 }
 
 impl Memory {
@@ -49,6 +50,19 @@ impl Memory {
         self.erased.lock().expect("no panic").insert(key);
     }
 
+    /// The sessions that are handed on by themselves, and how far.
+    pub(crate) fn parked_now(&self) -> BTreeMap<SessionKey, Position> {
+        self.parked.borrow().clone()
+    }
+
+    /// Ends when the one session that is handed on by itself stands there, or there is none.
+    pub(crate) async fn until_parked_at(&self, position: Option<Position>) {
+        let mut parked = self.parked.subscribe();
+        let reached = parked.wait_for(|parked| parked.values().next().copied() == position);
+        let reached = tokio::time::timeout(PATIENCE, reached).await.expect("in time");
+        reached.expect("the outbox is there");
+    }
+
     /// Ends when everything up to `position` was confirmed.
     pub(crate) async fn until_confirmed(&self, position: u64) {
         let mut confirmed = self.confirmed.subscribe();
@@ -65,6 +79,7 @@ impl Outbox for Memory {
         let visible = |events: &&Vec<OutboxEvent>| match scope {
             Scope::Everyone => true,
             Scope::Tenant(tenant) => events.iter().all(|event| event.tenant == tenant),
+            Scope::Session(key) => events.iter().all(|event| event.session == key.session),
         };
         let read: Vec<_> = transactions
             .iter()
@@ -95,6 +110,29 @@ impl Outbox for Memory {
 
     async fn confirm(&self, _: &ReaderName, up_to: Position) -> Result<(), OutboxError> {
         self.confirmed.send_modify(|confirmed| *confirmed = up_to.max(*confirmed));
+        Ok(())
+    }
+
+    async fn parked(&self, _: &ReaderName) -> Result<Vec<(SessionKey, Position)>, OutboxError> {
+        Ok(self.parked_now().into_iter().collect())
+    }
+
+    async fn park(
+        &self,
+        _: &ReaderName,
+        session: SessionKey,
+        up_to: Position,
+    ) -> Result<(), OutboxError> {
+        self.parked.send_modify(|parked| {
+            parked.insert(session, up_to);
+        });
+        Ok(())
+    }
+
+    async fn unpark(&self, _: &ReaderName, session: SessionKey) -> Result<(), OutboxError> {
+        self.parked.send_modify(|parked| {
+            parked.remove(&session);
+        });
         Ok(())
     }
 

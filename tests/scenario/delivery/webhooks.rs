@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use cabildo::clock::Clock;
 use cabildo::delivery::{Pump, PumpOptions, PumpParts, Reach, RetryTimes, Webhook, WebhookOptions};
 use cabildo::domain::id::{SessionId, SessionKey, TenantId};
 use cabildo::domain::secret::Secret;
-use cabildo::events::Scope;
+use cabildo::events::{Position, Scope};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::Value;
 use sha2::Sha256;
@@ -41,6 +42,8 @@ struct Endpoint {
     plan: Mutex<Vec<Answer>>,
     /// Requests that it took, by session.
     taken: Mutex<BTreeMap<String, Vec<String>>>,
+    /// A session and a request of it that are not accepted.
+    refuses: Mutex<Option<(String, String)>>,
     tries: Mutex<usize>,
     elsewhere: Mutex<usize>,
     /// What is erased by [`Answer::Erasing`].
@@ -81,6 +84,11 @@ async fn take(State(endpoint): State<Arc<Endpoint>>, headers: HeaderMap, body: S
     assert_eq!(header("webhook-signature"), expected);
     let event: Value = serde_json::from_str(&body).expect("JSON");
     assert_eq!(event["id"], id);
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    let told = (text(&event["subject"]), text(&event["data"]["request_id"]));
+    if endpoint.refuses.lock().expect("no panic").as_ref() == Some(&told) {
+        return StatusCode::UNPROCESSABLE_ENTITY.into_response();
+    }
     let planned = {
         let mut plan = endpoint.plan.lock().expect("no panic");
         if plan.is_empty() { Answer::Status(204) } else { plan.remove(0) }
@@ -100,10 +108,9 @@ async fn take(State(endpoint): State<Arc<Endpoint>>, headers: HeaderMap, body: S
         Answer::Never => std::future::pending().await,
     };
     if answer.status().is_success() {
-        let (session, request) = (&event["subject"], &event["data"]["request_id"]);
-        let text = |value: &Value| value.as_str().expect("text").to_owned();
+        let (session, request) = told;
         let mut taken = endpoint.taken.lock().expect("no panic");
-        taken.entry(text(session)).or_default().push(text(request));
+        taken.entry(session).or_default().push(request);
     }
     answer
 }
@@ -217,4 +224,48 @@ async fn what_was_erased_while_it_waited_is_not_sent() {
     pump.shutdown().await;
     let taken = endpoint.taken.lock().expect("no panic").clone();
     assert_eq!(taken.into_iter().collect::<Vec<_>>(), [(other.to_string(), vec!["r6".to_owned()])]);
+}
+
+#[tokio::test]
+async fn an_event_that_is_not_accepted_holds_up_its_session_and_no_other() {
+    let outbox = Arc::new(Memory::default());
+    let tenant = TenantId::generate();
+    let (refused, later) = (SessionId::generate(), SessionId::generate());
+    // More than a reader has in memory.
+    for seq in 1..=1_500 {
+        outbox.approve(SessionKey::new(tenant, refused), &[seq]);
+    }
+    outbox.approve(SessionKey::new(tenant, later), &[1]);
+    let (endpoint, address) = Endpoint::start(Vec::new()).await;
+    let refuses = |request: Option<&str>| {
+        let refuses = request.map(|request| (refused.to_string(), request.to_owned()));
+        *endpoint.refuses.lock().expect("no panic") = refuses;
+    };
+    let taken = |session: SessionId| {
+        let taken = endpoint.taken.lock().expect("no panic");
+        taken.get(&session.to_string()).cloned().unwrap_or_default()
+    };
+    let names = |range: std::ops::RangeInclusive<u64>| -> Vec<String> {
+        range.map(|seq| format!("r{seq}")).collect()
+    };
+    refuses(Some("r3"));
+    let repository = Arc::new(MemoryClaims::default());
+    let first = pump(&outbox, tenant, of_a_new_process(repository.clone()), address);
+    outbox.until_confirmed(1_501).await;
+    assert_eq!((taken(refused), taken(later)), (names(1..=2), names(1..=1)));
+    let parked = (SessionKey::new(tenant, refused), Position::new(2));
+    assert_eq!(outbox.parked_now().into_iter().collect::<Vec<_>>(), [parked]);
+    assert_eq!(first.refused().load(Ordering::Relaxed), 1);
+    first.shutdown().await;
+    // The next instance goes on there, and sends nothing of the others again.
+    refuses(Some("r1400"));
+    outbox.approve(SessionKey::new(tenant, refused), &[1_501]);
+    let second = pump(&outbox, tenant, of_a_new_process(repository), address);
+    outbox.until_parked_at(Some(Position::new(1_399))).await;
+    refuses(None);
+    outbox.until_parked_at(None).await;
+    outbox.approve(SessionKey::new(tenant, later), &[2]);
+    outbox.until_confirmed(1_503).await;
+    second.shutdown().await;
+    assert_eq!((taken(refused), taken(later)), (names(1..=1_501), names(1..=2)));
 }
