@@ -118,24 +118,30 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
-            let text = error.render().ansi().to_string();
-            return if error.use_stderr() {
-                output::complain(text.trim_end());
-                ExitCode::from(2)
-            } else {
-                output::print(text.trim_end());
-                ExitCode::SUCCESS
-            };
+            let printed = error.print();
+            if error.use_stderr() {
+                return ExitCode::from(2);
+            }
+            output::note(printed);
+            return ended_with(ExitCode::SUCCESS);
         }
     };
     keep_files_private();
     match carry_out(cli.command) {
-        Ok(code) => code,
+        Ok(code) => ended_with(code),
         Err(failure) => {
             output::complain(&failure.text());
             ExitCode::from(failure.exit_code())
         }
     }
+}
+
+/// The exit code of a command that has done its work and ends with `code`, if all that it says could
+/// be printed.
+fn ended_with(code: ExitCode) -> ExitCode {
+    let Some(error) = output::lost() else { return code };
+    output::complain(&format!("not everything was printed: {error}"));
+    if code == ExitCode::SUCCESS { ExitCode::from(3) } else { code }
 }
 
 /// Makes new files of this process accessible only to its own user: databases, keys, recordings.

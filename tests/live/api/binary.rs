@@ -211,3 +211,26 @@ async fn files_are_private_and_logs_hold_no_tokens_whatever_is_asked_of_them() {
         assert_eq!(mode & 0o077, 0, "{}: {:o}", path.display(), mode);
     }
 }
+
+#[test]
+fn what_can_not_be_printed_is_an_error_and_what_nobody_reads_is_none() {
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").expect("it is there");
+    for arguments in [&["openapi"][..], &["completions", "bash"], &["--help"]] {
+        let output = cabildo().args(arguments).stdout(full()).output().expect("run");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{arguments:?}: {said}");
+        assert!(said.contains("not everything was printed"), "{arguments:?}: {said}");
+        let mut unread = cabildo().args(arguments).spawn().expect("started");
+        drop(unread.stdout.take());
+        assert!(unread.wait().expect("ended").success(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn what_is_no_terminal_is_told_without_colours() {
+    for arguments in [&["--help"][..], &["fly"], &["serve", "--http"]] {
+        let output = cabildo().args(arguments).output().expect("run");
+        let said = [output.stdout, output.stderr].concat();
+        assert!(!said.is_empty() && !said.contains(&b'\x1b'), "{arguments:?}");
+    }
+}
