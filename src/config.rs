@@ -141,6 +141,9 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt as _;
+
     use super::*;
     use crate::domain::id::TenantId;
     use crate::domain::service_route::ServiceRoute;
@@ -148,7 +151,7 @@ mod tests {
     const EXAMPLE: &str = include_str!("../cabildo.example.yaml");
 
     fn production(yaml: &str, env: &[(&str, &str)]) -> Result<Config, ConfigError> {
-        let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let env = env.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
         let mut source = Source::default();
         source.add_yaml(yaml);
         source.add_environment(env);
@@ -203,6 +206,29 @@ mod tests {
         assert_eq!(keys, ["events.webhooks.x.url", "vault.s3.bucket", "vault.s3.endpoint"]);
         let right = [("CABILDO_VAULT__S3__BUCKET", "cabildo.test-1"), wrong[0], wrong[1], wrong[2]];
         production(EXAMPLE, &right).expect("a bucket");
+    }
+
+    #[test]
+    fn filters_of_what_is_logged_can_not_silence_everything_by_a_slip() {
+        for wrong in ["inof", "warning", "cabildo:debug", "inof,cabildo=debug", "info=", "7"] {
+            let error = production(EXAMPLE, &[("CABILDO_TELEMETRY__FILTER", wrong)]);
+            assert_eq!(keys_of(&error.expect_err(wrong)), ["telemetry.filter"], "{wrong}");
+        }
+        for right in
+            ["info", "WARN", "off", "3", "info,cabildo=debug", "cabildo=trace", "warn,sqlx"]
+        {
+            production(EXAMPLE, &[("CABILDO_TELEMETRY__FILTER", right)]).expect(right);
+        }
+    }
+
+    #[test]
+    fn variables_that_are_not_text_are_problems() {
+        let mut source = Source::default();
+        source.add_yaml(EXAMPLE);
+        let value = OsString::from_vec(b"0.0.0.0:\xff".to_vec());
+        source.add_environment([(OsString::from("CABILDO_HTTP__BIND"), value)].into_iter());
+        let error = Config::read(source, &Profile::Production).expect_err("not text");
+        assert_eq!(keys_of(&error), ["http.bind"]);
     }
 
     #[test]

@@ -105,10 +105,7 @@ pub(super) fn source_of(place: &Place) -> Result<Source, Failure> {
             .map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
         source.add_yaml(&yaml);
     }
-    // Variables that are not valid text can't be options of this server.
-    let variables = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    source.add_environment(variables);
+    source.add_environment(std::env::vars_os());
     Ok(source)
 }
 

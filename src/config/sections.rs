@@ -531,10 +531,30 @@ fn read_limits(reader: &mut Reader, profile: &Profile) -> LimitsConfig {
 /// several times per handshake.
 const LOG_FILTER: &str = "info,rtc_dtls=error";
 
+/// Checks a filter of what is logged.
+fn check_filter(filter: &str) -> Result<(), &'static str> {
+    const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+    let is_level = |word: &str| {
+        LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word))
+            || word.parse().is_ok_and(|level: u8| level <= 5)
+    };
+    let mut words = filter.split(',').map(str::trim);
+    let is_cut = words.clone().any(|word| word.ends_with('='));
+    if is_cut || tracing_subscriber::EnvFilter::try_new(filter).is_err() {
+        return Err("expected a filter, like info,cabildo=debug");
+    }
+    // A filter without such a word logs nothing of what it does not name. A misspelt level is taken
+    // for a name, and would silence everything.
+    if words.clone().all(|word| word.contains(['=', '['])) || words.any(is_level) {
+        return Ok(());
+    }
+    Err("expected a level for what has no level of its own: error, warn, info, debug, trace or off")
+}
+
 fn read_telemetry(reader: &mut Reader, profile: &Profile) -> TelemetryConfig {
     let filter = reader.text("telemetry.filter").unwrap_or_else(|| LOG_FILTER.to_owned());
-    if tracing_subscriber::EnvFilter::try_new(&filter).is_err() {
-        reader.problem("telemetry.filter", "expected a filter, like info,cabildo=debug");
+    if let Err(problem) = check_filter(&filter) {
+        reader.problem("telemetry.filter", problem);
     }
     let format = match reader.text("telemetry.format").as_deref() {
         Some("json") => LogFormat::Json,

@@ -1,13 +1,24 @@
 //! The sources of values, flattened to `section.key`; later sources take precedence.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 
 use serde_yaml_ng::Value;
+use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 use super::Problem;
 
 /// Prefix of the environment variables that are read.
 const PREFIX: &str = "CABILDO_";
+
+/// What a part of the name of a variable is in a key. Names can't contain the hyphens of a UUID.
+fn segment_of(part: &str) -> String {
+    let part = part.to_ascii_lowercase();
+    let hyphenated = part.replace('_', "-");
+    let is_uuid = hyphenated.len() == Hyphenated::LENGTH && Uuid::parse_str(&hyphenated).is_ok();
+    if is_uuid { hyphenated } else { part }
+}
 
 /// A value as it was given.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,18 +61,18 @@ impl Source {
 
     /// Adds variables named `CABILDO_SECTION__KEY`; those without a double underscore are not
     /// options.
-    pub fn add_environment(&mut self, variables: impl Iterator<Item = (String, String)>) {
+    pub fn add_environment(&mut self, variables: impl Iterator<Item = (OsString, OsString)>) {
         for (name, value) in variables {
+            let Some(name) = name.to_str() else { continue };
             let Some(path) = name.strip_prefix(PREFIX).filter(|path| path.contains("__")) else {
                 continue;
             };
-            let mut segments: Vec<_> =
-                path.split("__").map(str::to_ascii_lowercase).collect::<Vec<_>>();
-            // The name of a variable can't contain the hyphens of a UUID.
-            if segments.len() > 2 && segments[0] == "tenants" && segments[1] == "overrides" {
-                segments[2] = segments[2].replace('_', "-");
+            let segments: Vec<String> = path.split("__").map(segment_of).collect();
+            let key = segments.join(".");
+            match value.into_string() {
+                Ok(value) => self.set(&key, value),
+                Err(_) => self.problem(&key, "is not text in UTF-8"),
             }
-            self.set(&segments.join("."), value);
         }
     }
 
