@@ -74,6 +74,8 @@ struct Called {
 pub(super) struct Opened {
     session: Session<Playing>,
     video: usize,
+    /// Whether it announces sound that files can't hold.
+    pub(super) lacks_sound: bool,
 }
 
 impl<'ingest> Call<'ingest> {
@@ -182,6 +184,8 @@ pub(super) async fn open(url: &Url, stream: &Stream) -> Result<Opened, StreamFau
     let mut audio = find(&session, false);
     let sets = announced_sets(&session, video, codec);
     let mut sound = audio.and_then(|sound| announced_sound(&session, sound));
+    let has_sound = session.streams().iter().any(|stream| stream.media() == "audio");
+    let lacks_sound = has_sound && sound.is_none();
     let tcp = || SetupOptions::default().transport(Transport::default());
     session.setup(video, tcp()).await.map_err(|error| later_fault_of(&error))?;
     if let Some((number, _)) = audio
@@ -197,12 +201,12 @@ pub(super) async fn open(url: &Url, stream: &Stream) -> Result<Opened, StreamFau
     let permissive = PlayOptions::default().initial_timestamp(InitialTimestampPolicy::Permissive);
     let session = session.play(permissive).await.map_err(|error| later_fault_of(&error))?;
     stream.handle_playing(codec, audio.map(|(_, codec)| codec), (sets, sound));
-    Ok(Opened { session, video })
+    Ok(Opened { session, video, lacks_sound })
 }
 
 /// Takes what the camera sends, until that ends.
 pub(super) async fn play(opened: Opened, stream: &Stream, clock: &Clock) -> StreamFault {
-    let Opened { mut session, video } = opened;
+    let Opened { mut session, video, .. } = opened;
     while let Some(item) = session.next().await {
         let packet = match item {
             Ok(PacketItem::Rtp(packet)) => packet,

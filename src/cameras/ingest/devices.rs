@@ -204,6 +204,8 @@ impl Devices {
             None => return Over::Replaced,
         };
         let opened = match opened {
+            // A capture without its sound would be missed when it is too late.
+            Ok(opened) if opened.lacks_sound => return Over::Fault(StreamFault::CodecUnsupported),
             Ok(opened) => opened,
             Err(fault) => return Over::Fault(fault),
         };

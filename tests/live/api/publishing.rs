@@ -14,6 +14,9 @@ use tokio::net::TcpStream;
 
 use crate::api::server::{Answer, Server, send};
 
+const H264: [&str; 2] = ["-c:v", "libx264"];
+const H265: [&str; 4] = ["-c:v", "libx265", "-x265-params", "log-level=error"];
+
 const KEYS: [(&str, &str); 1] = [("cameras.rtsp_bind", "127.0.0.1:0")];
 
 /// A device with a capture that is open.
@@ -97,14 +100,14 @@ impl Device {
 
     /// ffmpeg, which sends a picture that moves and a tone at the speed at which they play. It tries
     /// UDP first.
-    fn film(&self, server: &Server, sound: &str) -> Child {
+    fn film(&self, server: &Server, pictures: &[&str], sound: &str) -> Child {
         let url = self.url(server);
         let film = "testsrc=size=320x240:rate=25,format=yuv420p";
         let mut ffmpeg = Command::new("ffmpeg");
         ffmpeg.args(["-hide_banner", "-loglevel", "error", "-re", "-f", "lavfi", "-i", film]);
         ffmpeg.args(["-re", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000"]);
-        ffmpeg.args(["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency"]);
-        ffmpeg.args(["-g", "25", "-c:a", sound, "-ac", "2", "-t", "60", "-f", "rtsp", &url]);
+        ffmpeg.args(pictures).args(["-preset", "ultrafast", "-tune", "zerolatency", "-g", "25"]);
+        ffmpeg.args(["-c:a", sound, "-ac", "2", "-t", "60", "-f", "rtsp", &url]);
         ffmpeg.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::inherit());
         ffmpeg.spawn().expect("ffmpeg runs")
     }
@@ -150,15 +153,20 @@ pub(super) fn is_on_disk(directory: &std::path::Path, wanted: &[u8]) -> bool {
 #[tokio::test]
 async fn what_ffmpeg_publishes_plays_while_it_does_and_after_the_end() {
     let server = Server::start_with(&KEYS).await;
-    for (id, sound) in [("7", "aac"), ("sess-8", "libopus")] {
+    for (id, codec, pictures, sound) in [
+        ("7", "h264", &H264[..], "aac"),
+        ("sess-8", "h264", &H264, "libopus"),
+        // Its parameter sets are in the description alone.
+        ("9", "hevc", &H265, "aac"),
+    ] {
         let device = open(&server, id).await;
         assert!(shown(&server, id).await["playlist_url"].is_null());
-        let film = device.film(&server, sound);
+        let film = device.film(&server, pictures, sound);
         let path = playlist_url(&server, id).await;
         let live = playlist(&server, &path, |text| segments(text) >= 3).await;
         assert!(live.contains("#EXT-X-TARGETDURATION:4\n") && !live.contains("ENDLIST"), "{live}");
-        let codec = sound.trim_start_matches("lib");
-        assert_eq!(probed(&server, &path).await.0, ["h264", codec]);
+        let expected = [codec, sound.trim_start_matches("lib")];
+        assert_eq!(probed(&server, &path).await.0, expected);
         end(film).await;
         close(&server, id).await;
         // Its last segments may be filed for half a minute.
@@ -166,7 +174,7 @@ async fn what_ffmpeg_publishes_plays_while_it_does_and_after_the_end() {
         let ended = playlist(&server, &path, |text| text.ends_with("#EXT-X-ENDLIST\n")).await;
         assert!(segments(&ended) >= 3 && !ended.contains("#EXT-X-DISCONTINUITY"), "{ended}");
         let (codecs, duration) = probed(&server, &path).await;
-        assert_eq!(codecs, ["h264", codec]);
+        assert_eq!(codecs, expected);
         assert!(duration >= 3.0, "{duration} s");
         assert!(!is_on_disk(server.data_dir(), device.password.as_bytes()));
     }
@@ -414,21 +422,32 @@ async fn a_device_that_does_not_do_as_it_should_is_refused_or_let_go() {
     assert_eq!(device.ask("TEARDOWN", &base, "\r\n").await.expect("answered").0, 200);
     assert!(device.is_closed().await);
 
-    let nonsense = "m=video 0 RTP/AVP 96\r\na=rtpmap:96 JPEG/90000\r\na=control:streamid=0\r\n";
-    let mut device = Raw::to(&server, path).await;
-    let base = device.base.clone();
-    device.ask("ANNOUNCE", &base, "\r\n").await.expect("answered");
-    let proof = device.proof(&own.username, &own.password, &base);
-    let empty = device.ask("ANNOUNCE", &base, &format!("{proof}\r\n")).await.expect("answered");
-    assert_eq!(empty.0, 415, "{}", empty.1);
-    let text = format!("v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=x\r\nt=0 0\r\n{nonsense}");
-    let length = text.len();
-    let rest =
-        format!("{proof}Content-Type: application/sdp\r\nContent-Length: {length}\r\n\r\n{text}");
-    assert_eq!(device.ask("ANNOUNCE", &base, &rest).await.expect("answered").0, 200);
-    device.set_up("RTP/AVP/TCP;unicast;interleaved=0-1").await.expect("answered");
-    assert_eq!(device.record().await, Some(415), "nobody can play it");
-    assert!(device.is_closed().await);
+    let of_sound = |codec: &str| {
+        format!(
+            "{DESCRIPTION}m=audio 0 RTP/AVP 97\r\na=rtpmap:97 {codec}\r\na=control:streamid=1\r\n"
+        )
+    };
+    for text in [
+        DESCRIPTION.replace("H264", "JPEG"),
+        of_sound("PCMU/8000"),
+        of_sound("G722/8000"),
+        of_sound("mpeg4-generic/48000/2"),
+    ] {
+        let mut device = Raw::to(&server, path).await;
+        let base = device.base.clone();
+        device.ask("ANNOUNCE", &base, "\r\n").await.expect("answered");
+        let proof = device.proof(&own.username, &own.password, &base);
+        let empty = device.ask("ANNOUNCE", &base, &format!("{proof}\r\n")).await.expect("answered");
+        assert_eq!(empty.0, 415, "{}", empty.1);
+        let length = text.len();
+        let rest = format!(
+            "{proof}Content-Type: application/sdp\r\nContent-Length: {length}\r\n\r\n{text}"
+        );
+        assert_eq!(device.ask("ANNOUNCE", &base, &rest).await.expect("answered").0, 200);
+        device.set_up("RTP/AVP/TCP;unicast;interleaved=0-1").await.expect("answered");
+        assert_eq!(device.record().await, Some(415), "nobody can play it: {text}");
+        assert!(device.is_closed().await);
+    }
 
     for sent in [
         format!("OPTIONS * RTSP/1.0\r\nCSeq: 1\r\nX: {}", "x".repeat(20_000)),
