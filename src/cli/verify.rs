@@ -12,7 +12,8 @@ use reqwest::{Client, StatusCode, Url, redirect};
 
 use super::{Failure, output, runtime};
 use crate::verify::archive::TarArchive;
-use crate::verify::files::{Directory, Files};
+use crate::verify::disclosure::Disclosures;
+use crate::verify::files::{Directory, Files, without_mark};
 use crate::verify::pdf::PDF_BYTES_MAX;
 use crate::verify::proof::{HELD_HEADS_BYTES_MAX, PROOF_BYTES_MAX, parse_held_heads};
 use crate::verify::{
@@ -68,9 +69,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         runtime()?.block_on(check_address(&arguments.what, options))?
     } else {
         let path = Path::new(&arguments.what);
-        match bundle_at(path)? {
-            Some(bundle) => verify_bundle(&*bundle, &options),
-            None => verify_proof(&read(path, PROOF_BYTES_MAX)?, &options),
+        if let Some(bundle) = bundle_at(path)? {
+            verify_bundle(&*bundle, &options)
+        } else {
+            let document = read(path, PROOF_BYTES_MAX)?;
+            check_is_proof(&arguments.what, &document).map_err(Failure::Usage)?;
+            verify_proof(&document, &options)
         }
     };
     show(&report, arguments.json)?;
@@ -121,6 +125,26 @@ fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
+/// Tells what a document is that can't be a proof, nor one that somebody has changed.
+fn check_is_proof(what: &str, document: &[u8]) -> Result<(), String> {
+    let is = match document {
+        [0x1F, 0x8B, ..] | [b'P', b'K', 3, 4, ..] => "packed: unpack it first",
+        _ if Disclosures::parse(document).is_ok() => {
+            "what was disclosed of a recording: put it into the directory of the bundle as \
+             disclosures.json, and verify that"
+        }
+        _ if !is_object(document) => "no proof, and no bundle",
+        _ => return Ok(()),
+    };
+    Err(format!("{what}: this is {is}"))
+}
+
+/// Whether a document begins as an object of JSON does.
+fn is_object(document: &[u8]) -> bool {
+    let text = without_mark(document);
+    text.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{')
+}
+
 fn is_address(what: &str) -> bool {
     what.starts_with("https://") || what.starts_with("http://")
 }
@@ -165,6 +189,8 @@ async fn check_address(what: &str, mut options: Options) -> Result<Report, Failu
         options.keys = TrustedKeys::SameSource(fetch(&client, keys, KEYS_BYTES_MAX).await?);
     }
     let proof = fetch(&client, url.clone(), PROOF_BYTES_MAX).await?;
+    // Networks answer with pages of their own before somebody has signed in.
+    check_is_proof(what, &proof).map_err(|why| Failure::Missing(anyhow::anyhow!(why)))?;
     let Some(held) = options.held_heads.take() else { return Ok(verify_proof(&proof, &options)) };
     let mut report = verify_proof(&proof, &options);
     for (size, one) in one_by_one(&held, &mut report) {
@@ -252,6 +278,24 @@ mod tests {
         let endless = Path::new("/dev/zero");
         assert_eq!(read(endless, KEYS_BYTES_MAX).unwrap_err().exit_code(), 1);
         assert_eq!(read(Path::new("/dev/null"), KEYS_BYTES_MAX).unwrap(), b"");
+    }
+
+    #[test]
+    fn what_can_not_be_a_proof_is_no_proof_that_was_changed() {
+        let disclosed = br#"{"v":1,"events":[],"subjects":[],"segments":[]}"#;
+        for (document, said) in [
+            (&b"<!doctype html><title>Sign in</title>"[..], "no proof"),
+            (b"", "no proof"),
+            (b"\x1F\x8B\x08", "unpack it first"),
+            (b"PK\x03\x04", "unpack it first"),
+            (disclosed, "disclosures.json"),
+        ] {
+            let why = check_is_proof("x", document).unwrap_err();
+            assert!(why.contains(said), "{why}");
+        }
+        for document in [&b"{"[..], b"\xEF\xBB\xBF {\"v\":1", b"\n{}"] {
+            check_is_proof("x", document).unwrap();
+        }
     }
 
     #[test]

@@ -430,7 +430,7 @@ impl Examination {
         }
     }
 
-    /// Reports objects that no entry names.
+    /// Reports objects that no entry names. What file managers leave behind is none.
     pub(super) fn check_unknown_objects(
         &mut self,
         files: &dyn Files,
@@ -438,6 +438,9 @@ impl Examination {
     ) {
         let report = &mut self.report;
         let visited = files.visit_objects(&mut |name| {
+            if is_of_a_file_manager(name) {
+                return;
+            }
             let parts = name.split_once('/').and_then(|(track, index)| {
                 let number: u64 = index.parse().ok()?;
                 (number.to_string() == index).then_some((uuid(track)?, number))
@@ -475,4 +478,12 @@ impl Examination {
             self.finds(of("a key is disclosed for a segment that does not exist".into()), place);
         }
     }
+}
+
+/// Whether programs that show directories make a file of this name: hidden ones, such as `.DS_Store` and
+/// `._1`, and two of Windows.
+fn is_of_a_file_manager(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    name.starts_with('.')
+        || ["thumbs.db", "desktop.ini"].iter().any(|one| name.eq_ignore_ascii_case(one))
 }

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use super::entry::TrackId;
+use super::files::without_mark;
 use super::keys::fixed_b64;
 use super::proof::uuid;
 use super::report::{Code, Finding};
@@ -82,7 +83,8 @@ fn malformed(why: impl std::fmt::Display) -> Finding {
 impl Disclosures {
     /// Parses a file of disclosures.
     pub fn parse(document: &[u8]) -> Result<Self, Finding> {
-        let json: DisclosuresJson = serde_json::from_slice(document).map_err(malformed)?;
+        let json: DisclosuresJson =
+            serde_json::from_slice(without_mark(document)).map_err(malformed)?;
         if json.v != 1 {
             return Err(malformed("another version"));
         }

@@ -123,6 +123,12 @@ pub(super) enum Unread {
     Refused(Finding),
 }
 
+/// A document without the byte order mark (RFC 3629 §6) that editors put before what they save.
+#[must_use]
+pub fn without_mark(document: &[u8]) -> &[u8] {
+    document.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(document)
+}
+
 /// Reads a whole file of at most `limit` bytes.
 pub(super) fn read_whole(files: &dyn Files, name: &str, limit: u64) -> Result<Vec<u8>, Unread> {
     let opened = files.open(name).map_err(Unread::Failed)?.ok_or(Unread::Absent)?;

@@ -9,6 +9,7 @@ use p256::ecdsa::signature::Verifier as _;
 use p256::ecdsa::{Signature, VerifyingKey};
 use serde::Deserialize;
 
+use super::files::without_mark;
 use super::report::{Code, Finding};
 use super::tree::{Hash, sha256};
 
@@ -120,8 +121,8 @@ struct OperatorJson {
 impl KeyList {
     pub(super) fn parse(document: &[u8]) -> Result<Self, Finding> {
         let malformed = |why: String| Finding::new(Code::Malformed, format!("list of keys: {why}"));
-        let json: KeyListJson =
-            serde_json::from_slice(document).map_err(|error| malformed(error.to_string()))?;
+        let json: KeyListJson = serde_json::from_slice(without_mark(document))
+            .map_err(|error| malformed(error.to_string()))?;
         if json.v != 1 {
             return Err(malformed("another version".into()));
         }

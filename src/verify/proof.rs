@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::cose::Head;
+use super::files::without_mark;
 use super::keys::{KeyRing, b64, fixed_b64};
 use super::report::{Code, Finding};
 use super::tree::{Hash, sha256};
@@ -168,6 +169,7 @@ fn malformed(why: impl std::fmt::Display) -> Finding {
 }
 
 fn json<T: DeserializeOwned>(what: &str, document: &[u8]) -> Result<T, Finding> {
+    let document = without_mark(document);
     serde_json::from_slice(document).map_err(|error| malformed(format!("{what}: {error}")))
 }
 

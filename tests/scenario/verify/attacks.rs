@@ -135,6 +135,12 @@ fn another_tenants_object_in_the_place_of_ours() {
 #[test]
 fn an_object_that_no_entry_names() {
     let forge = small();
+    for name in ["objects/.DS_Store", "objects/a/._0", "objects/Thumbs.db", "objects/a/desktop.ini"]
+    {
+        let mut files = forge.full();
+        files.files.insert(name.to_owned(), b"made by a file manager".to_vec());
+        assert_eq!(verify(&files), verify(&forge.full()), "{name}");
+    }
     for name in ["objects/stray", "objects/a/b/c"] {
         let mut files = forge.full();
         files.files.insert(name.into(), vec![1]);

@@ -296,6 +296,13 @@ describe('something taken away, put in, or moved', () => {
       bundle.set(`${first}9`, get(writer.objects, first)),
     );
     expect(codes(unknown)).toEqual(['OBJECT_UNKNOWN']);
+    const shown = await check(writer, (bundle) => {
+      const object = get(writer.objects, first);
+      const beside = first.slice(0, first.lastIndexOf('/') + 1);
+      for (const name of [`${beside}._0`, `${beside}desktop.ini`, 'objects/Thumbs.db'])
+        bundle.set(name, object);
+    });
+    expect(codes(shown)).toEqual([]);
     const swapped = await check(writer, (bundle) => {
       bundle.set(first, get(writer.objects, second));
       bundle.set(second, get(writer.objects, first));

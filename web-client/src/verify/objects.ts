@@ -44,8 +44,7 @@ export async function inspectObjects(
   }
   inspectAbsent(view, absent, objects.size > 0, scope);
   for (const path of objects.keys()) {
-    const hidden = (path.split('/').at(-1) ?? '').startsWith('.');
-    if (!named.has(path) && !hidden) {
+    if (!named.has(path) && !isOfAFileManager(path)) {
       findings.say('OBJECT_UNKNOWN', { file: path }, 'the log knows of no such object');
     }
   }
@@ -136,4 +135,10 @@ function nameOf(segment: { readonly track: string; readonly index: number }): st
 function placeOf(segment: LoggedSegment) {
   const { seq, track, index, fromMs, toMs } = segment;
   return { entry: seq, track, segment: index, fromMs, toMs };
+}
+
+/** Whether programs that show directories make a file of this name. */
+function isOfAFileManager(path: string): boolean {
+  const name = (path.split('/').at(-1) ?? '').toLowerCase();
+  return name.startsWith('.') || name === 'thumbs.db' || name === 'desktop.ini';
 }
