@@ -75,6 +75,21 @@ describe('the registration desk', () => {
     expect(desk.last).toBeNull();
   });
 
+  it('takes back a step that is on its way, once it is answered', async () => {
+    const { calls, open, refuse } = world();
+    const desk = open();
+    const registered = desk.register(ana);
+    const newest = desk.last;
+    expect(newest?.state).toBe('sending');
+    expect(await desk.undo(newest?.id ?? '')).toMatchObject({ state: 'undone', user_id: 'ana/1' });
+    expect((await registered).state).toBe('done');
+    expect(calls.map(({ path }) => path)).toEqual(['/register-attendee', '/ana%2F1/take-back']);
+    refuse('DELEGATION_LIMIT_REACHED');
+    void desk.register(ana);
+    expect(await desk.undo(desk.last?.id ?? '')).toBeNull();
+    expect(calls).toHaveLength(3);
+  });
+
   it('takes nothing back that another desk had done', async () => {
     const { calls, open, decides } = world();
     const desk = open();

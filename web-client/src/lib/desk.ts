@@ -35,6 +35,8 @@ export class Desk {
   private current: readonly DeskStep[];
   private readonly listeners = new Set<(steps: readonly DeskStep[]) => void>();
   private readonly key: string;
+  /** Steps on their way, by their ids. */
+  private readonly sending = new Map<string, Promise<DeskStep>>();
 
   constructor(
     private readonly api: Pick<ApiClient, 'request'>,
@@ -88,8 +90,12 @@ export class Desk {
     return step.what === 'register' ? !inside : entry.present;
   }
 
-  /** Takes a step back, and nothing that was decided since; null when it can't be. */
+  /**
+   * Takes a step back, and nothing that was decided since; null when it can't be. One that is on
+   * its way is taken back once it is answered.
+   */
   async undo(id: string): Promise<DeskStep | null> {
+    await this.sending.get(id);
     const step = this.current.find((one) => one.id === id);
     if (step === undefined || !this.undoable(step)) return null;
     this.put({ ...step, state: 'undoing', refused: null });
@@ -119,8 +125,14 @@ export class Desk {
     return { ...made, state: 'sending', refused: null };
   }
 
-  private async send(step: DeskStep): Promise<DeskStep> {
+  private send(step: DeskStep): Promise<DeskStep> {
     this.put({ ...step, state: 'sending', refused: null });
+    const done = this.outcomeOf(step).finally(() => this.sending.delete(step.id));
+    this.sending.set(step.id, done);
+    return done;
+  }
+
+  private async outcomeOf(step: DeskStep): Promise<DeskStep> {
     const { id: decision, user_id, represents } = step;
     try {
       const answer =

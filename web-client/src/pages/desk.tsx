@@ -99,14 +99,10 @@ function DeskPage({ access, session }: { access: Access; session: string }) {
       announce(d('nothingToUndo'));
       return;
     }
-    if (!desk.undoable(step)) {
-      announceAtOnce(d('said.notUndoable', { name: step.name }));
-      return;
-    }
+    const { name } = step;
     void desk.undo(step.id).then((after) => {
-      if (after === null) return;
-      const { name } = after;
-      if (after.refused === null) announce(d('said.undone', { name }));
+      if (after === null) announceAtOnce(d('said.notUndoable', { name }));
+      else if (after.refused === null) announce(d('said.undone', { name }));
       else announceAtOnce(`${d('step.undoFailed')}. ${errorText(after.refused)}`);
     });
   };
