@@ -114,9 +114,14 @@ function Console({ access, session }: { access: Access; session: string }) {
     client.join();
   }, []);
   useEffect(tellWhatWasLeft, []);
-  useEffect(() => {
-    if (state !== null) decisions.endOfferUnless(state.recording.state);
-  }, [state?.recording.state]);
+  // Not by what was drawn: a decision may be made and answered before that.
+  useEffect(
+    () =>
+      client.subscribe(({ state: now }) => {
+        if (now !== null) decisions.handleRecording(now.recording.state);
+      }),
+    [client, decisions],
+  );
   useShortcuts(status.phase === 'open' ? shortcuts : [], keys);
   useEffect(() => {
     if (state !== null) document.title = `${t('console.title')}: ${state.session.title}`;

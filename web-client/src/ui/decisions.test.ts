@@ -95,15 +95,25 @@ it('takes back by its opposite what the server can not take back', async () => {
 it('offers no way back from a recording that was stopped meanwhile, or resumed', async () => {
   const { sent, decisions: one } = decisions();
   await one.send({ type: 'pause_recording' }, PAUSE);
-  one.endOfferUnless('paused');
+  one.handleRecording('paused');
   await one.send({ type: 'start_recording' }, RESUME);
-  one.endOfferUnless('recording');
+  one.handleRecording('recording');
   expect(undoNewest()).toBe('undone');
   expect(sent.at(-1)).toBe('pause_recording');
   expect(undoNewest()).toBe('nothing');
   await one.send({ type: 'pause_recording' }, PAUSE);
-  one.endOfferUnless('stopped');
+  one.handleRecording('stopped');
   expect(undoNewest()).toBe('nothing');
+});
+
+it('keeps the way back when it is told again how the recording stood before', async () => {
+  const { sent, decisions: one } = decisions();
+  one.handleRecording('recording');
+  await one.send({ type: 'pause_recording' }, PAUSE);
+  one.handleRecording('recording');
+  one.handleRecording('paused');
+  expect(undoNewest()).toBe('undone');
+  expect(sent).toEqual(['pause_recording', 'start_recording']);
 });
 
 it('takes back what was just decided and not what was decided before, without an answer yet', async () => {

@@ -65,6 +65,8 @@ export class Decisions {
   private readonly open = new Set<string>();
   /** The way back by an opposite that is offered; such decisions are all about the recording. */
   private offered: { readonly made: string; readonly end: () => void } | null = null;
+  /** How the recording stands, as far as this page was told. */
+  private stands: string | null = null;
 
   constructor(
     private readonly client: Pick<RoomClient, 'command' | 'lastSeq'>,
@@ -122,8 +124,13 @@ export class Decisions {
     return this.last?.group === group && this.now() - this.last.ms < REPEAT_MS;
   }
 
-  /** Ends the offer of a way back from a state that is no longer so. */
-  endOfferUnless(now: string): void {
+  /**
+   * The page was told how the recording stands: ends the offer of a way back from what is no
+   * longer so. It may be told again how it stood before a decision that is answered already.
+   */
+  handleRecording(now: string): void {
+    if (this.stands === now) return;
+    this.stands = now;
     if (this.offered !== null && this.offered.made !== now) this.offered.end();
   }
 
