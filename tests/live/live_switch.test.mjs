@@ -109,6 +109,7 @@ story('A meeting that may be watched from some moment on', open, {
 
   'the console says what it means, and does nothing before it is confirmed': async (stage) => {
     const { chair } = stage.pages;
+    await chair.getByTestId('live-open').waitFor();
     await chair.keyboard.press('l');
     const dialog = chair.getByTestId('live-dialog');
     await dialog.waitFor();

@@ -104,7 +104,8 @@ story('The page for recordings', open, {
   'the moderator edits the minutes and confirms them': async (stage) => {
     const page = stage.pages.moderator;
     await press(page, 'minutes-open');
-    assert.equal(await focused(page), 'minutes', 'the button that was pressed is gone');
+    // The button that was pressed is gone.
+    await until('the focus on the minutes', async () => (await focused(page)) === 'minutes');
     const text = page.getByTestId('minutes-text');
     await text.waitFor();
     assert.match(await text.textContent(), /hay quórum/);

@@ -280,11 +280,14 @@ story('A recording', open, {
     const { chair, ana } = stage.pages;
     await press(chair, 'pause-recording');
     await showsRecording(ana, 'paused');
+    await showsRecording(chair, 'paused');
     await mark(stage, 'pause', 'recording_state', ({ state }) => state === 'paused');
     await screenshot(ana, 'recording-paused');
     await sendsPictures(ana, 90);
     await press(chair, 'start-recording');
     await showsRecording(ana, 'recording');
+    // The moment is what the chair was told last, which may be how it was before.
+    await showsRecording(chair, 'recording');
     await mark(stage, 'resume', 'recording_state', ({ state }) => state === 'recording');
     await sendsPictures(ana, 60);
   },

@@ -126,11 +126,12 @@ story('Slips of the finger', open, {
     await press(ana, 'end-turn');
     await holdsNobody(ana);
     const toast = ana.getByTestId('toast').filter({ hasText: 'El turno ha terminado' });
-    await screenshot(ana, 'end-of-turn-undo');
     await toast.getByTestId('toast-action').click();
     await holds(ana, 'ana');
     await press(ana, 'end-turn');
     await holdsNobody(ana);
+    // Not before the press, which has to come while the turn can be taken back.
+    await screenshot(ana, 'end-of-turn-undo');
   },
 
   'a row that slides under the pointer takes no press': async (stage) => {

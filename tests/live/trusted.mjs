@@ -79,6 +79,8 @@ export async function opensFloor(chair, participant, picture = async () => undef
   await chair.getByTestId('open-floor-dialog').waitFor();
   await press(chair, 'open-floor-cancel');
   assert.equal(await told(), before);
+  const mode = () => chair.getByTestId('moderation-mode').textContent();
+  const moderated = await mode();
   await press(chair, 'toggle-moderation');
   await picture('open-floor-dialog', chair);
   await press(chair, 'open-floor-confirm');
@@ -88,6 +90,8 @@ export async function opensFloor(chair, participant, picture = async () => undef
   });
   await shows(participant, 'off', false);
   await picture('floor-opened', participant);
+  // Before its page shows that the floor is open, the button opens it.
+  await until('the open floor at the console', async () => (await mode()) !== moderated);
   await press(chair, 'toggle-moderation');
   await until('the end', async () => (await told()) === before + 2);
 }

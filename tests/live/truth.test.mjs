@@ -164,6 +164,7 @@ story('What people trust', open, {
     await press(ana, 'end-turn');
     await addHallSpeakers(chair, ['Uno', 'Dos', 'Tres']);
     await slipsOnNext(chair);
+    await screenshot(chair, 'undo-offered');
   },
 
   'opening the floor asks, is announced, and opens no microphone': async ({ pages }) => {
@@ -181,7 +182,6 @@ story('What people trust', open, {
       return false;
     });
     const toast = chair.getByTestId('toast').filter({ hasText: 'Se ha dado la palabra' });
-    await screenshot(chair, 'undo-offered');
     await toast.getByTestId('toast-action').click();
     await chair.getByTestId('toast').filter({ hasText: 'Deshecho' }).waitFor();
     const after = await stateOf(chair);
