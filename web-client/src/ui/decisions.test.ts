@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { Ack, Command } from '../lib';
+import { ChannelError } from '../lib';
 import { Decisions } from './decisions';
 import { undoNewest } from './undo_stack';
 
@@ -137,4 +138,22 @@ it('takes back what was just decided and not what was decided before, without an
   expect(sent).toEqual(['stop_turn', 'pause_recording', 'start_recording']);
   expect(undoNewest()).toBe('undone');
   expect(sent.at(-1)).toBe('undo');
+});
+
+it('offers the way back again that was pressed while there was no connection', async () => {
+  const sent: string[] = [];
+  let connected = true;
+  const command = (message: Command) => {
+    if (!connected) return Promise.reject(new ChannelError('NOT_CONNECTED', ''));
+    sent.push(message.type);
+    return Promise.resolve<Ack>({ type: 'ack', ref: '1', action_id: 'a' });
+  };
+  const one = new Decisions({ command, lastSeq: 7 });
+  await one.send({ type: 'stop_turn' });
+  connected = false;
+  expect(undoNewest()).toBe('undone');
+  await vi.advanceTimersByTimeAsync(0);
+  connected = true;
+  expect(undoNewest()).toBe('undone');
+  expect(sent).toEqual(['stop_turn', 'undo']);
 });

@@ -1,7 +1,7 @@
 import { t } from '../i18n/i18n';
 import type { Key } from '../i18n/catalogues';
 import type { Ack, Command, RoomClient } from '../lib';
-import { isDecision } from '../lib';
+import { ChannelError, isDecision } from '../lib';
 import { showFailure, toast } from './components';
 import { announce } from './live_regions';
 import { forgetDecision, noteDecision } from './undo_stack';
@@ -151,11 +151,17 @@ export class Decisions {
     this.offered = { made: back.made, end };
   }
 
-  private takeBack({ command, saidBack }: Back): void {
+  private takeBack(back: Back): void {
     this.last = null;
-    this.client.command(command).then(
-      () => toast(saidBack),
-      (error: unknown) => showFailure(error),
+    this.client.command(back.command).then(
+      () => toast(back.saidBack),
+      (error: unknown) => {
+        showFailure(error);
+        // What was never sent is offered again, for when there is a connection.
+        if (!(error instanceof ChannelError) || error.code !== 'NOT_CONNECTED') return;
+        sent += 1;
+        this.offerUndo(`sent-${sent}`, back);
+      },
     );
   }
 }
