@@ -14,7 +14,7 @@ pub use self::pieces::{Piece, RecordedPart};
 use crate::cameras::engine::growing::{Growing, Part};
 use crate::cameras::engine::pictures::Picture;
 use crate::cameras::engine::sound::{SoundFormat, SoundTrack};
-use crate::cameras::engine::timeline::TICKS_PER_S;
+use crate::cameras::engine::timeline::{TICKS_PER_S, end_of, is_clock_set};
 use crate::domain::time::Timestamp;
 use crate::formats::codec::Setup;
 use crate::formats::mp4::{self, Carries};
@@ -263,6 +263,9 @@ impl Segments {
             {
                 sound.handle_begin(picture.moment.decode);
             }
+            if self.growing.ends().is_none() {
+                self.is_break |= self.is_other_time(at);
+            }
             self.growing.push(picture, at);
         }
         self.progress() != before
@@ -444,6 +447,12 @@ impl Segments {
 
     fn has_begun(&self) -> bool {
         self.growing.ends().is_some() || (!self.kept.is_empty() && !self.is_break)
+    }
+
+    /// Whether a segment that begins at `at` has another time than the end of the one before, although
+    /// its pictures may go on: a playlist has no dates that jump without a break (RFC 8216 §4.3.2.6).
+    fn is_other_time(&self, at: Timestamp) -> bool {
+        self.kept.back().is_some_and(|it| is_clock_set(end_of(it.at, it.ticks), at))
     }
 
     fn target_ticks(&self) -> i64 {
@@ -739,6 +748,36 @@ mod tests {
         let found: Vec<(u64, bool)> =
             all.listed().map(|it| (it.ticks / 3_600, it.is_break)).collect();
         assert_eq!(found, [(25, false), (25, false), (1, false), (25, true)]);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_is_a_break_from_the_first_part_on_and_no_picture_is_lost() {
+        for (by, is_break) in
+            [(90_000, true), (-90_000, true), (250, true), (-250, true), (200, false)]
+        {
+            let mut all = segments();
+            send(&mut all, 0, 51, 25, 100);
+            // The pictures go on, 40 ms apart.
+            for n in 51..90 {
+                all.handle(picture(n, n == 75, 100, (1_280, 720)), at(n + by));
+            }
+            let growth = all.growth();
+            assert_eq!((growth.number, growth.is_break), (103, is_break), "{by}");
+            assert!(!growth.parts.is_empty());
+            for n in 90..152 {
+                all.handle(picture(n, n % 25 == 0, 100, (1_280, 720)), at(n + by));
+            }
+            let found: Vec<(u64, bool)> =
+                all.listed().map(|it| (it.ticks / 3_600, it.is_break)).collect();
+            let wanted =
+                [(25, false), (25, false), (25, false), (25, is_break), (25, false), (25, false)];
+            assert_eq!(found, wanted, "{by}");
+            let dated = "#EXT-X-DISCONTINUITY\n#EXT-X-PROGRAM-DATE-TIME:";
+            let texts = [playlist::media(&all, true), subtitles::playlist(&all)];
+            for text in texts.map(|it| it.expect("a playlist")) {
+                assert_eq!(text.contains(dated), is_break, "{by}: {text}");
+            }
+        }
     }
 
     #[test]

@@ -3,12 +3,18 @@
 //! its own, which begins at zero, only goes on, and goes on as fast as pictures come.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use crate::cameras::engine::pace::Pace;
 use crate::cameras::engine::statistics::Times;
+use crate::domain::time::Timestamp;
 
 /// Ticks per second of the timeline.
 pub const TICKS_PER_S: i64 = 90_000;
+/// A segment whose time is further than this from the end of the one before is not where that ended:
+/// this server's clock was set. Networks hold pictures up for seconds, so raising it hides steps and
+/// lowering it takes slow networks for them.
+const CLOCK_SET_MIN: Duration = Duration::from_secs(10);
 /// A stamp further from its neighbour than this, and than the time in which nothing came, is wrong, or
 /// begins a new count.
 pub(super) const JUMP_MAX: i64 = 5 * TICKS_PER_S;
@@ -225,6 +231,18 @@ impl Order {
             self.recent.pop_front();
         }
     }
+}
+
+/// When what began then and plays for so many ticks ends.
+pub(in crate::cameras) fn end_of(began: Timestamp, ticks: u64) -> Timestamp {
+    let us = ticks.saturating_mul(1_000_000) / TICKS_PER_S.unsigned_abs();
+    began.after(Duration::from_micros(us))
+}
+
+/// Whether this server's clock was set, forward or back, between the end of a segment and the
+/// beginning of the next one.
+pub(in crate::cameras) fn is_clock_set(end: Timestamp, next: Timestamp) -> bool {
+    next.since(end).max(end.since(next)) >= CLOCK_SET_MIN
 }
 
 #[cfg(test)]
