@@ -2,10 +2,9 @@
 //! (RFC 8216). Playlists of captures are written in the same way. Segments are found by when their first picture came, by this server's clock.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use crate::cameras::engine::playlist::Seconds;
-use crate::cameras::engine::timeline::TICKS_PER_S;
+use crate::cameras::engine::timeline::{self, TICKS_PER_S, is_clock_set};
 use crate::cameras::repository::RecordedSegment;
 use crate::domain::id::PublicationId;
 use crate::domain::time::Timestamp;
@@ -13,7 +12,7 @@ use crate::domain::time::Timestamp;
 /// The version that a header in a file of its own needs (RFC 8216 §7).
 const VERSION: u8 = 7;
 
-/// A span of time that is recorded without a gap.
+/// A span of time that is recorded without a gap. Spans overlap when the clock was set back between them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
     /// When its first picture came.
@@ -24,8 +23,7 @@ pub struct Span {
     pub bytes: u64,
 }
 
-/// What is recorded without a gap in a span of time, of these segments in the order in which they
-/// began.
+/// What is recorded without a gap in a span of time, of these segments.
 #[must_use]
 pub fn spans(segments: &[RecordedSegment], (from, until): (Timestamp, Timestamp)) -> Vec<Span> {
     let mut spans: Vec<Span> = Vec::new();
@@ -145,8 +143,9 @@ fn whole(
     (from, until): (Timestamp, Timestamp),
 ) -> impl Iterator<Item = RecordedSegment> {
     let mut covered: Option<(PublicationId, Timestamp)> = None;
-    let reaches_in = move |it: &&RecordedSegment| it.at < until && end_of(it) > from;
-    segments.iter().filter(reaches_in).copied().filter(move |segment| {
+    let reaches_in = |it: &&RecordedSegment| it.at < until && end_of(it) > from;
+    let all = in_order(segments.iter().filter(reaches_in).copied().collect());
+    all.into_iter().filter(move |segment| {
         // What one recorded does not lie within itself, even if the camera's clock is fast.
         let (own, end) = (segment.publication, end_of(segment));
         let is_within = covered.is_some_and(|(other, until)| other != own && end <= until);
@@ -157,14 +156,31 @@ fn whole(
     })
 }
 
-/// Whether there is a gap between two segments.
+/// Segments in the order in which they play: what was recorded without a gap stays together, and is
+/// where it began. After the clock was set back, two such runs have the same times.
+fn in_order(mut segments: Vec<RecordedSegment>) -> Vec<RecordedSegment> {
+    segments.sort_by_key(|it| (it.publication, it.number));
+    let mut before: Option<(Timestamp, RecordedSegment)> = None;
+    let in_run = |it: RecordedSegment| {
+        let run = before.filter(|(_, before)| !is_break(before, &it)).map_or(it.at, |(run, _)| run);
+        before = Some((run, it));
+        (run, it)
+    };
+    let mut all: Vec<(Timestamp, RecordedSegment)> = segments.into_iter().map(in_run).collect();
+    all.sort_by_key(|(run, it)| (*run, it.publication, it.number));
+    all.into_iter().map(|(_, it)| it).collect()
+}
+
+/// Whether there is a gap between two segments, or their times say so as the clock was set.
 fn is_break(before: &RecordedSegment, next: &RecordedSegment) -> bool {
-    next.is_break || before.publication != next.publication
+    next.is_break
+        || before.publication != next.publication
+        || before.number >= next.number
+        || is_clock_set(end_of(before), next.at)
 }
 
 fn end_of(segment: &RecordedSegment) -> Timestamp {
-    let us = segment.ticks.saturating_mul(1_000_000) / TICKS_PER_S.unsigned_abs();
-    segment.at.after(Duration::from_micros(us))
+    timeline::end_of(segment.at, segment.ticks)
 }
 
 #[cfg(test)]
@@ -214,6 +230,32 @@ mod tests {
         assert_eq!(found(&all, (0, 100)), [(0, 8, 100), (5, 13, 100)]);
         let fast = RecordedSegment { publication: one, is_break: true, ..short };
         assert_eq!(found(&[segment(one, 1, 0), fast], (0, 100)), [(0, 8, 100), (2, 5, 100)]);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_ends_a_span_and_mixes_nothing() {
+        let one = PublicationId::generate();
+        // Set forward by two hours.
+        let all = [segment(one, 1, 0), segment(one, 3, 8), segment(one, 5, 7_216)];
+        assert_eq!(found(&all, (0, 9_000)), [(0, 16, 200), (7_216, 7_224, 100)]);
+        // Set back by 20 s, and what the store gives is ordered by time.
+        let all = [
+            segment(one, 1, 0),
+            segment(one, 7, 4),
+            segment(one, 3, 8),
+            segment(one, 9, 12),
+            segment(one, 5, 16),
+            segment(one, 11, 20),
+        ];
+        assert_eq!(found(&all, (0, 100)), [(0, 24, 300), (4, 28, 300)]);
+        let text = playlist(&all, (at(0), at(100)), "").expect("recorded");
+        let played: Vec<&str> = text
+            .lines()
+            .filter(|it| it.ends_with(".m4s") || it.ends_with("DISCONTINUITY"))
+            .collect();
+        let file = |number| name((one, number), "m4s");
+        let break_ = "#EXT-X-DISCONTINUITY".to_owned();
+        assert_eq!(played, [file(1), file(3), file(5), break_, file(7), file(9), file(11)]);
     }
 
     #[test]
