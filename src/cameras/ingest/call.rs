@@ -74,8 +74,15 @@ struct Called {
 pub(super) struct Opened {
     session: Session<Playing>,
     video: usize,
-    /// Whether it announces sound that files can't hold.
-    pub(super) lacks_sound: bool,
+}
+
+/// What becomes of sound that files can't hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unusable {
+    /// The pictures are taken without it.
+    LeftOut,
+    /// Nothing is taken.
+    Refused,
 }
 
 impl<'ingest> Call<'ingest> {
@@ -101,7 +108,7 @@ impl<'ingest> Call<'ingest> {
             Err(fault) => return fault.into(),
         };
         let played = async {
-            match open(connection.url(), self.stream).await {
+            match open(connection.url(), self.stream, Unusable::LeftOut).await {
                 Ok(opened) => play(opened, self.stream, &self.parts.clock).await,
                 Err(fault) => fault,
             }
@@ -173,7 +180,11 @@ impl<'ingest> Call<'ingest> {
 }
 
 /// Has the camera play. The client follows no redirects, and goodbye is said by the connection.
-pub(super) async fn open(url: &Url, stream: &Stream) -> Result<Opened, StreamFault> {
+pub(super) async fn open(
+    url: &Url,
+    stream: &Stream,
+    unusable: Unusable,
+) -> Result<Opened, StreamFault> {
     let options = SessionOptions::default()
         .user_agent("cabildo".to_owned())
         .session_id(SessionIdPolicy::UseFirst)
@@ -185,7 +196,9 @@ pub(super) async fn open(url: &Url, stream: &Stream) -> Result<Opened, StreamFau
     let sets = announced_sets(&session, video, codec);
     let mut sound = audio.and_then(|sound| announced_sound(&session, sound));
     let has_sound = session.streams().iter().any(|stream| stream.media() == "audio");
-    let lacks_sound = has_sound && sound.is_none();
+    if has_sound && sound.is_none() && unusable == Unusable::Refused {
+        return Err(StreamFault::CodecUnsupported);
+    }
     let tcp = || SetupOptions::default().transport(Transport::default());
     session.setup(video, tcp()).await.map_err(|error| later_fault_of(&error))?;
     if let Some((number, _)) = audio
@@ -201,12 +214,12 @@ pub(super) async fn open(url: &Url, stream: &Stream) -> Result<Opened, StreamFau
     let permissive = PlayOptions::default().initial_timestamp(InitialTimestampPolicy::Permissive);
     let session = session.play(permissive).await.map_err(|error| later_fault_of(&error))?;
     stream.handle_playing(codec, audio.map(|(_, codec)| codec), (sets, sound));
-    Ok(Opened { session, video, lacks_sound })
+    Ok(Opened { session, video })
 }
 
 /// Takes what the camera sends, until that ends.
 pub(super) async fn play(opened: Opened, stream: &Stream, clock: &Clock) -> StreamFault {
-    let Opened { mut session, video, .. } = opened;
+    let Opened { mut session, video } = opened;
     while let Some(item) = session.next().await {
         let packet = match item {
             Ok(PacketItem::Rtp(packet)) => packet,

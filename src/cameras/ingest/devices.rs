@@ -198,14 +198,14 @@ impl Devices {
         let stream = Stream::of_device(now, TARGET_S);
         stream.handle_call(now);
         // The client has been seen to fail on what a camera sent; that is this device's fault.
-        let opened = AssertUnwindSafe(call::open(url, &stream)).catch_unwind();
+        // Sound that is missing in a capture is missed when it is too late.
+        let opened = call::open(url, &stream, call::Unusable::Refused);
+        let opened = AssertUnwindSafe(opened).catch_unwind();
         let opened = match stop.run_until_cancelled(opened).await {
             Some(opened) => opened.unwrap_or(Err(StreamFault::ProtocolViolated)),
             None => return Over::Replaced,
         };
         let opened = match opened {
-            // A capture without its sound would be missed when it is too late.
-            Ok(opened) if opened.lacks_sound => return Over::Fault(StreamFault::CodecUnsupported),
             Ok(opened) => opened,
             Err(fault) => return Over::Fault(fault),
         };
