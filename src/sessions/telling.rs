@@ -1,7 +1,7 @@
 //! Tells observers of changes of sessions: right after a change, and again when a process died or
 //! an observer failed before all were told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -120,10 +120,25 @@ impl Telling {
     /// Tells of every change that happened more than [`TOLD_BY`] before `now` and was not told;
     /// returns how many.
     pub(super) async fn tell_untold(&self, now: Timestamp) -> Result<usize, StoreError> {
-        let mut told = 0;
-        let changes = self.repository.untold(now.before(TOLD_BY), UNTOLD_AT_ONCE).await?;
-        for change in changes {
-            told += usize::from(self.tell_change(change).await?);
+        let (mut told, mut seen) = (0, BTreeSet::new());
+        loop {
+            // Those that can't be told now do not keep later ones from being read.
+            let limit =
+                UNTOLD_AT_ONCE.saturating_add(u32::try_from(seen.len()).unwrap_or(u32::MAX));
+            let mut changes = self.repository.untold(now.before(TOLD_BY), limit).await?;
+            changes.retain(|change| seen.insert((change.session, change.version)));
+            if changes.is_empty() {
+                break;
+            }
+            for change in changes {
+                match self.tell_change(change).await {
+                    Ok(was_untold) => told += usize::from(was_untold),
+                    Err(error) => {
+                        let ChangeId { session, version, .. } = change;
+                        tracing::warn!(%session, version, %error, "a change can't be read, and is told later");
+                    }
+                }
+            }
         }
         Ok(told)
     }
