@@ -124,6 +124,10 @@ const steps = {
       const free = stage.postgres.fill();
       const waiting = await decideUntilRefused(stage, what);
       assert.ok(logged(stage, 'No space left on device') > before, `${what}: it had room`);
+      await until(`${what}: not ready`, async (seen) => {
+        seen.last = await readiness(stage);
+        return seen.last === 503;
+      });
       free();
       stage.postgres.revive();
       if (waiting !== null) {
