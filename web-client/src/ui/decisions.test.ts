@@ -1,8 +1,15 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { t } from '../i18n/i18n';
 import type { Ack, Command } from '../lib';
 import { ChannelError } from '../lib';
+import { toast } from './components';
 import { Decisions } from './decisions';
 import { undoNewest } from './undo_stack';
+
+vi.mock('./components', async (original) => ({
+  ...(await original<object>()),
+  toast: vi.fn(() => () => undefined),
+}));
 
 function decisions() {
   const sent: string[] = [];
@@ -156,4 +163,20 @@ it('offers the way back again that was pressed while there was no connection', a
   connected = true;
   expect(undoNewest()).toBe('undone');
   expect(sent).toEqual(['stop_turn', 'undo']);
+});
+
+it('says when a decision that was taken back before its answer can not be', async () => {
+  const answers: (() => void)[] = [];
+  const command = () =>
+    new Promise<Ack>((resolve) => {
+      answers.push(() => resolve({ type: 'ack', ref: '1' }));
+    });
+  const one = new Decisions({ command, lastSeq: 7 });
+  const stopped = one.send({ type: 'stop_turn' });
+  expect(undoNewest()).toBe('undone');
+  vi.mocked(toast).mockClear();
+  answers[0]?.();
+  await stopped;
+  expect(toast).toHaveBeenCalledWith(t('undo.impossible'));
+  expect(undoNewest()).toBe('not_undoable');
 });

@@ -94,6 +94,8 @@ export class Decisions {
       const way = wayBack(message, ack, back);
       if (way === undefined) {
         if (isDecision(message)) noteForAWhile(key, null);
+        // Whoever pressed "undo" before the answer is told that it did nothing.
+        if (answered.undo) toast(t('undo.impossible'));
       } else if (answered.undo) this.takeBack(way);
       else this.offerUndo(key, way);
       return true;
