@@ -1,6 +1,7 @@
 //! Clocks. Drivers and interfaces read them and pass the time to engines.
 
 mod age;
+mod kept;
 #[cfg(test)]
 mod machine;
 
@@ -11,6 +12,7 @@ use std::time::{Duration, SystemTime};
 use crate::domain::time::Timestamp;
 
 pub use self::age::AgeClock;
+pub use self::kept::{Earlier, Host, NotedClock, QUIET_MAX};
 
 /// The source of the time for drivers and interfaces.
 #[derive(Clone)]

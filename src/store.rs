@@ -16,6 +16,7 @@ mod governance;
 mod idempotency;
 mod installation;
 mod media_tokens;
+mod meeting_clocks;
 mod meetings;
 mod migrate;
 mod operator_log;

@@ -36,6 +36,7 @@ mod m0030_undeleted_objects;
 mod m0031_keys_of_sessions;
 mod m0032_known_time;
 mod m0033_parked_sessions;
+mod m0034_meeting_clocks;
 
 use sea_orm::DbErr;
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
@@ -92,6 +93,7 @@ pub const TABLES: &[&str] = &[
     "votes_heard",
     "installation",
     "outbox_parked",
+    "meeting_clocks",
 ];
 
 /// What the server's role may do with each table on PostgreSQL. It can neither
@@ -142,6 +144,7 @@ pub const PRIVILEGES: &[(&str, &str)] = &[
     ("votes_heard", "SELECT, INSERT, DELETE"),
     ("installation", "SELECT, INSERT, UPDATE"),
     ("outbox_parked", "SELECT, INSERT, UPDATE, DELETE"),
+    ("meeting_clocks", "SELECT, INSERT, UPDATE, DELETE"),
     (MIGRATION_TABLE, "SELECT"),
 ];
 
@@ -185,6 +188,7 @@ impl MigratorTrait for Migrations {
             Box::new(m0031_keys_of_sessions::KeysOfSessions),
             Box::new(m0032_known_time::KnownTime),
             Box::new(m0033_parked_sessions::ParkedSessions),
+            Box::new(m0034_meeting_clocks::MeetingClocks),
         ]
     }
 }

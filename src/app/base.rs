@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use super::AppOptions;
-use crate::clock::{AgeClock, Clock, SteadyClock};
+use crate::clock::{AgeClock, Clock, Host, SteadyClock};
 use crate::config::Config;
+use crate::domain::store_error::StoreError;
 use crate::store::{OnConnect, Store, StoreOptions};
 
 /// The parts that every feature is started with.
@@ -23,6 +24,8 @@ pub(super) struct Base {
     pub(super) steady: SteadyClock,
     /// The clock by which it is judged what was kept for long enough.
     pub(super) ages: AgeClock,
+    /// The machine whose clocks these are.
+    pub(super) host: Host,
     /// The database.
     pub(super) store: Store,
 }
@@ -35,7 +38,9 @@ impl Base {
         let store = Store::connect(&store_options(&config)).await.context("the store")?;
         let known = store.known_time().await.context("the store")?;
         let ages = AgeClock::new(&steady, known);
-        Ok(Self { config, dev_data_dir, clock, wall, steady, ages, store })
+        let host = Host::own();
+        go_on(&steady, &host, &store).await.context("the store")?;
+        Ok(Self { config, dev_data_dir, clock, wall, steady, ages, host, store })
     }
 
     /// Closes the database.
@@ -44,6 +49,14 @@ impl Base {
             tracing::warn!(%error, "the database could not be closed");
         }
     }
+}
+
+/// Lets sessions that are open keep the time that they have had.
+async fn go_on(steady: &SteadyClock, host: &Host, store: &Store) -> Result<(), StoreError> {
+    let earlier = store.earlier_clock(host).await?;
+    let newest = store.newest_of_open_sessions().await?;
+    steady.go_on(earlier, newest);
+    store.note_clock(host, &steady.noted()).await
 }
 
 /// The options of the database; also used by commands that run without a server.

@@ -7,7 +7,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::base::Base;
-use crate::clock::{AgeClock, SteadyClock};
+use crate::clock::{AgeClock, Host, QUIET_MAX, SteadyClock};
 use crate::room::Rooms;
 use crate::store::Store;
 
@@ -31,7 +31,7 @@ pub(super) fn describe_metrics() {
 /// The task that compares the clocks.
 pub(super) struct ClockWatch {
     clocks: Clocks,
-    store: Store,
+    noted: Noted,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -74,16 +74,18 @@ impl ClockWatch {
     /// room is open, the clock of meetings takes on the time of the machine.
     pub(super) fn start(base: &Base, rooms: Rooms) -> Self {
         let clocks = Clocks { meetings: base.steady.clone(), ages: base.ages.clone() };
+        // Rooms may be opened before the clocks are compared.
+        rooms.clock_ahead(clocks.meetings.ahead_us() / 1_000);
         let stop = CancellationToken::new();
-        let store = base.store.clone();
-        let (stopped, watched, noted) = (stop.clone(), clocks.clone(), store.clone());
+        let noted = Noted { store: base.store.clone(), host: base.host.clone() };
+        let (stopped, watched, notes) = (stop.clone(), clocks.clone(), noted.clone());
         let task = tokio::spawn(async move {
-            let comparing = compare_for_ever(watched.meetings, rooms);
-            let noting = note_for_ever(watched.ages, noted);
+            let comparing = compare_for_ever(watched.meetings.clone(), rooms, notes.clone());
+            let noting = note_for_ever(watched, notes);
             let both = async { tokio::join!(comparing, noting) };
             stopped.run_until_cancelled(both).await;
         });
-        Self { clocks, store, stop, task }
+        Self { clocks, noted, stop, task }
     }
 
     pub(super) fn state(&self) -> ClockState {
@@ -96,34 +98,68 @@ impl ClockWatch {
         if let Err(error) = self.task.await {
             tracing::error!(%error, "the task that compares the clocks has failed");
         }
-        note(&self.clocks.ages, &self.store).await;
+        self.noted.note(&self.clocks).await;
     }
 }
 
-async fn compare_for_ever(clock: SteadyClock, rooms: Rooms) {
+/// Where the clocks are kept for the next process.
+#[derive(Clone)]
+struct Noted {
+    store: Store,
+    host: Host,
+}
+
+impl Noted {
+    async fn note(&self, clocks: &Clocks) {
+        if let Err(error) = self.store.note_time(clocks.ages.now()).await {
+            tracing::warn!(%error, "the time could not be stored");
+        }
+        self.note_meetings(&clocks.meetings).await;
+    }
+
+    async fn note_meetings(&self, clock: &SteadyClock) {
+        if let Err(error) = self.store.note_clock(&self.host, &clock.noted()).await {
+            tracing::warn!(%error, "the time of meetings could not be stored");
+        }
+    }
+
+    /// Whether a session is open that has to keep its time, here or elsewhere.
+    async fn is_time_kept(&self, clock: &SteadyClock) -> bool {
+        match self.store.newest_of_open_sessions().await {
+            Ok(newest) => newest.is_some_and(|at| clock.clock().now().since(at) <= QUIET_MAX),
+            Err(error) => {
+                tracing::debug!(%error, "it is not known whether a session is open");
+                true
+            }
+        }
+    }
+}
+
+async fn compare_for_ever(clock: SteadyClock, rooms: Rooms, noted: Noted) {
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told_us = 0;
     loop {
         ticks.tick().await;
         let mut ahead_us = clock.ahead_us();
-        if ahead_us != told_us {
+        let was_set = ahead_us != told_us;
+        if was_set {
             let by_ms = (ahead_us - told_us) / 1_000;
             tracing::error!(
                 by_ms,
                 "the clock of this machine was set; open sessions keep their time"
             );
         }
+        if ahead_us != 0 && rooms.count() == 0 && !noted.is_time_kept(&clock).await {
+            clock.follow();
+            ahead_us = 0;
+            tracing::info!("no session is open, so the server takes on the time of the machine");
+        }
         if ahead_us != 0 || told_us != 0 {
-            if rooms.count() == 0 {
-                clock.follow();
-                ahead_us = 0;
-                tracing::info!(
-                    "no session is open, so the server takes on the time of the machine"
-                );
-            } else {
-                rooms.clock_ahead(ahead_us / 1_000);
-            }
+            rooms.clock_ahead(ahead_us / 1_000);
+        }
+        if was_set || ahead_us != told_us {
+            noted.note_meetings(&clock).await;
         }
         told_us = ahead_us;
         #[expect(clippy::cast_precision_loss, reason = "a metric; seconds are enough")]
@@ -131,25 +167,19 @@ async fn compare_for_ever(clock: SteadyClock, rooms: Rooms) {
     }
 }
 
-/// Keeps the time by which things grow old for the next process, and says when the machine's is not believed.
-async fn note_for_ever(ages: AgeClock, store: Store) {
+/// Keeps the clocks for the next process, and says when the machine's is not believed.
+async fn note_for_ever(clocks: Clocks, noted: Noted) {
     let mut ticks = tokio::time::interval(NOTED_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        if let Some(by) = ages.doubted() {
+        if let Some(by) = clocks.ages.doubted() {
             tracing::error!(
                 ahead_s = by.as_secs(),
                 "the clock of this machine is further ahead than is believed; until it has stood for \
                  a while, what is kept for a time is deleted by the time as it was"
             );
         }
-        note(&ages, &store).await;
-    }
-}
-
-async fn note(ages: &AgeClock, store: &Store) {
-    if let Err(error) = store.note_time(ages.now()).await {
-        tracing::warn!(%error, "the time could not be stored");
+        noted.note(&clocks).await;
     }
 }

@@ -89,8 +89,6 @@ pub(super) struct RoomActor {
     eligible_told: Arc<EligibleListView>,
     /// Why the newest eligible list is not taken, while none is known.
     list_refused: Option<ListRefused>,
-    /// By how much the machine's clock was ahead of the room's when the members were last told.
-    clock_ahead_ms: i64,
     over: bool,
     /// The event from outside that leads to what is being decided.
     arrival: Option<Arrival>,
@@ -127,7 +125,6 @@ impl RoomActor {
             attendance: None,
             eligible_told,
             list_refused: None,
-            clock_ahead_ms: 0,
             over: false,
             arrival: None,
         }
@@ -260,7 +257,9 @@ impl RoomActor {
                 self.tell_session(&session).await;
                 self.decide_surely(|engine, now| engine.handle_session(&session, now)).await;
             }
-            Input::ClockAhead { ms } => self.handle_clock_ahead(ms).await,
+            Input::ClockAhead { ms } => {
+                self.decide_surely(|engine, now| engine.handle_clock_ahead(ms, now)).await;
+            }
             Input::SessionEnding { told } => {
                 self.decide_surely(RoomEngine::handle_session_ending).await;
                 self.end_spells().await;

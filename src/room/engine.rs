@@ -236,6 +236,8 @@ pub struct RoomEngine {
     pub(super) moderation: Tracked<ModerationMode>,
     /// Who presides; `None` until a moderator has entered.
     chair: Tracked<Option<Chair>>,
+    /// By how much the machine's clock was ahead of the room's when the members were last told.
+    clock_ahead_ms: Tracked<i64>,
     pub(super) floor: Floor,
     pub(super) members: TrackedMap<UserId, Member>,
     pub(super) connections: TrackedMap<ConnectionId, Connection>,
@@ -305,6 +307,7 @@ impl RoomEngine {
         Self {
             moderation,
             chair: Tracked::default(),
+            clock_ahead_ms: Tracked::default(),
             floor: Floor::new(info.policy),
             attendance: Attendance::new(info.attendance, now),
             quorum_told: Tracked::default(),
@@ -426,9 +429,14 @@ impl RoomEngine {
         self.apply_decisions(now);
     }
 
-    /// The clock of the server was set by `by_ms`; `now` and later times do not show it.
-    pub fn handle_clock_step(&mut self, by_ms: i64, now: Timestamp) {
-        self.tell(Event::ClockStepped { by_ms }, now);
+    /// The clock of the machine is ahead of that of the room by `ms`. When that is new, the clock was set;
+    /// `now` and later times do not show it.
+    pub fn handle_clock_ahead(&mut self, ms: i64, now: Timestamp) {
+        let by_ms = ms.saturating_sub(*self.clock_ahead_ms);
+        if by_ms != 0 {
+            *self.clock_ahead_ms.edit() = ms;
+            self.tell(Event::ClockStepped { by_ms }, now);
+        }
     }
 
     /// The session ends: nobody has the floor, is heard or is seen any more. Its end is told by

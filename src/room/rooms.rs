@@ -1,6 +1,7 @@
 //! The rooms of this process: opened when somebody comes, closed when their
 //! session is over or nobody has been there for a while.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -56,6 +57,8 @@ pub(super) struct Parts {
     pub(super) clock: Clock,
     pub(super) ports: RoomPorts,
     pub(super) refusals: Mutex<Refusals>,
+    /// How far the clock of the machine is ahead of that of the rooms.
+    clock_ahead_ms: AtomicI64,
 }
 
 impl Rooms {
@@ -68,8 +71,8 @@ impl Rooms {
         clock: Clock,
         ports: RoomPorts,
     ) -> Self {
-        let refusals = Mutex::default();
-        let shared = Parts { sessions, repository, media, clock, ports, refusals };
+        let (refusals, clock_ahead_ms) = (Mutex::default(), AtomicI64::new(0));
+        let shared = Parts { sessions, repository, media, clock, ports, refusals, clock_ahead_ms };
         Self { parts: Arc::new(shared), open: Arc::default() }
     }
 
@@ -247,10 +250,11 @@ impl Rooms {
         }
     }
 
-    /// Tells the members of every open room how far the clock of the machine is ahead of that of
-    /// the rooms because it was set, unless they know. To be repeated while it is not 0, since
-    /// rooms open and a room whose queue is full misses it.
+    /// Tells the members of every room how far the clock of the machine is ahead of that of the
+    /// rooms because it was set, unless they know; those of a room that is not open once it opens. To be
+    /// repeated while it is not 0, since a room whose queue is full misses it.
     pub fn clock_ahead(&self, ms: i64) {
+        self.parts.clock_ahead_ms.store(ms, Ordering::Release);
         for room in self.open.all() {
             // A room whose queue is full is told the next time.
             let _missed = room.handle.inputs.try_send(Input::ClockAhead { ms });
@@ -488,6 +492,9 @@ impl Rooms {
             })?;
         }
         let (inputs, queue) = mpsc::channel(INPUTS_MAX);
+        // The queue is empty. The room may have been told of another time by an earlier process.
+        let ms = self.parts.clock_ahead_ms.load(Ordering::Acquire);
+        let _sent = inputs.try_send(Input::ClockAhead { ms });
         let is_without_media = session.provider.is_external();
         let room = RoomHandle { inputs, assembly: session.assembly_id, is_without_media };
         if let Some(source) = ports.eligible.clone().filter(|_| !roll_known(&engine)) {

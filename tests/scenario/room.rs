@@ -1104,6 +1104,24 @@ fn everybody_is_told_when_the_session_may_be_watched_from_outside_and_when_no_lo
     }
 }
 
+#[test]
+fn a_clock_that_was_set_is_told_once_whatever_restarts() {
+    let mut hall = Hall::new(ModerationMode::Open);
+    // Set, read again, and set further back; then the room is opened where the clock was not set.
+    for (ahead_ms, by_ms) in [(300_000, 300_000), (300_000, 0), (-20_000, -320_000), (0, 20_000)] {
+        let before = hall.engine.seq();
+        hall.engine.handle_clock_ahead(ahead_ms, hall.now);
+        hall.drain();
+        let steps: Vec<Event> =
+            hall.told.iter().filter(|(at, _)| *at > before).map(|it| it.1.clone()).collect();
+        let wanted: Vec<Event> =
+            (by_ms != 0).then_some(Event::ClockStepped { by_ms }).into_iter().collect();
+        assert_eq!(steps, wanted, "{ahead_ms}");
+        hall.restart();
+    }
+    assert!(!hall.stored.parts.contains_key("clock_ahead_ms"), "{:?}", hall.stored.parts);
+}
+
 /// As a version wrote it that recorded nothing.
 const OLD_RECORD: &str = r#"{"v":1,"moderation":"moderated","muted":["bea"],"removed":[],
     "members":[{"user":"chair","name":"The chair","audio":true,"video":false,"screen":false,

@@ -19,15 +19,6 @@ impl RoomActor {
         result
     }
 
-    /// The clock of the machine is ahead of the room's by `ms`; members are told when that is new.
-    pub(super) async fn handle_clock_ahead(&mut self, ms: i64) {
-        let by_ms = ms.saturating_sub(self.clock_ahead_ms);
-        self.clock_ahead_ms = ms;
-        if by_ms != 0 {
-            self.decide_surely(|engine, now| engine.handle_clock_step(by_ms, now)).await;
-        }
-    }
-
     /// Refuses what members and services ask of a room whose session has ended, while it waits for
     /// the text of what was said. Yields what is to be handled.
     pub(super) fn refuse_at_end(&self, input: Input) -> Option<Input> {

@@ -9,6 +9,7 @@ impl RoomEngine {
     pub fn undo(&mut self) {
         self.moderation.undo();
         self.chair.undo();
+        self.clock_ahead_ms.undo();
         self.floor.undo();
         self.attendance.undo();
         self.quorum_told.undo();
@@ -43,6 +44,7 @@ impl RoomEngine {
     pub fn accept(&mut self) {
         self.moderation.accept();
         self.chair.accept();
+        self.clock_ahead_ms.accept();
         self.floor.accept();
         self.attendance.accept();
         self.quorum_told.accept();
@@ -72,6 +74,7 @@ impl RoomEngine {
     pub fn stored(&mut self) {
         self.moderation.stored();
         self.chair.stored();
+        self.clock_ahead_ms.stored();
         self.floor.stored();
         self.attendance.stored();
         self.quorum_told.stored();

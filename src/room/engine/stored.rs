@@ -54,6 +54,7 @@ const HEADER: &str = r#"{"v":2}"#;
 // Names of parts. Those that end in a slash are followed by what they are of.
 const MODERATION: &str = "moderation";
 const CHAIR: &str = "chair";
+const CLOCK_AHEAD_MS: &str = "clock_ahead_ms";
 const RECORDING: &str = "recording";
 const ACKNOWLEDGED: &str = "acknowledged/";
 const MUTED: &str = "muted/";
@@ -119,6 +120,12 @@ impl RoomEngine {
         }
         if self.chair.is_to_store() {
             parts.push((CHAIR.to_owned(), self.chair.as_ref().map(stored_chair)));
+        }
+        if self.clock_ahead_ms.is_to_store() {
+            let ahead_ms = *self.clock_ahead_ms;
+            // As in a room of whose clock nothing was told.
+            let value = (ahead_ms != 0).then(|| json(&ahead_ms));
+            parts.push((CLOCK_AHEAD_MS.to_owned(), value));
         }
         if self.recording.is_to_store() {
             parts.push((RECORDING.to_owned(), Some(json(&stored_recording(&self.recording)))));
@@ -203,6 +210,8 @@ impl RoomEngine {
             } else if name == CHAIR {
                 let StoredChair { user, name } = read(&value)?;
                 self.chair = Tracked::new(Some(Chair { user: id(&user)?, name }));
+            } else if name == CLOCK_AHEAD_MS {
+                self.clock_ahead_ms = Tracked::new(read(&value)?);
             } else if name == RECORDING {
                 self.recording = Tracked::new(recording(&read(&value)?, recorder)?);
             } else if let Some(user) = of(ACKNOWLEDGED) {

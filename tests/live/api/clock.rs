@@ -2,6 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
+use cabildo::domain::id::SessionKey;
+use cabildo::room::repository::RoomRepository as _;
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 use time::OffsetDateTime;
@@ -65,6 +67,68 @@ async fn a_clock_that_is_set_is_no_speaking_time_and_everybody_is_told() {
         tokio::task::yield_now().await;
     }
     server.app.stop().await;
+}
+
+#[tokio::test]
+async fn a_turn_keeps_its_time_when_the_clock_was_set_and_the_server_starts_again() {
+    // How the clock is set while the session runs, and then while no process runs, seconds. Tokens are
+    // judged by that clock, so it is not set back by more than they allow.
+    for (by_s, then_s) in [(SET_S, 0), (SET_S, -SET_S), (-25, 0), (-25, 25)] {
+        let server = Server::start().await;
+        let session = server.create_active().await;
+        let chair = Person::named(&server, "chair", "moderator").await;
+        let ana = Person::named(&server, "ana", "participant").await;
+        let (mut chair_channel, _) = Channel::enter(&server, &session, &chair).await;
+        let (mut channel, _) = Channel::enter(&server, &session, &ana).await;
+        let wish = json!({"type": "request_speech", "kind": "normal"});
+        let request = ask(&mut channel, wish, 1).await["request_id"].clone();
+        let approve = json!({"type": "approve_speech", "request_id": request});
+        assert_eq!(ask(&mut chair_channel, approve, 1).await["type"], "ack");
+        let start = json!({"type": "start_turn", "request_id": request});
+        assert_eq!(ask(&mut chair_channel, start, 2).await["type"], "ack");
+        let begun = event(&mut channel, "turn_started").await;
+
+        server.set_us.store(by_s * 1_000_000, Ordering::SeqCst);
+        event(&mut channel, "clock_stepped").await;
+        let stopped = server.stop().await;
+        stopped.set_us.fetch_add(then_s * 1_000_000, Ordering::SeqCst);
+        let server = stopped.start_with(&[]).await;
+
+        let (mut chair, welcome) = Channel::enter(&server, &session, &chair).await;
+        assert_eq!(welcome["floor"]["turn"]["user_id"], "ana", "the turn goes on: {welcome}");
+        assert_eq!(ask(&mut chair, json!({"type": "pause_turn"}), 3).await["type"], "ack");
+        let paused = event(&mut chair, "turn_paused").await;
+        let at = |event: &serde_json::Value| {
+            OffsetDateTime::parse(event["at"].as_str().expect("a time"), &Rfc3339).expect("a time")
+        };
+        let passed = at(&paused) - at(&begun);
+        assert!(
+            (0..60).contains(&passed.whole_seconds()) && passed.is_positive(),
+            "{by_s}, {then_s}: {begun}, {paused}"
+        );
+        let used_ms = paused["used_ms"].as_i64().expect("a number");
+        assert!((1..60_000).contains(&used_ms), "{by_s}, {then_s}: {paused}");
+
+        // Everybody was told once of each time that the clock was set.
+        let told = clock_steps_of(&server, &session).await;
+        let wanted = [by_s, then_s].into_iter().filter(|by_s| *by_s != 0);
+        assert!(told.iter().map(|by_ms| by_ms / 1_000).eq(wanted), "{by_s}, {then_s}: {told:?}");
+
+        server.step(&session, "end").await;
+        server.app.stop().await;
+    }
+}
+
+/// By how much the clock was set in a session, rounded to seconds, in milliseconds.
+async fn clock_steps_of(server: &Server, session: &str) -> Vec<i64> {
+    let key = SessionKey::new(server.tenant, session.parse().expect("an id"));
+    let events = server.store().await.events_after(key, 0, 1_000).await.expect("events");
+    let steps = events.iter().filter(|event| event.kind == "clock_stepped").map(|event| {
+        let event: serde_json::Value = serde_json::from_str(&event.payload).expect("JSON");
+        let by_ms = event["by_ms"].as_i64().expect("a number");
+        (by_ms + by_ms.signum() * 500) / 1_000 * 1_000
+    });
+    steps.collect()
 }
 
 /// A client whose clock is `off_s` seconds off, until the server tells it the time.

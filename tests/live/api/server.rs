@@ -11,6 +11,7 @@ use cabildo::app::{App, AppOptions, store_options};
 use cabildo::clock::{BootClock, Clock, SteadyClock};
 use cabildo::config::{Config, Profile, Source};
 use cabildo::domain::id::TenantId;
+use cabildo::domain::time::Timestamp;
 use cabildo::store::{Store, StoreOptions};
 use rcgen::string::Ia5String;
 use rcgen::{
@@ -150,8 +151,8 @@ fn clock(ahead_us: Arc<AtomicI64>, set_us: Arc<AtomicI64>) -> SteadyClock {
     let wall = Clock::from_fn(move || {
         let ahead = Duration::from_micros(ahead_us.load(Ordering::SeqCst).unsigned_abs());
         PASSED.set(ahead);
-        let set = Duration::from_micros(set_us.load(Ordering::SeqCst).unsigned_abs());
-        machine.now().after(ahead + set)
+        let shown = machine.now().after(ahead).unix_us();
+        Timestamp::from_unix_us(shown + set_us.load(Ordering::SeqCst))
     });
     // Read right after the wall clock, by the same thread: the same time has passed for both.
     SteadyClock::new(wall, BootClock::from_fn(move || boot.now() + PASSED.get()))
@@ -162,12 +163,14 @@ pub(crate) struct Stopped {
     data: tempfile::TempDir,
     tenant: TenantId,
     ahead_us: Arc<AtomicI64>,
+    /// As [`Server::set_us`].
+    pub(crate) set_us: Arc<AtomicI64>,
 }
 
 impl Stopped {
     /// A process that takes over the data.
     pub(crate) async fn start_with(self, keys: &[(&str, &str)]) -> Server {
-        Box::pin(Server::launch(keys, self.data, self.tenant, self.ahead_us)).await
+        Box::pin(Server::launch(keys, self.data, self.tenant, (self.ahead_us, self.set_us))).await
     }
 
     /// Why a process that should take over the data does not start.
@@ -223,7 +226,7 @@ impl Server {
     pub(crate) async fn start_with(keys: &[(&str, &str)]) -> Self {
         let data = tempfile::tempdir().expect("a directory");
         // Boxed because the future of a starting server is large.
-        Box::pin(Self::launch(keys, data, TenantId::generate(), Arc::default())).await
+        Box::pin(Self::launch(keys, data, TenantId::generate(), Default::default())).await
     }
 
     /// Stops, and another process takes over the same data.
@@ -233,14 +236,14 @@ impl Server {
 
     /// As [`Self::restart`], with these keys in its configuration.
     pub(crate) async fn restart_with(self, keys: &[(&str, &str)]) -> Self {
-        let Self { app, data, tenant, ahead_us, .. } = self;
+        let Self { app, data, tenant, ahead_us, set_us, .. } = self;
         app.stop().await;
-        Box::pin(Self::launch(keys, data, tenant, ahead_us)).await
+        Box::pin(Self::launch(keys, data, tenant, (ahead_us, set_us))).await
     }
 
     /// As [`Self::restart`], at the same addresses, and it is away until `pause` is over.
     pub(crate) async fn restart_after(self, pause: impl Future<Output = ()>) -> Self {
-        let Self { app, data, tenant, ahead_us, .. } = self;
+        let Self { app, data, tenant, ahead_us, set_us, .. } = self;
         let addresses = app.addresses();
         let (http, media) = (addresses.http, addresses.media);
         app.stop().await;
@@ -257,14 +260,14 @@ impl Server {
         }
         let (http, media) = (http.to_string(), media.to_string());
         let keys = [("http.bind", http.as_str()), ("media.bind", media.as_str())];
-        Box::pin(Self::launch(&keys, data, tenant, ahead_us)).await
+        Box::pin(Self::launch(&keys, data, tenant, (ahead_us, set_us))).await
     }
 
     /// Stops, and leaves its data.
     pub(crate) async fn stop(self) -> Stopped {
-        let Self { app, data, tenant, ahead_us, .. } = self;
+        let Self { app, data, tenant, ahead_us, set_us, .. } = self;
         app.stop().await;
-        Stopped { data, tenant, ahead_us }
+        Stopped { data, tenant, ahead_us, set_us }
     }
 
     /// Its database, reached beside it.
@@ -276,9 +279,8 @@ impl Server {
         keys: &[(&str, &str)],
         data: tempfile::TempDir,
         tenant: TenantId,
-        ahead_us: Arc<AtomicI64>,
+        (ahead_us, set_us): (Arc<AtomicI64>, Arc<AtomicI64>),
     ) -> Self {
-        let set_us = Arc::new(AtomicI64::new(0));
         let clock = clock(ahead_us.clone(), set_us.clone());
         let (options, authority, [governance, stranger]) = options(keys, data.path(), clock);
         let store = store_options(&options.config);

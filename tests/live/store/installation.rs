@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use cabildo::clock::{Host, NotedClock};
 use cabildo::domain::id::TenantId;
+use cabildo::domain::time::Timestamp;
 use cabildo::vault::{
     Directory, Identified, IdentifiedVault, Installation as _, NotKnown, Place, WrongPlace,
 };
@@ -14,6 +16,7 @@ cases!(
     instances_that_come_at_once_get_one_identity,
     a_place_is_used_once_it_was_noted,
     a_session_is_data,
+    clocks_are_known_by_their_machines,
     of_vaults_that_come_at_once_one_becomes_that_of_several_instances,
     of_key_directories_that_come_at_once_one_becomes_that_of_several_instances,
 );
@@ -29,6 +32,35 @@ async fn instances_that_come_at_once_get_one_identity(fixture: Fixture) {
     assert!(given.iter().all(|identity| *identity == given[0]), "{given:?}");
     assert_eq!(fixture.stores[1].known_identity().await, Ok(Some(given[0])));
     assert_eq!(fixture.count("installation").await, 1);
+}
+
+async fn clocks_are_known_by_their_machines(fixture: Fixture) {
+    let [first, second] = &fixture.stores;
+    let host = |name: &str, boot: &str| Host { name: name.to_owned(), boot: boot.to_owned() };
+    let noted = |second: i64| NotedClock {
+        wall: Timestamp::from_unix_us(second * 1_000_000),
+        boot_us: 5,
+        ahead_us: -second,
+    };
+    let found = async |name: &str, boot: &str| {
+        let found = second.earlier_clock(&host(name, boot)).await.expect("a store");
+        found.map(|it| (it.noted, it.is_same_boot))
+    };
+    assert_eq!(found("a", "1").await, None);
+    for (name, boot, second) in [("a", "1", 90), ("a", "1", 100), ("b", "2", 200)] {
+        first.note_clock(&host(name, boot), &noted(second)).await.expect("noted");
+    }
+    assert_eq!(found("a", "1").await, Some((noted(100), true)));
+    assert_eq!(found("a", "3").await, Some((noted(100), false)), "it was started again");
+    assert_eq!(found("c", "2").await, Some((noted(200), true)), "another container");
+    assert_eq!(found("b", "1").await, Some((noted(100), true)), "the container got another's name");
+    assert_eq!(found("c", "").await, None);
+    // A machine that notes nothing for a month is forgotten.
+    first.note_clock(&host("b", "2"), &noted(100 + 30 * 86_400)).await.expect("noted");
+    assert!(found("a", "1").await.is_some());
+    first.note_clock(&host("b", "2"), &noted(101 + 30 * 86_400)).await.expect("noted");
+    assert_eq!(found("a", "1").await, None);
+    assert_eq!(first.newest_of_open_sessions().await, Ok(None));
 }
 
 async fn a_place_is_used_once_it_was_noted(fixture: Fixture) {

@@ -18,7 +18,7 @@ cases!(
     a_database_answers,
 );
 
-const ALL: [&str; 33] = [
+const ALL: [&str; 34] = [
     "m0001_foundation",
     "m0002_session_directory",
     "m0003_evidence",
@@ -52,6 +52,7 @@ const ALL: [&str; 33] = [
     "m0031_keys_of_sessions",
     "m0032_known_time",
     "m0033_parked_sessions",
+    "m0034_meeting_clocks",
 ];
 
 async fn what_is_applied_is_not_applied_again(fixture: Fixture) {
