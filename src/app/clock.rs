@@ -74,8 +74,6 @@ impl ClockWatch {
     /// room is open, the clock of meetings takes on the time of the machine.
     pub(super) fn start(base: &Base, rooms: Rooms) -> Self {
         let clocks = Clocks { meetings: base.steady.clone(), ages: base.ages.clone() };
-        // Rooms may be opened before the clocks are compared.
-        rooms.clock_ahead(clocks.meetings.ahead_us() / 1_000);
         let stop = CancellationToken::new();
         let noted = Noted { store: base.store.clone(), host: base.host.clone() };
         let (stopped, watched, notes) = (stop.clone(), clocks.clone(), noted.clone());

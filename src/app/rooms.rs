@@ -87,6 +87,8 @@ impl LiveRooms {
             transcription: transcription.state(),
         };
         let rooms = Rooms::new(store.clone(), store, media.sfu.clone(), clock.clone(), ports);
+        // Before one is opened.
+        rooms.clock_ahead(base.steady.ahead_us() / 1_000);
         let desk = Desk::new(rooms.clone(), attendance::verifier(services), clock);
         let heads = tokio::spawn(tell_heads(evidence, rooms.clone()));
         Self { rooms, desk, heads }
