@@ -177,7 +177,7 @@ pub enum Event {
     },
     /// The clock of the server was set by a second or more while the room was open. Times of the
     /// room continue as if it had not been; the server's clock is ahead of them by the sum of
-    /// `by_ms` of these events since the server was started.
+    /// `by_ms` of these events, also after a restart.
     ClockStepped {
         /// By how many milliseconds it was set forward; negative when back.
         by_ms: i64,
