@@ -228,7 +228,8 @@ impl App {
         // What follows would wait for a database that is away, and rooms and recordings would not be
         // closed.
         base.store.stop_waiting();
-        let rest = async {
+        // Boxed because the future is large.
+        let rest = Box::pin(async move {
             clock.shutdown().await;
             elsewhere.shutdown().await;
             kafka.shutdown().await;
@@ -246,9 +247,8 @@ impl App {
             media.shutdown().await;
             doors.shutdown().await;
             base.close().await;
-        };
-        // Boxed because the future is large.
-        if tokio::time::timeout(grace * 2, Box::pin(rest)).await.is_err() {
+        });
+        if tokio::time::timeout(grace * 2, rest).await.is_err() {
             tracing::warn!("some parts did not stop in time");
         }
         telemetry.shutdown();

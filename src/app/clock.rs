@@ -1,5 +1,6 @@
 //! Watches whether the clock of the machine is set while the server runs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
@@ -31,7 +32,7 @@ pub(super) fn describe_metrics() {
 /// The task that compares the clocks.
 pub(super) struct ClockWatch {
     clocks: Clocks,
-    noted: Noted,
+    noted: Arc<Noted>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -75,7 +76,7 @@ impl ClockWatch {
     pub(super) fn start(base: &Base, rooms: Rooms) -> Self {
         let clocks = Clocks { meetings: base.steady.clone(), ages: base.ages.clone() };
         let stop = CancellationToken::new();
-        let noted = Noted { store: base.store.clone(), host: base.host.clone() };
+        let noted = Arc::new(Noted { store: base.store.clone(), host: base.host.clone() });
         let (stopped, watched, notes) = (stop.clone(), clocks.clone(), noted.clone());
         let task = tokio::spawn(async move {
             let comparing = compare_for_ever(watched.meetings.clone(), rooms, notes.clone());
@@ -101,7 +102,6 @@ impl ClockWatch {
 }
 
 /// Where the clocks are kept for the next process.
-#[derive(Clone)]
 struct Noted {
     store: Store,
     host: Host,
@@ -133,7 +133,7 @@ impl Noted {
     }
 }
 
-async fn compare_for_ever(clock: SteadyClock, rooms: Rooms, noted: Noted) {
+async fn compare_for_ever(clock: SteadyClock, rooms: Rooms, noted: Arc<Noted>) {
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told_us = 0;
@@ -166,7 +166,7 @@ async fn compare_for_ever(clock: SteadyClock, rooms: Rooms, noted: Noted) {
 }
 
 /// Keeps the clocks for the next process, and says when the machine's is not believed.
-async fn note_for_ever(clocks: Clocks, noted: Noted) {
+async fn note_for_ever(clocks: Clocks, noted: Arc<Noted>) {
     let mut ticks = tokio::time::interval(NOTED_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

@@ -83,9 +83,9 @@ fn ahead_us(now: &NotedClock, earlier: Option<Earlier>, newest: Timestamp) -> i6
     };
     // Clocks of several machines are not quite the same.
     let is_possible = |ahead_us: i64| gap_us(ahead_us) > -STEP_MIN_US;
-    let counted_us = earlier.map_or(0, |earlier| match earlier.is_same_boot {
-        true => earlier.noted.ahead_us.saturating_add(set_us(&earlier.noted, now)),
-        false => earlier.noted.ahead_us,
+    let counted_us = earlier.map_or(0, |earlier| {
+        let since_us = if earlier.is_same_boot { set_us(&earlier.noted, now) } else { 0 };
+        earlier.noted.ahead_us.saturating_add(since_us)
     });
     let is_known = earlier.is_some_and(|earlier| earlier.is_same_boot);
     let found_us = if is_known && is_possible(counted_us) {
