@@ -1,5 +1,5 @@
 //! Sessions whose events a reader of the outbox hands on by themselves, because one of them was not
-//! accepted and the others do not wait for it.
+//! accepted and the others do not wait for it; and an index that finds the events of one session in order.
 
 use async_trait::async_trait;
 use sea_orm::DbErr;
@@ -30,6 +30,13 @@ impl MigrationTrait for ParkedSessions {
             .primary_key(Index::create().col("reader").col("session_id"))
             .take();
         manager.create_table(table).await?;
+        let in_order = Index::create()
+            .name("outbox_of_session_in_order")
+            .table("outbox")
+            .col("session_id")
+            .col("position")
+            .take();
+        manager.create_index(in_order).await?;
         protect(manager, "outbox_parked", Visibility::Shared).await
     }
 }

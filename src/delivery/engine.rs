@@ -2,11 +2,12 @@
 //! those of several beside each other, and what fails again later. Pure; `now` is
 //! the time since the reader began.
 //!
-//! A session whose event is not accepted, and which has so many behind it that there is hardly room
-//! for others, is parked: it is read by itself, a page at a time, until it has caught up.
+//! A session that does not go on, and whose events leave hardly room for those of others or keep the
+//! reader from confirming what it has handed on, is parked: it is read by itself, a few events at a
+//! time, until it has caught up.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 use std::time::Duration;
 
@@ -22,10 +23,20 @@ use crate::events::Position;
 pub(super) const WINDOW: usize = 1_000;
 /// As many of them from which on sessions are parked that hold the others up.
 const CROWDED: usize = WINDOW / 2;
-/// Events of a parked session that stay in memory, with the rest of their transaction.
-const KEPT_WHEN_PARKED: usize = 50;
-/// Failures in a row, without a success, after which nothing is tried for a while.
-const FAILURES_BEFORE_PAUSE: u32 = 10;
+/// Places between the first event that was not handed on and the last one that was read, from which on
+/// the session of the first is parked. After a restart as many events are handed on again.
+const FAR: u64 = 1_000;
+/// Parked sessions, beyond which no more are parked and the others wait.
+const PARKED_MAX: usize = 1_000;
+/// Events of a parked session in memory, with the rest of their transaction.
+const KEPT_WHEN_PARKED: usize = 10;
+/// For how long nothing was read, for want of room, until the session with the most events is parked
+/// although none has failed.
+const HELD_UP: Duration = Duration::from_secs(2);
+/// Events of a session that is parked for that.
+const MANY: usize = 50;
+/// Sessions that failed, without a success in between, after which nothing is tried for a while.
+const FAILURES_BEFORE_PAUSE: usize = 10;
 
 /// How long is waited after failures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +69,7 @@ struct Waiting {
 
 /// How the first event of a session has failed.
 struct Failure {
+    /// Whether it was refused at least once.
     is_refused: bool,
     /// How many events had arrived then.
     delivered: u64,
@@ -100,6 +112,15 @@ impl Lane {
         self.waiting.front().map_or(parked.read, |first| before(first.at))
     }
 
+    /// Takes no more than a few events, and notes from where on the others are to be read.
+    fn shorten(&mut self) {
+        let Some(parked) = &mut self.parked else { return };
+        if let Some(last) = self.waiting.get(KEPT_WHEN_PARKED - 1).map(|last| last.at) {
+            self.waiting.retain(|waiting| waiting.at <= last);
+            parked.read = parked.read.min(last);
+        }
+    }
+
     /// Where a parked session stands when nothing of it waits.
     fn drained(&self) -> Option<&Parked> {
         self.parked.as_ref().filter(|_| self.waiting.is_empty() && !self.is_busy)
@@ -127,6 +148,8 @@ pub(super) struct Failed {
 pub(super) enum Afterwards {
     /// It is tried again.
     Again,
+    /// It is tried again, and was refused for the first time.
+    Refused,
     /// It is not, and the next one of its session is.
     GivenUp,
 }
@@ -148,10 +171,12 @@ pub(super) struct Engine {
     unfinished: BTreeMap<u64, Position>,
     next_number: u64,
     read: Position,
+    read_at: Duration,
     /// The session that was served last, so that each gets its turn.
     served: Option<SessionId>,
     in_flight: usize,
-    failures: u32,
+    /// Sessions that have failed since the last success, other than by a refusal.
+    failing: BTreeSet<SessionId>,
     /// How many events have arrived.
     delivered: u64,
     paused_until: Duration,
@@ -167,9 +192,10 @@ impl Engine {
             unfinished: BTreeMap::new(),
             next_number: 0,
             read,
+            read_at: Duration::ZERO,
             served: None,
             in_flight: 0,
-            failures: 0,
+            failing: BTreeSet::new(),
             delivered: 0,
             paused_until: Duration::ZERO,
         }
@@ -182,7 +208,7 @@ impl Engine {
     }
 
     /// Takes what was read, up to and including `read`.
-    pub(super) fn handle_page(&mut self, events: Vec<Placed>, read: Position) {
+    pub(super) fn handle_page(&mut self, events: Vec<Placed>, read: Position, now: Duration) {
         for Placed { cursor, event } in events {
             let key = SessionKey::new(event.tenant, event.session);
             let times = self.times;
@@ -198,25 +224,46 @@ impl Engine {
             lane.waiting.push_back(Waiting { number: Some(number), at, event });
         }
         self.read = read.max(self.read);
+        self.read_at = now;
     }
 
     /// A session that is to be parked, and up to where it was handed on.
-    pub(super) fn poll_parking(&self) -> Option<(SessionKey, Position)> {
-        if self.unfinished.len() < CROWDED {
+    pub(super) fn poll_parking(&self, now: Duration) -> Option<(SessionKey, Position)> {
+        let is_crowded = self.unfinished.len() >= CROWDED;
+        let behind = self.read.number().saturating_sub(self.confirmed().number());
+        if !is_crowded && behind < FAR || self.parked() >= PARKED_MAX {
             return None;
         }
+        let mut lanes = self.lanes.values();
+        let lane = if is_crowded {
+            lanes.filter(|lane| self.holds_up(lane, now)).max_by_key(|lane| lane.waiting.len())?
+        } else {
+            let first = *self.unfinished.first_key_value()?.1;
+            lanes.find(|lane| {
+                lane.waiting.front().is_some_and(|waiting| waiting.at == first)
+                    && self.holds_up(lane, now)
+            })?
+        };
+        Some((lane.key, before(lane.waiting.front()?.at)))
+    }
+
+    fn parked(&self) -> usize {
+        self.lanes.values().filter(|lane| lane.parked.is_some()).count()
+    }
+
+    /// Whether a session does not go on while others could.
+    fn holds_up(&self, lane: &Lane, now: Duration) -> bool {
+        if lane.parked.is_some() {
+            return false;
+        }
         // While the other side is down everything fails, and waits for it.
-        let is_alone = |lane: &Lane, failure: &Failure| {
+        let has_failed_alone = lane.failure.as_ref().is_some_and(|failure| {
             failure.is_refused
                 || self.delivered > failure.delivered
                 || lane.waiting.len() >= CROWDED
-        };
-        let holds_up = |lane: &&Lane| {
-            let failure = lane.failure.as_ref().filter(|failure| is_alone(lane, failure));
-            lane.parked.is_none() && !lane.is_busy && failure.is_some()
-        };
-        let lane = self.lanes.values().filter(holds_up).max_by_key(|lane| lane.waiting.len())?;
-        Some((lane.key, before(lane.waiting.front()?.at)))
+        });
+        let is_held_up = self.len() >= WINDOW && now.saturating_sub(self.read_at) >= HELD_UP;
+        has_failed_alone || (is_held_up && !self.is_paused() && lane.waiting.len() >= MANY)
     }
 
     /// It is noted that this session is parked, and up to where it was handed on.
@@ -227,10 +274,8 @@ impl Engine {
                 self.unfinished.remove(&number);
             }
         }
-        let last = lane.waiting.get(KEPT_WHEN_PARKED - 1).map(|last| last.at);
-        let read = last.unwrap_or(self.read);
-        lane.waiting.retain(|waiting| waiting.at <= read);
-        lane.parked = Some(Parked { read, noted });
+        lane.parked = Some(Parked { read: self.read, noted });
+        lane.shorten();
     }
 
     /// A parked session of which nothing waits any more, and up to where it was read: more of it is
@@ -260,6 +305,7 @@ impl Engine {
             event,
         }));
         parked.read = read.min(most).max(parked.read);
+        lane.shorten();
     }
 
     /// A parked session that has caught up, and is to be handed on with the others again.
@@ -307,8 +353,8 @@ impl Engine {
     }
 
     /// Whether nothing is tried for now, or only one to see whether it works again.
-    pub(super) const fn is_paused(&self) -> bool {
-        self.failures >= FAILURES_BEFORE_PAUSE
+    pub(super) fn is_paused(&self) -> bool {
+        self.failing.len() >= FAILURES_BEFORE_PAUSE
     }
 
     /// Everything up to here was handed on or given up.
@@ -324,11 +370,14 @@ impl Engine {
             return None;
         }
         let from = self.served.map_or(Bound::Unbounded, Bound::Excluded);
-        let later = self.lanes.range((from, Bound::Unbounded));
-        let mut lanes = later.chain(self.lanes.iter());
+        let in_turn = || self.lanes.range((from, Bound::Unbounded)).chain(self.lanes.iter());
         let is_due =
             |lane: &Lane| !lane.is_busy && !lane.waiting.is_empty() && lane.not_before <= now;
-        let session = lanes.find(|(_, lane)| is_due(lane)).map(|(session, _)| *session)?;
+        // While one at a time is tried, those that have failed leave the others their turn.
+        let untried = |lane: &Lane| is_due(lane) && lane.failure.is_none();
+        let untried = in_turn().find(|(_, lane)| self.is_paused() && untried(lane));
+        let due = untried.or_else(|| in_turn().find(|(_, lane)| is_due(lane)));
+        let session = due.map(|(session, _)| *session)?;
         let lane = self.lanes.get_mut(&session)?;
         lane.is_busy = true;
         self.served = Some(session);
@@ -345,10 +394,15 @@ impl Engine {
     /// The event of this session that was on its way has arrived.
     pub(super) fn handle_delivered(&mut self, session: SessionId) {
         self.in_flight = self.in_flight.saturating_sub(1);
-        self.failures = 0;
         self.delivered += 1;
-        self.paused_until = Duration::ZERO;
+        self.has_answered();
         self.next_of(session);
+    }
+
+    /// The other side works.
+    fn has_answered(&mut self) {
+        self.failing.clear();
+        self.paused_until = Duration::ZERO;
     }
 
     /// It has not.
@@ -360,8 +414,11 @@ impl Engine {
         drawn: u8,
     ) -> Afterwards {
         self.in_flight = self.in_flight.saturating_sub(1);
-        // Whoever refuses one event may accept the others.
-        self.failures = if is_refused { 0 } else { self.failures.saturating_add(1) };
+        if is_refused {
+            self.has_answered();
+        } else {
+            self.failing.insert(session);
+        }
         if self.is_paused() {
             self.paused_until = now + self.times.pause;
         }
@@ -369,14 +426,15 @@ impl Engine {
             self.next_of(session);
             return Afterwards::GivenUp;
         }
-        if let Some(lane) = self.lanes.get_mut(&session) {
-            lane.is_busy = false;
-            let delivered = self.delivered;
-            lane.failure.get_or_insert(Failure { is_refused, delivered }).is_refused = is_refused;
-            let wait = wait.unwrap_or_default().min(self.times.max);
-            lane.not_before = now + lane.backoff.next(drawn).max(wait);
-        }
-        Afterwards::Again
+        let Some(lane) = self.lanes.get_mut(&session) else { return Afterwards::Again };
+        lane.is_busy = false;
+        let wait = wait.unwrap_or_default().min(self.times.max);
+        lane.not_before = now + lane.backoff.next(drawn).max(wait);
+        let first = Failure { is_refused: false, delivered: self.delivered };
+        let failure = lane.failure.get_or_insert(first);
+        let is_new = is_refused && !failure.is_refused;
+        failure.is_refused |= is_refused;
+        if is_new { Afterwards::Refused } else { Afterwards::Again }
     }
 
     /// It is not to be handed on any more.
@@ -431,6 +489,7 @@ mod tests {
         engine.handle_page(
             vec![placed(11, one, "a"), placed(12, one, "b"), placed(13, two, "c")],
             Position::new(14),
+            NOW,
         );
         let id = |event: Option<PublicEvent>| event.map(|event| event.id);
         let mut first = [id(engine.poll_delivery(NOW)), id(engine.poll_delivery(NOW))];
@@ -458,7 +517,7 @@ mod tests {
         let mut engine = Engine::new(Position::default(), RetryTimes::default(), 8);
         let sessions: Vec<_> = (0..20).map(|_| SessionId::generate()).collect();
         let page = sessions.iter().map(|session| placed(1, *session, "x")).collect();
-        engine.handle_page(page, Position::new(1));
+        engine.handle_page(page, Position::new(1), NOW);
         for _ in 0..FAILURES_BEFORE_PAUSE {
             let event = engine.poll_delivery(NOW).expect("tried");
             engine.handle_failed(event.session, NOW, DOWN, 0);
@@ -480,8 +539,11 @@ mod tests {
     fn what_was_tried_for_long_enough_makes_room_for_the_next() {
         let session = SessionId::generate();
         let mut engine = Engine::new(Position::default(), RetryTimes::default(), 8);
-        engine
-            .handle_page(vec![placed(1, session, "a"), placed(2, session, "b")], Position::new(2));
+        engine.handle_page(
+            vec![placed(1, session, "a"), placed(2, session, "b")],
+            Position::new(2),
+            NOW,
+        );
         engine.poll_delivery(NOW).expect("tried");
         let after =
             engine.handle_failed(session, NOW, Failed { patience: Patience::Over, ..DOWN }, 0);
@@ -495,7 +557,7 @@ mod tests {
         let key = SessionKey::new(TenantId::generate(), SessionId::generate());
         let mut engine = Engine::new(Position::default(), RetryTimes::default(), 8);
         let page = (1..=many).map(|at| placed_in(at, key)).collect();
-        engine.handle_page(page, Position::new(many));
+        engine.handle_page(page, Position::new(many), NOW);
         engine.poll_delivery(NOW).expect("tried");
         engine.handle_failed(key.session, NOW, failed, 0);
         (engine, key)
@@ -512,16 +574,20 @@ mod tests {
         let other = SessionKey::new(key.tenant, SessionId::generate());
         assert!(!engine.is_paused(), "whoever refuses an event is there");
         assert_eq!(
-            (engine.refused(), engine.poll_parking()),
+            (engine.refused(), engine.poll_parking(NOW)),
             (1, Some((key, Position::default())))
         );
         engine.handle_parked(key.session, Position::default());
         assert_eq!(
-            (engine.len(), engine.confirmed(), engine.poll_parking()),
+            (engine.len(), engine.confirmed(), engine.poll_parking(NOW)),
             (0, Position::new(600), None)
         );
         // The others go on, and what is new of it waits outside.
-        engine.handle_page(vec![placed_in(601, key), placed_in(602, other)], Position::new(602));
+        engine.handle_page(
+            vec![placed_in(601, key), placed_in(602, other)],
+            Position::new(602),
+            NOW,
+        );
         let event = engine.poll_delivery(NOW).expect("of the other");
         assert_eq!(event.session, other.session);
         engine.handle_delivered(other.session);
@@ -550,7 +616,7 @@ mod tests {
         assert_eq!(arrived, (1..=601).collect::<Vec<_>>());
         assert_eq!((engine.refused(), engine.poll_unparking()), (0, Some(key)));
         engine.handle_unparked(key.session);
-        engine.handle_page(vec![placed_in(603, key)], Position::new(603));
+        engine.handle_page(vec![placed_in(603, key)], Position::new(603), now);
         now += Duration::from_secs(1);
         assert_eq!(engine.poll_delivery(now).expect("with the others").id, "603");
     }
@@ -564,15 +630,74 @@ mod tests {
             })
             .collect();
         let one = others[0].event.session;
-        engine.handle_page(others, Position::new(1_000));
-        assert_eq!(engine.poll_parking(), None);
+        engine.handle_page(others, Position::new(1_000), NOW);
+        assert_eq!(engine.poll_parking(NOW), None);
         // It is there, and one session has failed for itself.
         engine.poll_delivery(NOW).expect("of another");
         engine.handle_delivered(one);
-        assert_eq!(engine.poll_parking(), Some((key, Position::default())));
+        assert_eq!(engine.poll_parking(NOW), Some((key, Position::default())));
         // One that alone leaves hardly any room is parked whatever the reason is.
-        assert!(crowded(500, DOWN).0.poll_parking().is_some());
-        assert_eq!(crowded(499, REFUSED).0.poll_parking(), None);
+        assert!(crowded(500, DOWN).0.poll_parking(NOW).is_some());
+        assert_eq!(crowded(499, REFUSED).0.poll_parking(NOW), None);
+    }
+
+    #[test]
+    fn a_session_that_is_answered_slowly_is_parked_while_its_event_is_on_its_way() {
+        let key = SessionKey::new(TenantId::generate(), SessionId::generate());
+        let mut engine = Engine::new(Position::default(), RetryTimes::default(), 8);
+        let page = (1..=1_000).map(|at| placed_in(at, key)).collect();
+        engine.handle_page(page, Position::new(1_000), NOW);
+        assert_eq!(engine.poll_delivery(NOW).expect("the first").id, "1");
+        let (soon, later) = (Duration::from_millis(1_999), Duration::from_secs(2));
+        assert_eq!(engine.poll_parking(soon), None);
+        assert_eq!(engine.poll_parking(later), Some((key, Position::default())));
+        engine.handle_parked(key.session, Position::default());
+        let other = SessionKey::new(key.tenant, SessionId::generate());
+        engine.handle_page(vec![placed_in(1_001, other)], Position::new(1_001), later);
+        assert_eq!(engine.poll_delivery(later).expect("of the other").id, "1001");
+        engine.handle_delivered(other.session);
+        assert_eq!((engine.poll_delivery(later), engine.parked_progress()), (None, Vec::new()));
+        engine.handle_delivered(key.session);
+        assert_eq!(engine.poll_delivery(later).expect("its next").id, "2");
+        assert_eq!(engine.parked_progress(), [(key, Position::new(1))]);
+        assert_eq!(engine.refused(), 0);
+    }
+
+    #[test]
+    fn a_session_that_keeps_the_reader_from_confirming_is_parked_however_few_events_wait() {
+        let (mut engine, key) = crowded(1, REFUSED);
+        engine.handle_page(Vec::new(), Position::new(999), NOW);
+        assert_eq!((engine.poll_parking(NOW), engine.confirmed()), (None, Position::default()));
+        engine.handle_page(Vec::new(), Position::new(1_000), NOW);
+        assert_eq!(engine.poll_parking(NOW), Some((key, Position::default())));
+        engine.handle_parked(key.session, Position::default());
+        assert_eq!((engine.confirmed(), engine.refused()), (Position::new(1_000), 1));
+        // A healthy one, and one that fails with all others, are not.
+        let (mut engine, _) = crowded(1, DOWN);
+        engine.handle_page(Vec::new(), Position::new(5_000), NOW);
+        assert_eq!(engine.poll_parking(NOW), None);
+    }
+
+    #[test]
+    fn a_refusal_is_told_once_and_one_session_that_fails_pauses_no_other() {
+        let (mut engine, key) = crowded(2, DOWN);
+        let mut now = NOW;
+        for _ in 0..2 * FAILURES_BEFORE_PAUSE {
+            now += Duration::from_hours(1);
+            engine.poll_delivery(now).expect("tried again");
+            assert_eq!(engine.handle_failed(key.session, now, DOWN, 0), Afterwards::Again);
+        }
+        assert!(!engine.is_paused());
+        for expected in [Afterwards::Refused, Afterwards::Again] {
+            now += Duration::from_hours(1);
+            engine.poll_delivery(now).expect("tried again");
+            assert_eq!(engine.handle_failed(key.session, now, REFUSED, 0), expected);
+        }
+        assert_eq!(engine.refused(), 1);
+        now += Duration::from_hours(1);
+        engine.poll_delivery(now).expect("tried again");
+        engine.handle_failed(key.session, now, Failed { patience: Patience::Over, ..REFUSED }, 0);
+        assert_eq!(engine.refused(), 0, "the next one was not tried");
     }
 
     #[test]

@@ -31,6 +31,9 @@ use crate::events::{Beginning, Outbox, OutboxError, Position, ReaderName, Scope}
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// Between two notes of how far it has come.
 const NOTE_INTERVAL: Duration = Duration::from_secs(1);
+/// How long after it happened an event that is refused is tried for, where others are for ever. Until
+/// then it and the later ones of its session are kept.
+const REFUSED_GIVEN_UP_AFTER: Duration = Duration::from_hours(72);
 /// How long what is on its way may still arrive when this instance stops. What has
 /// not arrived then is told again by the next one.
 const DRAINED_WITHIN: Duration = Duration::from_secs(3);
@@ -67,7 +70,7 @@ pub struct PumpOptions {
     pub scope: Scope,
     /// Which types; all when empty.
     pub kinds: BTreeSet<String>,
-    /// How long after it happened an event is tried for; for ever when absent.
+    /// How long after it happened an event is tried for; for ever when absent, unless it is refused.
     pub given_up_after: Option<Duration>,
     /// How many events are on their way at once, each of another session. Raising
     /// it hands on faster, and burdens the other side more.
@@ -192,12 +195,12 @@ impl Run {
         while claim.holds() && !stopping.is_cancelled() {
             if has_more && engine.len() < WINDOW {
                 tail.mark();
-                let next = self.read(&mut engine, cursor).await?;
+                let next = self.read(&mut engine, cursor, began).await?;
                 has_more = next != cursor;
                 cursor = next;
                 continue;
             }
-            if self.park(&mut engine).await? {
+            if self.park(&mut engine, began.elapsed()).await? {
                 continue;
             }
             while let Some(event) = engine.poll_delivery(began.elapsed()) {
@@ -232,12 +235,12 @@ impl Run {
 
     /// Parks a session that holds up the others, reads on in one that is parked, or ends that.
     /// Yields whether there was anything to do.
-    async fn park(&self, engine: &mut Engine) -> Result<bool, OutboxError> {
+    async fn park(&self, engine: &mut Engine, now: Duration) -> Result<bool, OutboxError> {
         let Self { parts, options, .. } = self;
         let reader = &options.name;
-        if let Some((key, done)) = engine.poll_parking() {
+        if let Some((key, done)) = engine.poll_parking(now) {
             parts.outbox.park(reader, key, done).await?;
-            tracing::warn!(%reader, session = %key.session, "events of a session are not accepted, and no others wait for them");
+            tracing::warn!(%reader, session = %key.session, "a session does not go on, and its events are read by themselves");
             engine.handle_parked(key.session, done);
         } else if let Some((key, read)) = engine.poll_refill() {
             let page = self.page(Scope::Session(key), Cursor::after(read)).await?;
@@ -251,9 +254,14 @@ impl Run {
         Ok(true)
     }
 
-    async fn read(&self, engine: &mut Engine, cursor: Cursor) -> Result<Cursor, OutboxError> {
+    async fn read(
+        &self,
+        engine: &mut Engine,
+        cursor: Cursor,
+        began: Instant,
+    ) -> Result<Cursor, OutboxError> {
         let page = self.page(self.options.scope, cursor).await?;
-        engine.handle_page(page.events, page.next.position());
+        engine.handle_page(page.events, page.next.position(), began.elapsed());
         Ok(page.next)
     }
 
@@ -292,7 +300,7 @@ impl Run {
     fn handle(&self, engine: &mut Engine, event: &PublicEvent, outcome: Tried, now: Duration) {
         let reader = self.options.name.as_str();
         let age = self.parts.clock.now().since(event.at);
-        let is_late = self.options.given_up_after.is_some_and(|most| age >= most);
+        let is_late = |most: Duration| age >= most;
         let (error, is_over) = match outcome {
             Tried::Arrived => {
                 metrics::delivered(reader, age);
@@ -302,7 +310,11 @@ impl Run {
                 tracing::debug!(reader, event = event.id, "erased before it was delivered");
                 return engine.handle_dropped(event.session);
             }
-            Tried::Failed(error) => (error, is_late),
+            Tried::Failed(error) => {
+                let is_over = self.options.given_up_after.is_some_and(is_late)
+                    || (error.is_refused && is_late(REFUSED_GIVEN_UP_AFTER));
+                (error, is_over)
+            }
             Tried::Unsure(error) => {
                 let reason = error.to_string();
                 (Undelivered { reason, retry_after: None, is_refused: false }, false)
@@ -312,11 +324,16 @@ impl Run {
         metrics::not_delivered(reader);
         let Undelivered { retry_after: wait, is_refused, .. } = error;
         let failed = Failed { wait, patience, is_refused };
-        match engine.handle_failed(event.session, now, failed, rand::random()) {
-            Afterwards::Again => tracing::debug!(reader, event = event.id, %error, "not delivered"),
+        let (id, session) = (&event.id, event.session);
+        match engine.handle_failed(session, now, failed, rand::random()) {
+            Afterwards::Again => tracing::debug!(reader, event = id, %error, "not delivered"),
+            Afterwards::Refused => {
+                let kind = event.kind();
+                tracing::warn!(reader, %session, event = id, kind, %error, "an event is refused, and the later ones of its session wait");
+            }
             Afterwards::GivenUp => {
                 metrics::given_up(reader);
-                tracing::error!(reader, event = event.id, %error, "an event is not tried any more");
+                tracing::error!(reader, %session, event = id, %error, "an event is not tried any more");
             }
         }
     }

@@ -6,6 +6,7 @@ mod arrivals;
 mod cameras;
 mod claims;
 mod cut_connections;
+mod delivery;
 mod evidence;
 mod faulty_disk;
 mod fixture;
@@ -42,6 +43,7 @@ const CASES: &[&[Case]] = &[
     recordings::CASES,
     replay::CASES,
     outbox::CASES,
+    delivery::CASES,
     media_tokens::CASES,
     meetings::CASES,
     migrations::CASES,
