@@ -27,7 +27,7 @@ use crate::store::fixture::{Fixture, NOW, cases};
 cases!(a_session_whose_event_is_refused_or_not_answered_holds_up_no_other);
 
 /// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// More than a reader holds.
 const EVENTS: u64 = 1_200;
 /// Told in one transaction.
