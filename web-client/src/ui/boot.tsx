@@ -30,13 +30,13 @@ function NoTexts() {
   const reload = () => location.reload();
   return (
     <main class="page stack" data-testid="no-texts">
-      <button type="button" lang="es" onClick={reload}>
+      <button type="button" class="button" lang="es" onClick={reload}>
         No se ha podido cargar la página. Volver a cargar
       </button>
-      <button type="button" lang="en" onClick={reload}>
+      <button type="button" class="button" lang="en" onClick={reload}>
         The page could not be loaded. Load it again
       </button>
-      <button type="button" lang="pt" onClick={reload}>
+      <button type="button" class="button" lang="pt" onClick={reload}>
         Não foi possível carregar a página. Carregar de novo
       </button>
     </main>
