@@ -123,7 +123,9 @@ class Registrations extends Work {
   }
 
   stored() {
-    return texts(this.stage, 'attendance_changed', 'user_id');
+    // Whoever is in the room is told of as well.
+    const told = texts(this.stage, 'attendance_changed', 'user_id');
+    return told.filter((user) => user.startsWith('owner-'));
   }
 }
 
