@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { binary } from './server.mjs';
+import { until } from './until.mjs';
 
 /** Runs a command; answers its exit code and what it printed. */
 export function cabildo(args, { env = {} } = {}) {
@@ -26,6 +27,20 @@ export async function verify(what, ...options) {
   const report = done.stdout.startsWith('{') ? JSON.parse(done.stdout) : null;
   return { ...done, report };
 }
+
+/** How long a log may take to close after its session has ended. */
+const CLOSED_WITHIN_MS = 60_000;
+
+/** Verifies a proof once it says that the log is closed and correct. */
+export const closed = (proof) =>
+  until(
+    'a proof that the log is closed',
+    async (seen) => {
+      seen.last = await verify(proof);
+      return seen.last.code === 0 && seen.last.report?.facts.closed ? seen.last : null;
+    },
+    CLOSED_WITHIN_MS,
+  );
 
 /** Writes heads as a person saves them from the meeting page; answers the path. */
 export function saveHeads(directory, session, heads) {
