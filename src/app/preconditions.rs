@@ -235,43 +235,33 @@ fn read_a_byte(file: &Path) -> Result<(), String> {
     }
 }
 
-/// Most processes that may try the same new directory at once: each removes it once under the others.
-const TRYING_MAX: u32 = 8;
-
-/// Makes a file in a directory, and the directory if it does not exist, and leaves nothing behind.
+/// Makes a file in a directory and leaves nothing behind. The part of the path that does not exist
+/// is made under a name of its own, so that others who try or make the same directory at the same
+/// time are not disturbed.
 fn try_directory(directory: &Path) -> io::Result<()> {
-    let mut tried = try_once(directory);
-    for _ in 1..TRYING_MAX {
-        match &tried {
-            // Another process that tries it has made it and removed it meanwhile.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => tried = try_once(directory),
-            _ => break,
-        }
+    let is_missing = |path: &&Path| {
+        let missing = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
+        !path.as_os_str().is_empty() && fs::symlink_metadata(path).is_err_and(missing)
+    };
+    let missing = directory.ancestors().take_while(is_missing).count();
+    let existing = directory.ancestors().nth(missing).unwrap_or(Path::new(""));
+    let draft = existing.join(format!(".draft-{:032x}", rand::random::<u128>()));
+    let make_file = |file: &Path| {
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map(drop)
+    };
+    if missing == 0 {
+        return make_file(&draft).and_then(|()| fs::remove_file(&draft));
     }
-    tried
-}
-
-fn try_once(directory: &Path) -> io::Result<()> {
-    let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
-    let missing: Vec<&Path> = directory.ancestors().take_while(is_missing).collect();
-    let mut tried = Ok(());
-    for path in missing.iter().rev() {
-        tried = tried.and_then(|()| match DirBuilder::new().mode(0o700).create(path) {
-            // Another process was faster.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
-            made => made,
-        });
+    let made = draft.join(directory.strip_prefix(existing).unwrap_or(directory));
+    let tried = DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&made)
+        .and_then(|()| make_file(&made.join("file")));
+    match fs::remove_dir_all(&draft) {
+        Err(error) if tried.is_ok() => Err(error),
+        _ => tried,
     }
-    let tried = tried.and_then(|()| {
-        let file = directory.join(format!(".draft-{:032x}", rand::random::<u128>()));
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file)?;
-        fs::remove_file(&file)
-    });
-    for path in missing {
-        // One that another process uses by now is not empty, and stays.
-        drop(fs::remove_dir(path));
-    }
-    tried
 }
 
 #[cfg(test)]
@@ -337,17 +327,23 @@ mod tests {
     }
 
     #[test]
-    fn several_processes_may_try_the_same_new_directory_at_once() {
+    fn several_processes_may_try_and_make_the_same_new_directory_at_once() {
         let machine = TempDir::new().expect("a directory");
-        for round in 0..50 {
+        for round in 0..200 {
             let directory = machine.path().join(format!("{round}/new/keys"));
-            let trying = (0..4).map(|_| {
+            let at_once = (0..6).map(|number| {
                 let directory = directory.clone();
-                std::thread::spawn(move || try_directory(&directory))
+                std::thread::spawn(move || match number {
+                    5 => fs::create_dir_all(&directory),
+                    _ => try_directory(&directory),
+                })
             });
-            for tried in trying.collect::<Vec<_>>() {
+            for tried in at_once.collect::<Vec<_>>() {
                 tried.join().expect("no panic").expect("it can be written to");
             }
+            assert_eq!(names_in(&directory), Vec::<String>::new());
+            assert_eq!(names_in(machine.path()), [round.to_string()]);
+            fs::remove_dir_all(machine.path().join(round.to_string())).expect("removed");
         }
     }
 
