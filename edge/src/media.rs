@@ -230,6 +230,19 @@ fn record(bytes: &[u8]) -> Option<Record<'_>> {
 pub(crate) mod tests {
     use super::*;
 
+    /// When the pictures of a container were made, to 11 microseconds.
+    pub(crate) fn pictures_us(container: &[u8]) -> Vec<i64> {
+        let kept = Kept::read(container).expect("a container");
+        let (mut rest, mut found) = (kept.records.as_slice(), Vec::new());
+        while let Some(next) = record(rest) {
+            if next.kind == LAST_UNIT {
+                found.push(kept.base_us + i64::from(next.stamp) * 1_000_000 / PICTURE_HZ);
+            }
+            rest = next.rest;
+        }
+        found
+    }
+
     /// A picture, and a packet of sound with it.
     pub(crate) fn picture(at_us: i64, key: bool) -> [Made; 2] {
         let units = if key {
