@@ -12,9 +12,9 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
 use super::attendance_body::{
-    AttendeeBody, AttendeePageBody, BiometricBody, CodeBody, EligibleBody, EligiblePageBody,
-    GivenListBody, LocationBody, MarkLeftBody, NewEligibleListBody, QrBody, QuorumBody,
-    RegistrationBody, TakeBackBody, left_out,
+    AttendeeAnswerBody, AttendeeBody, AttendeePageBody, BiometricBody, CodeBody, EligibleBody,
+    EligiblePageBody, GivenListBody, LocationBody, MarkLeftBody, NewEligibleListBody, QrBody,
+    QuorumBody, RegistrationBody, TakeBackBody, left_out,
 };
 use super::attendance_export::{attendance_of, export, export_document};
 use super::body::{LargeBody, WholeBody, json, query};
@@ -32,7 +32,7 @@ use crate::domain::participant::Principal;
 use crate::domain::role::Action;
 use crate::domain::secret::Secret;
 use crate::room::action::AttendanceAction;
-use crate::room::engine::Attendee;
+use crate::room::engine::{Attendee, AttendeeAnswer};
 use crate::room::{DeskError, Presented};
 
 const JSON: &str = "application/json";
@@ -93,7 +93,7 @@ refusals!(QrRefusals: WRITER, BODY, REPEATABLE, ATTENDING, PROOF);
     operation_id = "validateQr", security(("dpop" = [])),
     params(("id" = String, Path, format = Uuid), ("Idempotency-Key" = Option<String>, Header)),
     request_body = QrBody,
-    responses((status = 200, description = "Proven", body = AttendeeBody), QrRefusals)
+    responses((status = 200, description = "Proven", body = AttendeeAnswerBody), QrRefusals)
 )]
 pub(super) async fn validate_qr(
     State(api): State<Api>,
@@ -123,7 +123,7 @@ refusals!(CodeRefusals: WRITER, BODY, REPEATABLE, ATTENDING, PROOF);
     operation_id = "validateCode", security(("dpop" = [])),
     params(("id" = String, Path, format = Uuid), ("Idempotency-Key" = Option<String>, Header)),
     request_body = CodeBody,
-    responses((status = 200, description = "Proven", body = AttendeeBody), CodeRefusals)
+    responses((status = 200, description = "Proven", body = AttendeeAnswerBody), CodeRefusals)
 )]
 pub(super) async fn validate_code(
     State(api): State<Api>,
@@ -153,7 +153,7 @@ refusals!(BiometricRefusals: WRITER, BODY, REPEATABLE, ATTENDING, PROOF);
     operation_id = "validateBiometric", security(("dpop" = [])),
     params(("id" = String, Path, format = Uuid), ("Idempotency-Key" = Option<String>, Header)),
     request_body = BiometricBody,
-    responses((status = 200, description = "Proven", body = AttendeeBody), BiometricRefusals)
+    responses((status = 200, description = "Proven", body = AttendeeAnswerBody), BiometricRefusals)
 )]
 pub(super) async fn validate_biometric(
     State(api): State<Api>,
@@ -180,12 +180,12 @@ async fn validate(
     session: SessionId,
     presented: Presented,
 ) -> Result<Response, ApiError> {
-    let attendee = api.desk.validate(person, session, presented).await?;
-    Ok(shown(api, &attendee))
+    let answer = api.desk.validate(person, session, presented).await?;
+    Ok(shown(api, &answer))
 }
 
-fn shown(api: &Api, attendee: &Attendee) -> Response {
-    Json(AttendeeBody::new(attendee, api.clock.now())).into_response()
+fn shown(api: &Api, answer: &AttendeeAnswer) -> Response {
+    Json(AttendeeAnswerBody::new(answer, api.clock.now())).into_response()
 }
 
 /// The session of a path, unless the caller's token hides it.
@@ -205,7 +205,7 @@ refusals!(RegisterRefusals: WRITER, BODY, REPEATABLE, ATTENDING, DESK);
     operation_id = "registerAttendee", security(("dpop" = [])),
     params(("id" = String, Path, format = Uuid), ("Idempotency-Key" = Option<String>, Header)),
     request_body = RegistrationBody,
-    responses((status = 200, description = "Registered", body = AttendeeBody), RegisterRefusals)
+    responses((status = 200, description = "Registered", body = AttendeeAnswerBody), RegisterRefusals)
 )]
 pub(super) async fn register_attendee(
     State(api): State<Api>,
@@ -234,7 +234,7 @@ refusals!(MarkLeftRefusals: WRITER, BODY, REPEATABLE, ATTENDING, DESK);
     operation_id = "markLeft", security(("dpop" = [])),
     params(("id" = String, Path, format = Uuid), ("userId" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
     request_body(content = Option<MarkLeftBody>),
-    responses((status = 200, description = "Left", body = AttendeeBody), MarkLeftRefusals)
+    responses((status = 200, description = "Left", body = AttendeeAnswerBody), MarkLeftRefusals)
 )]
 pub(super) async fn mark_left(
     State(api): State<Api>,
@@ -270,7 +270,7 @@ refusals!(TakeBackRefusals: WRITER, BODY, REPEATABLE, ATTENDING, &[ErrorCode::De
     operation_id = "takeBackAttendance", security(("dpop" = [])),
     params(("id" = String, Path, format = Uuid), ("userId" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
     request_body = TakeBackBody,
-    responses((status = 200, description = "As they are then", body = AttendeeBody), TakeBackRefusals)
+    responses((status = 200, description = "As they are then", body = AttendeeAnswerBody), TakeBackRefusals)
 )]
 pub(super) async fn take_back(
     State(api): State<Api>,

@@ -17,7 +17,7 @@ use crate::domain::attendance::{UnitId, Weight};
 use crate::domain::error_code::ErrorCode;
 use crate::domain::id::{ActionId, UserId};
 use crate::domain::time::Timestamp;
-use crate::room::engine::Attendee;
+use crate::room::engine::{Attendee, AttendeeAnswer};
 use crate::room::event::{LeftOutView, QuorumState};
 
 /// Longest token of a QR code, in bytes. A QR code holds fewer.
@@ -279,6 +279,24 @@ impl AttendeeBody {
             present_s: person.total(now).as_secs(),
             decision: person.decision.as_ref().map(Into::into),
         }
+    }
+}
+
+/// Somebody as an answer to what was just done about them.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AttendeeAnswer)]
+pub(super) struct AttendeeAnswerBody {
+    #[serde(flatten)]
+    attendee: AttendeeBody,
+    /// Number of the room's newest event that this takes into account. An event with a higher
+    /// number tells something newer.
+    last_seq: u64,
+}
+
+impl AttendeeAnswerBody {
+    pub(super) fn new(answer: &AttendeeAnswer, now: Timestamp) -> Self {
+        let attendee = AttendeeBody::new(&answer.attendee, now);
+        Self { attendee, last_seq: answer.last_seq }
     }
 }
 

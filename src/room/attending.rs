@@ -13,7 +13,7 @@ use crate::domain::session::SessionStatus;
 use crate::domain::shown_text::ShownText;
 use crate::room::Rooms;
 use crate::room::action::{AttendanceAction, Vote};
-use crate::room::engine::{Attendee, ProofCheck, attendance_of};
+use crate::room::engine::{AttendeeAnswer, ProofCheck, attendance_of};
 use crate::room::error::RoomError;
 use crate::room::member::{Input, Reply, RoomHandle};
 use crate::room::metrics;
@@ -49,7 +49,7 @@ impl Rooms {
         key: SessionKey,
         user: UserId,
         action: AttendanceAction,
-    ) -> Result<Attendee, RoomError> {
+    ) -> Result<AttendeeAnswer, RoomError> {
         let room = Box::pin(self.room_unless_elsewhere(key)).await?;
         room.ask(|reply| Input::AttendPerson { user, action, reply }).await
     }

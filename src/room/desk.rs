@@ -16,7 +16,7 @@ use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 use crate::room::Rooms;
 use crate::room::action::AttendanceAction;
-use crate::room::engine::{Attendee, ProofCheck};
+use crate::room::engine::{AttendeeAnswer, ProofCheck};
 use crate::room::error::RoomError;
 
 /// Longest that the identity service is waited for, its client's own attempts
@@ -135,7 +135,7 @@ impl Desk {
         person: &Principal,
         session: SessionId,
         presented: Presented,
-    ) -> Result<Attendee, DeskError> {
+    ) -> Result<AttendeeAnswer, DeskError> {
         let method = presented.method;
         let outcome = Box::pin(self.try_validate(person, session, presented)).await;
         if let Some(failure) = outcome.as_ref().err().and_then(DeskError::failure) {
@@ -152,7 +152,7 @@ impl Desk {
         person: &Principal,
         session: SessionId,
         presented: Presented,
-    ) -> Result<Attendee, DeskError> {
+    ) -> Result<AttendeeAnswer, DeskError> {
         let Presented { method, secret, variant, place, location } = presented;
         let (tenant, user) = (person.tenant_id, person.user_id.clone());
         // A session that does not exist or is not active is no attempt.
@@ -169,7 +169,7 @@ impl Desk {
         };
         let key = SessionKey::new(tenant, session);
         let repeats = match self.rooms.check_proof(key, user.clone(), proof).await? {
-            ProofCheck::Holds(attendee) => return Ok(*attendee),
+            ProofCheck::Holds(answer) => return Ok(*answer),
             ProofCheck::Repeats => true,
             ProofCheck::Wanted => false,
         };
@@ -187,11 +187,11 @@ impl Desk {
         drop(presentation);
         let name = person.name.clone();
         let action = AttendanceAction::Prove { user: user.clone(), name, proof, place, location };
-        let attendee = self.rooms.attend_person(key, user, action).await?;
+        let answer = self.rooms.attend_person(key, user, action).await?;
         if let Some(once) = &once {
             self.forget(once);
         }
-        Ok(attendee)
+        Ok(answer)
     }
 
     /// Whether this was validated before, but could not be stored.

@@ -45,7 +45,7 @@ use crate::room::ports::AttendanceNote;
 use crate::tracked::{Tracked, TrackedMap};
 
 use attending::QuorumTold;
-pub use attending::{Attendee, ProofCheck, QUORUM_INTERVAL};
+pub use attending::{Attendee, AttendeeAnswer, ProofCheck, QUORUM_INTERVAL};
 use budget::Budget;
 pub use budget::written_bytes_max;
 use chair::Chair;

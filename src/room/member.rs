@@ -16,7 +16,9 @@ use crate::domain::quality::PersonQuality;
 use crate::domain::time::Timestamp;
 use crate::domain::transcript::{Transcribed, TranscriptChunk};
 use crate::room::action::{Action, AttendanceAction, Made, Vote};
-use crate::room::engine::{Attendee, ConnectionKind, Goodbye, ProofCheck, ResumeHash, RoomView};
+use crate::room::engine::{
+    AttendeeAnswer, ConnectionKind, Goodbye, ProofCheck, ResumeHash, RoomView,
+};
 use crate::room::error::RoomError;
 use crate::room::event::{EligibleListView, TranscriptChunkView, TranscriptionView};
 use crate::room::ports::{EvidenceHead, LossReason};
@@ -259,7 +261,7 @@ pub(super) enum Input {
     Renew { connection: ConnectionId, principal: Principal, next: ResumeHash, reply: Reply<()> },
     Presence { connection: ConnectionId, reply: Reply<bool> },
     Attend { action: AttendanceAction, reply: Reply<Arc<Attendance>> },
-    AttendPerson { user: UserId, action: AttendanceAction, reply: Reply<Attendee> },
+    AttendPerson { user: UserId, action: AttendanceAction, reply: Reply<AttendeeAnswer> },
     ListRefused(ListRefused),
     Vote { vote: Vote, arrival: Arrival, reply: Reply<()> },
     Transcribed { said: Transcribed, reply: Reply<()> },

@@ -274,7 +274,7 @@ fn two_devices_and_a_reconnect_are_one_person() {
     assembly.engine.handle_lost(laptop, assembly.now);
     assembly.pass(RESUME_GRACE);
     assert_eq!(assembly.heard(), ["ana left channel, absent", "counted 0"]);
-    let intervals = &assembly.engine.attendee(&user("ana")).person.intervals;
+    let intervals = &assembly.engine.attendee(&user("ana")).attendee.person.intervals;
     assert_eq!(intervals.len(), 1);
     assert_eq!(intervals[0].ended.expect("ended").1, LeaveCause::Disconnected);
 }
@@ -295,7 +295,7 @@ fn what_was_presented_is_taken_once_and_again_from_the_same_person() {
     assembly.proves("ana", qr("one")).expect("taken");
     assert_eq!(assembly.heard(), ["ana validated qr", "counted 40"]);
     let check = assembly.engine.check_proof(&user("ana"), &qr("one")).expect("hers");
-    assert!(matches!(check, ProofCheck::Holds(attendee) if attendee.person.is_present()));
+    assert!(matches!(check, ProofCheck::Holds(answer) if answer.attendee.person.is_present()));
     assembly.proves("ana", qr("one")).expect("again, which changes nothing");
     assert_eq!(assembly.heard(), [""; 0]);
     let refused = Err(RoomError::Attendance(AttendanceError::Replayed));
@@ -438,8 +438,8 @@ fn who_proves_it_is_in_the_hall_unless_they_are_connected() {
     let bea = assembly.enter("bea");
     assembly.proves("bea", qr("two")).expect("taken");
     let place = |assembly: &Assembly, name: &str| {
-        let attendee = assembly.engine.attendee(&user(name));
-        attendee.person.intervals.back().expect("present").place
+        let answer = assembly.engine.attendee(&user(name));
+        answer.attendee.person.intervals.back().expect("present").place
     };
     assert_eq!(place(&assembly, "ana"), Place::Hall);
     assert_eq!(place(&assembly, "bea"), Place::Remote);

@@ -87,6 +87,15 @@ fn name_of<'a>(attendance: &'a Attendance, user: &UserId) -> &'a str {
     listed.filter(|name| !name.is_empty()).or_else(said).unwrap_or_default()
 }
 
+/// What a room answers about somebody, and up to which event that holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttendeeAnswer {
+    /// Them.
+    pub attendee: Attendee,
+    /// Number of the newest event that this takes into account.
+    pub last_seq: u64,
+}
+
 /// Whether something has to be validated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProofCheck {
@@ -95,7 +104,7 @@ pub enum ProofCheck {
     /// It was: the same person presented it before, and was marked as left since.
     Repeats,
     /// The same person presented it before, and it still holds.
-    Holds(Box<Attendee>),
+    Holds(Box<AttendeeAnswer>),
 }
 
 impl LeftOutView {
@@ -212,10 +221,11 @@ impl RoomEngine {
         Ok(if repeats { ProofCheck::Repeats } else { ProofCheck::Wanted })
     }
 
-    /// What attendance knows of somebody.
+    /// What attendance knows of somebody now.
     #[must_use]
-    pub fn attendee(&self, user: &UserId) -> Attendee {
-        Attendee::of(&self.attendance, user)
+    pub fn attendee(&self, user: &UserId) -> AttendeeAnswer {
+        let attendee = Attendee::of(&self.attendance, user);
+        AttendeeAnswer { attendee, last_seq: self.seq }
     }
 
     /// Who attends.
@@ -417,7 +427,7 @@ impl RoomEngine {
         user: &UserId,
         (method, place): (AttendanceMethod, Place),
     ) -> AttendanceView {
-        let attendee = self.attendee(user);
+        let attendee = Attendee::of(&self.attendance, user);
         AttendanceView {
             change: change.to_owned(),
             user_id: user.as_str().to_owned(),

@@ -116,6 +116,8 @@ async fn a_desk_registers_a_quorum_and_takes_it_back() {
     let left = desk.write(&desk.moderator, Method::POST, undo, &made).await;
     assert_eq!((left.status, &left.json()["present"]), (200, &json!(false)), "{left:?}");
     assert_eq!(left.json()["decision"], Value::Null);
+    let seq = |answer: &Answer| answer.json()["last_seq"].as_u64().expect("of an event");
+    assert!(seq(&left) > seq(&registered), "the answer tells which of them is newer");
     let twice = desk.write(&desk.moderator, Method::POST, undo, &made).await;
     assert_eq!(twice.code(), "DECISION_STALE");
     let quorum = desk.read("/attendance/quorum").await;

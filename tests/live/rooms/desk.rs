@@ -118,7 +118,8 @@ impl Door {
         let person = self.house.principal_as(who, Role::Participant);
         let secret = Secret::new(said.to_owned());
         let presented = Presented { method, secret, variant: None, place: None, location: None };
-        self.desk.validate(&person, self.house.session, presented).await
+        let answer = self.desk.validate(&person, self.house.session, presented).await;
+        answer.map(|answer| answer.attendee)
     }
 
     async fn code_of(&self, who: &str, said: &str) -> ErrorCode {
@@ -315,7 +316,7 @@ async fn each_of_two_desks_is_answered_with_its_own_decision() {
         let ask = |action| door.rooms.attend_person(key, ana.clone(), action);
         let (registered, left) = in_time(async { tokio::join!(ask(registered), ask(left)) }).await;
         let seen = [registered, left].map(|answer| {
-            let person = answer.expect("decided").person;
+            let person = answer.expect("decided").attendee.person;
             (person.decision.as_ref().map(|made| made.id), person.is_present())
         });
         assert_eq!(seen, [(Some(first), true), (Some(second), false)]);

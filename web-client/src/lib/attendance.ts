@@ -30,6 +30,11 @@ export interface Attendee {
   readonly decision: { readonly id: string; readonly action: 'register' | 'mark_left' } | null;
 }
 
+/** What the server answers about somebody, and the number of the newest event that it knows of. */
+export interface AttendeeAnswer extends Attendee {
+  readonly last_seq: number;
+}
+
 /** A unit and who represents it at the moment. */
 export interface EligibleUnit {
   readonly id: string;

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { Told } from '../generated/wire';
 import type { ApiClient } from './api_client';
 import type { Attendee, EligiblePerson, Page } from './attendance';
@@ -118,6 +118,43 @@ describe('the attendance book', () => {
     });
   });
 
+  it('keeps what is newer than an answer, and does not go back behind one', async () => {
+    const book = new AttendanceBook(serving().api, 's');
+    await book.load();
+    const present = () => book.view.entries.get('u3')?.present;
+    const answer = (last_seq: number, is: boolean, represents: string[] = []) => {
+      book.handleAnswer({ ...gone, present: is, represents, last_seq });
+    };
+    const event = (seq: number, is: boolean) => {
+      book.handleEvent({ ...entered('u3', 'Mariana López'), seq, present: is } as Told);
+    };
+    event(7, false);
+    answer(6, true);
+    expect(present()).toBe(false);
+    answer(9, true);
+    event(8, false);
+    expect(present()).toBe(true);
+    event(10, false);
+    answer(9, true);
+    expect(present()).toBe(false);
+
+    const delegated = { type: 'delegation_changed', delegate: 'u3', by: 'chair', at: '' } as const;
+    const unit = 'Torre A 101';
+    const seen = () => [
+      book.view.entries.get('u3')?.represents,
+      book.view.entries.get('u1')?.units[0]?.represented_by,
+    ];
+    answer(12, true, [unit]);
+    book.handleEvent({ ...delegated, unit, represented: false, seq: 11 });
+    expect(seen()).toEqual([[unit], 'u3']);
+    book.handleEvent({ ...delegated, unit, represented: false, seq: 13 });
+    answer(12, true, [unit]);
+    expect(seen()).toEqual([[], null]);
+    book.handleEvent({ ...delegated, unit, represented: true, seq: 14 });
+    answer(13, true);
+    expect(seen()).toEqual([[unit], 'u3']);
+  });
+
   it('shows who represents a unit, and no longer', async () => {
     const book = new AttendanceBook(serving().api, 's');
     await book.load();
@@ -131,7 +168,7 @@ describe('the attendance book', () => {
     expect(book.view.entries.get('u2')?.represents).toEqual([]);
   });
 
-  it('searches 5,000 people in less than a key press takes', async () => {
+  it('searches 5,000 people without reading their names again', async () => {
     const many = Array.from({ length: 5_000 }, (_, at) =>
       eligible(`user-${at}`, `Núria Peña ${at}`, `Torre ${at}`),
     );
@@ -143,9 +180,11 @@ describe('the attendance book', () => {
     const book = new AttendanceBook(api, 's');
     await book.load();
     book.search('x', 50);
-    const began = performance.now();
+    // Names are made comparable once a change of the list, and only what is typed at each key.
+    const made = vi.spyOn(String.prototype, 'normalize');
     for (let at = 0; at < 100; at += 1) book.search(`nuria ${at}`, 50);
-    expect((performance.now() - began) / 100).toBeLessThan(50);
+    expect(made).toHaveBeenCalledTimes(100);
+    made.mockRestore();
     expect(book.search('nuria 4711', 50).map((one) => one.user_id)).toEqual(['user-4711']);
   });
 

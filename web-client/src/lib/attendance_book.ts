@@ -1,7 +1,7 @@
 import { plain } from './plain';
 import type { Told } from '../generated/wire';
 import type { ApiClient } from './api_client';
-import type { Attendee, EligiblePage, EligibleUnit, Page } from './attendance';
+import type { Attendee, AttendeeAnswer, EligiblePage, EligibleUnit, Page } from './attendance';
 import { attendancePath } from './attendance';
 
 /** What is known of one person's attendance. */
@@ -51,6 +51,10 @@ export class AttendanceBook {
   private load_ = 0;
   private index: { readonly of: BookView['entries']; readonly texts: readonly Indexed[] } | null =
     null;
+
+  /** Number of the newest event that is known of, by user and by unit. */
+  private readonly people = new NewestSeq();
+  private readonly units = new NewestSeq();
 
   constructor(
     private readonly api: Pick<ApiClient, 'request'>,
@@ -121,6 +125,7 @@ export class AttendanceBook {
 
   handleEvent(event: Told): void {
     if (event.type === 'attendance_changed') {
+      if (!this.people.advance(event.user_id, event.seq)) return;
       const known = this.current.entries.get(event.user_id);
       const { user_id, name, weight, present, method, place, cause } = event;
       this.put({
@@ -136,16 +141,25 @@ export class AttendanceBook {
         left: !present && (event.change === 'left' || known?.left === true),
         represents: known?.represents ?? [],
       });
-    } else if (event.type === 'delegation_changed') {
+    } else if (event.type === 'delegation_changed' && this.units.advance(event.unit, event.seq)) {
       this.delegate(event.unit, event.delegate, event.represented);
     }
   }
 
-  /** Takes in what the server answered about somebody. */
-  handleAnswer(answer: Attendee): void {
-    const entry = entryOf(answer, this.current.entries.get(answer.user_id));
-    this.put(entry);
-    for (const unit of answer.represents) this.delegate(unit, answer.user_id, true);
+  /**
+   * Takes in what the server answered about somebody. An answer may come after an event that is
+   * newer, as of another desk, and before events that it already knows of.
+   */
+  handleAnswer(answer: AttendeeAnswer): void {
+    const { user_id, last_seq } = answer;
+    const known = this.current.entries.get(user_id);
+    const represents = answer.represents.filter((unit) => this.units.advance(unit, last_seq));
+    if (this.people.advance(user_id, last_seq)) {
+      // Units about which something newer is known are told by it.
+      const newer = known?.represents.filter((unit) => this.units.isNewer(unit, last_seq)) ?? [];
+      this.put({ ...entryOf(answer, known), represents: [...represents, ...newer] });
+    }
+    for (const unit of represents) this.delegate(unit, user_id, true);
   }
 
   /** People in whom every word of `query` is found, those whose name begins so first. */
@@ -224,6 +238,23 @@ export class AttendanceBook {
   private change(change: Partial<BookView>): void {
     this.current = { ...this.current, ...change };
     for (const listener of this.listeners) listener(this.current);
+  }
+}
+
+/** The number of the newest event that is known of, by what the event is about. */
+class NewestSeq {
+  private readonly seqs = new Map<string, number>();
+
+  /** Whether something newer is known than the room's state after event `seq`. */
+  isNewer(subject: string, seq: number): boolean {
+    return (this.seqs.get(subject) ?? 0) > seq;
+  }
+
+  /** Notes that the room's state after event `seq` is known, unless something newer is. */
+  advance(subject: string, seq: number): boolean {
+    if (this.isNewer(subject, seq)) return false;
+    this.seqs.set(subject, seq);
+    return true;
   }
 }
 

@@ -39,7 +39,7 @@ function world() {
       : { id: 'another', action: 'register' };
     const interval = { from: '', until: null, method: 'manual', place: 'hall', cause: null };
     const now = { ...ana, present, place: 'hall', intervals: [interval], decision: made };
-    return Promise.resolve({ ...now, represents: [], units: [] });
+    return Promise.resolve({ ...now, represents: [], units: [], last_seq: calls.length });
   };
   const api = { request } as unknown as Pick<ApiClient, 'request'>;
   const keeping = keepingIn(() => {
@@ -119,7 +119,7 @@ describe('the registration desk', () => {
     const step = await desk.register(ana);
     expect(desk.isSuperseded(step)).toBe(false);
     const left = { ...ana, present: false, place: 'hall', intervals: [], decision: null };
-    book.handleAnswer({ ...left, earlier_intervals: 0, present_s: 0 });
+    book.handleAnswer({ ...left, earlier_intervals: 0, present_s: 0, last_seq: 9 });
     expect(desk.isSuperseded(step)).toBe(true);
     expect(desk.undoable(step)).toBe(false);
   });

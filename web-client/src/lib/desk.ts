@@ -1,5 +1,5 @@
 import type { ApiClient } from './api_client';
-import type { Attendee } from './attendance';
+import type { AttendeeAnswer } from './attendance';
 import { attendancePath } from './attendance';
 import type { AttendanceBook, BookEntry } from './attendance_book';
 import { newId } from './encoding';
@@ -147,8 +147,8 @@ export class Desk {
   }
 
   /** A step that is sent again has the same key, so that it is never done twice. */
-  private async ask(path: string, body: object, idempotencyKey?: string): Promise<Attendee> {
-    const answer = await this.api.request<Attendee>(
+  private async ask(path: string, body: object, idempotencyKey?: string): Promise<AttendeeAnswer> {
+    const answer = await this.api.request<AttendeeAnswer>(
       'POST',
       attendancePath(this.session, path),
       idempotencyKey === undefined ? { body } : { body, idempotencyKey },
