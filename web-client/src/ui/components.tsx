@@ -1,4 +1,3 @@
-import { signal } from '@preact/signals';
 import type { ComponentChildren, JSX } from 'preact';
 import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import type { Key } from '../i18n/catalogues';
@@ -10,6 +9,9 @@ import type { IconName } from './icons';
 import { Icon } from './icons';
 import { announce, atOnce, politely } from './live_regions';
 import { isPressOnSettling, settleRows, useSettling } from './settling';
+import { toast, toasts } from './toasts';
+
+export { toast } from './toasts';
 
 interface ButtonProps {
   readonly label: string;
@@ -187,29 +189,6 @@ export function Dialog(props: {
   );
 }
 
-interface Toast {
-  readonly id: number;
-  readonly text: string;
-  readonly action?: { readonly label: string; readonly run: () => void };
-}
-
-const toasts = signal<readonly Toast[]>([]);
-/** Long enough to read a sentence twice. */
-const TOAST_MS = 7_000;
-let lastToast = 0;
-
-/** Shows a sentence for a while; the returned function takes it away. */
-export function toast(text: string, action?: Toast['action'], ms = TOAST_MS): () => void {
-  lastToast += 1;
-  const id = lastToast;
-  toasts.value = [...toasts.value.slice(-2), { id, text, ...(action ? { action } : {}) }];
-  const dismiss = () => {
-    toasts.value = toasts.value.filter((one) => one.id !== id);
-  };
-  setTimeout(dismiss, ms);
-  return dismiss;
-}
-
 /** What went wrong, in plain words. */
 export function failureText(error: unknown): string {
   const code =
@@ -263,7 +242,7 @@ export function Announcements() {
                 look="small"
                 onPress={() => {
                   one.action?.run();
-                  toasts.value = toasts.value.filter((other) => other.id !== one.id);
+                  one.dismiss();
                 }}
               />
             )}
