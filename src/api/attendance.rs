@@ -27,6 +27,7 @@ use super::sessions::session_id;
 use crate::attendance::ports::EligibleList;
 use crate::domain::attendance::{AttendanceMethod, UnitId};
 use crate::domain::error_code::ErrorCode;
+use crate::domain::hex::hex;
 use crate::domain::id::{ActionId, SessionId, SessionKey, UserId};
 use crate::domain::participant::Principal;
 use crate::domain::role::Action;
@@ -548,7 +549,13 @@ pub(super) async fn eligible(
     let total = roll.heads();
     let shows_left_out = after == 0 && permit(&person, Action::ReadReport).is_ok();
     let delegations_left_out = if shows_left_out { left_out(&attendance) } else { Vec::new() };
-    let page = EligiblePageBody { items, next_cursor, total, delegations_left_out };
+    let page = EligiblePageBody {
+        items,
+        next_cursor,
+        total,
+        sha256: Some(hex(roll.sha256())),
+        delegations_left_out,
+    };
     Ok(Json(page).into_response())
 }
 

@@ -425,6 +425,9 @@ pub(super) struct EligiblePageBody {
     pub(super) next_cursor: Option<String>,
     /// Members on the whole list.
     pub(super) total: u32,
+    /// SHA-256 of the whole list in hexadecimal, as the log has it; `null` while none is known.
+    /// Pages with different ones are of different lists.
+    pub(super) sha256: Option<String>,
     /// Delegations of the list that do not hold, on the first page; for moderators and auditors.
     pub(super) delegations_left_out: Vec<LeftOutView>,
 }

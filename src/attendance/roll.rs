@@ -1,8 +1,10 @@
 //! The eligible list: members, their units, and what the units weigh.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
+use sha2::{Digest as _, Sha256};
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
 
@@ -52,6 +54,7 @@ pub struct Roll {
     weight: Weight,
     /// Each member by what is searched for, in the order of names.
     by_name: Vec<(String, UserId)>,
+    sha256: [u8; 32],
 }
 
 impl Roll {
@@ -93,7 +96,14 @@ impl Roll {
         }
         roll.by_name = roll.members.values().map(searched).collect();
         roll.by_name.sort();
+        roll.sha256 = sha256_of(&roll.members);
         Ok(roll)
+    }
+
+    /// SHA-256 of the lines of the list: user id, name, unit and weight, by user id and unit.
+    #[must_use]
+    pub const fn sha256(&self) -> &[u8; 32] {
+        &self.sha256
     }
 
     /// Members by name from the place `after` on, whose name, id or units have
@@ -136,6 +146,23 @@ impl Roll {
     pub const fn weight(&self) -> Weight {
         self.weight
     }
+}
+
+fn sha256_of(members: &BTreeMap<UserId, Member>) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    let mut line = String::new();
+    for member in members.values() {
+        let (user, name) = (member.user_id.as_str(), &member.name);
+        let units = member.units.iter().map(|(unit, weight)| (unit.as_str(), *weight));
+        let none = member.units.is_empty().then_some(("", Weight::ZERO));
+        for (unit, weight) in units.chain(none) {
+            line.clear();
+            // Writing to a text can't fail.
+            let _written = writeln!(line, "{user}\t{name}\t{unit}\t{weight}");
+            hash.update(&line);
+        }
+    }
+    hash.finalize().into()
 }
 
 /// What a member is found by.

@@ -3,16 +3,14 @@
 //! members are told.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::time::Duration;
-
-use sha2::{Digest as _, Sha256};
 
 use crate::attendance::ports::EligibleList;
 use crate::attendance::{
-    Attendance, AttendanceEvent, Interval, LeftOut, Person, Proof, QuorumView, Roll, Tally,
+    Attendance, AttendanceEvent, Interval, LeftOut, Person, Proof, QuorumView, Tally,
 };
 use crate::domain::attendance::{AttendanceMethod, Place, QuorumCall, UnitId, Weight};
+use crate::domain::hex::hex;
 use crate::domain::id::{ConnectionId, UserId};
 use crate::domain::role;
 use crate::domain::time::Timestamp;
@@ -187,7 +185,7 @@ impl RoomEngine {
             AttendanceAction::BeginSecondCall => self.attendance.begin_second_call(now)?,
             AttendanceAction::TakeList(list) => {
                 let EligibleList { roll, delegated } = *list;
-                let (members, weight, hash) = (roll.heads(), roll.weight(), hash_of(&roll));
+                let (members, weight, hash) = (roll.heads(), roll.weight(), *roll.sha256());
                 self.attendance.set_roll(roll, delegated, now);
                 // Names may differ although nothing that is counted does.
                 self.attendance_version += 1;
@@ -234,12 +232,13 @@ impl RoomEngine {
         &self.attendance
     }
 
-    /// What of the eligible list does not hold.
+    /// Which eligible list is known, and what of it does not hold.
     #[must_use]
     pub fn eligible_list_view(&self) -> EligibleListView {
         let left_out = || self.attendance.left_out();
         let told = left_out().take(LEFT_OUT_TOLD_MAX);
         EligibleListView {
+            sha256: self.attendance.roll().map(|roll| hex(roll.sha256())),
             refused: None,
             delegations_left_out: told.map(|it| LeftOutView::new(&self.attendance, it)).collect(),
             delegations_left_out_total: u32::try_from(left_out().count()).unwrap_or(u32::MAX),
@@ -464,22 +463,4 @@ fn delegation(unit: &UnitId, delegate: &UserId, represented: bool, by: Option<&U
         represented,
         by: by.map(|by| by.as_str().to_owned()),
     }
-}
-
-/// SHA-256 of the lines of an eligible list, by user id and unit.
-fn hash_of(roll: &Roll) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    let mut line = String::new();
-    for member in roll.members() {
-        let (user, name) = (member.user_id.as_str(), &member.name);
-        let units = member.units.iter().map(|(unit, weight)| (unit.as_str(), *weight));
-        let none = member.units.is_empty().then_some(("", Weight::ZERO));
-        for (unit, weight) in units.chain(none) {
-            line.clear();
-            // Writing to a text can't fail.
-            let _written = writeln!(line, "{user}\t{name}\t{unit}\t{weight}");
-            hash.update(&line);
-        }
-    }
-    hash.finalize().into()
 }

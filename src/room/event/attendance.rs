@@ -65,9 +65,11 @@ pub struct ListRefusedView {
     pub message: String,
 }
 
-/// What of the eligible list does not hold.
+/// Which eligible list is known, and what of it does not hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, TS, ToSchema)]
 pub struct EligibleListView {
+    /// SHA-256 of the list in hexadecimal, as the log has it; null while none is known.
+    pub sha256: Option<String>,
     /// Why nobody is on the list yet, when the service gave one that is not taken.
     pub refused: Option<ListRefusedView>,
     /// Delegations of the list that do not hold, at most 50.

@@ -1117,9 +1117,13 @@ unit: string | null,
 message: string, };
 
 /**
- * What of the eligible list does not hold.
+ * Which eligible list is known, and what of it does not hold.
  */
 export type EligibleListView = { 
+/**
+ * SHA-256 of the list in hexadecimal, as the log has it; null while none is known.
+ */
+sha256: string | null, 
 /**
  * Why nobody is on the list yet, when the service gave one that is not taken.
  */

@@ -62,6 +62,8 @@ export interface Page<Item> {
 export interface EligiblePage extends Page<EligiblePerson> {
   /** Members on the whole list. */
   readonly total: number;
+  /** Which list it is; null while none is known. */
+  readonly sha256: string | null;
 }
 
 /** A quorum was reached or lost. */

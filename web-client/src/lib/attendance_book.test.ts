@@ -155,6 +155,40 @@ describe('the attendance book', () => {
     expect(seen()).toEqual([[unit], 'u3']);
   });
 
+  it('reads the lists again when another eligible list is told, also while it reads', async () => {
+    let list = 'a';
+    const paths: string[] = [];
+    let between: () => void = () => undefined;
+    const request = (_method: string, path: string) => {
+      paths.push(path);
+      const items = path.includes('/eligible')
+        ? [eligible('u1', list === 'a' ? 'José Peña' : 'José Paz', 'Torre A 101')]
+        : [];
+      const page = { items, next_cursor: null, total: items.length, sha256: list };
+      between();
+      return Promise.resolve(page);
+    };
+    const api = { request } as unknown as Pick<ApiClient, 'request'>;
+    const book = new AttendanceBook(api, 's');
+    const name = () => book.view.entries.get('u1')?.name;
+    await book.load();
+    book.handleList('a');
+    expect(paths).toHaveLength(2);
+    list = 'b';
+    book.handleList('b');
+    await vi.waitFor(() => expect(name()).toBe('José Paz'));
+    await vi.waitFor(() => expect(book.view.loading).toBe(false));
+    expect(paths).toHaveLength(4);
+    between = () => {
+      between = () => undefined;
+      list = 'a';
+      book.handleList('a');
+    };
+    await book.load();
+    await vi.waitFor(() => expect(name()).toBe('José Peña'));
+    expect(paths).toHaveLength(8);
+  });
+
   it('shows who represents a unit, and no longer', async () => {
     const book = new AttendanceBook(serving().api, 's');
     await book.load();

@@ -56,6 +56,10 @@ export class AttendanceBook {
   private readonly people = new NewestSeq();
   private readonly units = new NewestSeq();
 
+  /** Which eligible list was read, and which one was told while it was. */
+  private list: string | null = null;
+  private toldList: string | null = null;
+
   constructor(
     private readonly api: Pick<ApiClient, 'request'>,
     private readonly session: string,
@@ -82,6 +86,7 @@ export class AttendanceBook {
       const eligible = new Set<string>();
       for await (const page of this.pages<EligiblePage>('/eligible')) {
         if (load !== this.load_) return;
+        this.list = page.sha256;
         for (const one of page.items) {
           eligible.add(one.user_id);
           const known = entries.get(one.user_id);
@@ -115,9 +120,18 @@ export class AttendanceBook {
       }
       for (const [user, entry] of changed) entries.set(user, told(entry, entries.get(user)));
       this.change({ entries, loading: false });
+      const list = this.toldList;
+      this.toldList = null;
+      if (list !== null) this.handleList(list);
     } catch (failure) {
       if (load === this.load_) this.change({ loading: false, failure });
     }
+  }
+
+  /** Which eligible list there is now: one that was not read replaces what is known. */
+  handleList(sha256: string): void {
+    if (this.current.loading) this.toldList = sha256;
+    else if (sha256 !== this.list) void this.load();
   }
 
   /** What happened while a load was on its way is newer than what it brings. */

@@ -68,7 +68,7 @@ function Console({ access, session }: { access: Access; session: string }) {
   const decisions = useMemo(() => new Decisions(client), [client]);
   const snapshot = useCalmRoom(client);
   const { state, status } = snapshot;
-  const attendance = useBook(book, state);
+  const attendance = useBook(book, state, snapshot.eligible);
   const [denied, setDenied] = useState<RequestView | null>(null);
   const [absent, setAbsent] = useState<RequestView | null>(null);
   const [opening, setOpening] = useState(false);

@@ -30,7 +30,7 @@ const FOUND_MAX = 50;
 function DeskPage({ access, session }: { access: Access; session: string }) {
   const { client, book, desk } = useMemo(() => makeDesk(access, session), []);
   const { state, status, renewal, eligible } = useRoom(client);
-  const view = useBook(book, state);
+  const view = useBook(book, state, eligible);
   const steps = useSteps(desk);
   const rules = useRules(access, session);
   const [query, setQuery] = useState('');

@@ -1,10 +1,18 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
+import type { EligibleListView } from '../generated/wire';
 import { isKey, t } from '../i18n/i18n';
 import { number } from '../i18n/texts';
 import type { AttendanceBook, BookEntry, BookView, RoomState } from '../lib';
 
-/** What a book holds, and again whenever it changes; read anew after each lost connection. */
-export function useBook(book: AttendanceBook, state: RoomState | null): BookView {
+/**
+ * What a book holds, and again whenever it changes; read anew after each lost connection, and when
+ * there is another eligible list.
+ */
+export function useBook(
+  book: AttendanceBook,
+  state: RoomState | null,
+  list: EligibleListView | null,
+): BookView {
   const [view, setView] = useState(book.view);
   useEffect(() => {
     setView(book.view);
@@ -14,6 +22,10 @@ export function useBook(book: AttendanceBook, state: RoomState | null): BookView
   useEffect(() => {
     if (described !== undefined) void book.load();
   }, [book, described]);
+  const sha256 = list?.sha256 ?? null;
+  useEffect(() => {
+    if (sha256 !== null) book.handleList(sha256);
+  }, [book, sha256]);
   return view;
 }
 

@@ -116,11 +116,12 @@ export function QuorumBar({ quorum, part }: { quorum: QuorumState; part: QuorumP
 /** What of the eligible list does not hold; loaded when there is something. */
 function ListProblems({ list }: { list: EligibleListView | null }) {
   const [shown, setShown] = useState<{ Of: typeof EligibleList } | null>(null);
+  const some = list !== null && (list.refused !== null || list.delegations_left_out_total > 0);
   useEffect(() => {
-    if (list !== null && shown === null)
+    if (some && shown === null)
       import('./eligible_list').then(({ EligibleList: Of }) => setShown({ Of }), showFailure);
-  }, [list]);
-  return list === null || shown === null ? null : <shown.Of list={list} />;
+  }, [some]);
+  return !some || shown === null ? null : <shown.Of list={list} />;
 }
 
 /** The quorum with everything that a moderator needs. */
