@@ -115,4 +115,22 @@ story('The desk of a large hall', open, {
     await give({ members: few });
     await notice.waitFor({ state: 'detached' });
   },
+  'keeps whom the keys are about when others are found above them': async (stage) => {
+    const { desk } = stage.pages;
+    const member = (user_id, name) => ({ user_id, name, units: [{ id: name, weight: '1' }] });
+    const zoe = member('owner-zoe', 'Zoe Paz');
+    await stage.give({ members: [zoe] });
+    await desk.getByTestId('desk-search').fill('zo');
+    await desk.getByTestId('found-owner-zoe').waitFor();
+    await stage.give({ members: [zoe, member('owner-zoa', 'Zoa Abad')] });
+    const found = desk.getByRole('listbox').getByRole('option');
+    await found.nth(1).waitFor();
+    assert.match(await found.first().innerText(), /Zoa Abad/);
+    await desk.keyboard.press('Enter');
+    await desk.locator('[data-testid="desk-step"][data-state="done"]').first().waitFor();
+    const steps = desk.locator('[data-testid="desk-step"]');
+    assert.deepEqual(await steps.evaluateAll((all) => all.map((one) => one.dataset.user)), [
+      'owner-zoe',
+    ]);
+  },
 });

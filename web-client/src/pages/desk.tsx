@@ -34,7 +34,8 @@ function DeskPage({ access, session }: { access: Access; session: string }) {
   const steps = useSteps(desk);
   const rules = useRules(access, session);
   const [query, setQuery] = useState('');
-  const [at, setAt] = useState(0);
+  /** Whom the keys are about; null until somebody is found. */
+  const [chosen, setChosen] = useState<string | null>(null);
   const [shown, setShown] = useState<string | null>(null);
   const [delegating, setDelegating] = useState<string | null>(null);
   const [prints, setPrints] = useKept('desk.prints', false);
@@ -57,7 +58,10 @@ function DeskPage({ access, session }: { access: Access; session: string }) {
     const owned = owner === null ? undefined : view.entries.get(owner);
     return owned === undefined ? book.search(query, FOUND_MAX) : [owned];
   }, [query, view.entries]);
-  const active = found[Math.min(at, found.length - 1)] ?? null;
+  const active = found.find((entry) => entry.user_id === chosen) ?? found[0] ?? null;
+  const at = active === null ? -1 : found.indexOf(active);
+  // It stays the same person when others are found above them.
+  useEffect(() => setChosen(active?.user_id ?? null), [active?.user_id, chosen]);
   const onBadge =
     (printing === null ? active : view.entries.get(printing)) ??
     (shown === null ? null : (view.entries.get(shown) ?? null));
@@ -76,7 +80,7 @@ function DeskPage({ access, session }: { access: Access; session: string }) {
   };
   const next = () => {
     setQuery('');
-    setAt(0);
+    setChosen(null);
     input.current?.focus();
   };
   const register = (entry: BookEntry) => {
@@ -107,8 +111,8 @@ function DeskPage({ access, session }: { access: Access; session: string }) {
     });
   };
   const keys: Readonly<Record<string, () => void>> = {
-    ArrowDown: () => setAt(Math.min(at + 1, found.length - 1)),
-    ArrowUp: () => setAt(Math.max(at - 1, 0)),
+    ArrowDown: () => setChosen(found[at + 1]?.user_id ?? chosen),
+    ArrowUp: () => setChosen(found[at - 1]?.user_id ?? chosen),
     Enter: () => {
       if (active !== null) register(active);
     },
@@ -180,7 +184,7 @@ function DeskPage({ access, session }: { access: Access; session: string }) {
               role="combobox"
               aria-expanded={found.length > 0}
               aria-controls="found"
-              aria-activedescendant={active === null ? undefined : `found-${found.indexOf(active)}`}
+              aria-activedescendant={active === null ? undefined : `found-${at}`}
               aria-autocomplete="list"
               autoComplete="off"
               autoCapitalize="off"
@@ -190,7 +194,7 @@ function DeskPage({ access, session }: { access: Access; session: string }) {
               value={query}
               onInput={(event) => {
                 setQuery(event.currentTarget.value);
-                setAt(0);
+                setChosen(null);
               }}
             />
           </label>
@@ -211,7 +215,7 @@ function DeskPage({ access, session }: { access: Access; session: string }) {
                 index={index}
                 active={entry === active}
                 onChoose={() => {
-                  setAt(index);
+                  setChosen(entry.user_id);
                   input.current?.focus();
                 }}
               />
