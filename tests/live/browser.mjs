@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { writeTone } from './tone.mjs';
-import { ARTEFACTS, ROOT } from './until.mjs';
+import { ARTEFACTS, PATIENCE_MS, ROOT } from './until.mjs';
 
 const require = createRequire(join(ROOT, 'web-client', 'package.json'));
 const { chromium } = require('playwright-core');
@@ -34,6 +34,7 @@ export async function launch({ hertz = 440, gestures = true, sound, film, args =
   const browser = await chromium.launch({
     executablePath: process.env.CHROMIUM_BIN ?? '/usr/bin/chromium',
     headless: true,
+    timeout: PATIENCE_MS,
     args: [
       '--no-sandbox',
       '--disable-gpu',
@@ -59,6 +60,7 @@ export async function launchFirefox() {
     channel: 'moz-firefox',
     executablePath: process.env.FIREFOX_BIN ?? '/usr/bin/firefox-esr',
     headless: true,
+    timeout: PATIENCE_MS,
     firefoxUserPrefs: {
       'media.navigator.streams.fake': true,
       'media.navigator.permission.disabled': true,
@@ -93,6 +95,7 @@ export async function newPage(
     permissions: ['camera', 'microphone'],
     ...rest,
   });
+  context.setDefaultTimeout(PATIENCE_MS);
   const page = await context.newPage();
   // Firefox has no such switch.
   if (SLOWDOWN > 1 && browser.browserType().name() === 'chromium') {

@@ -16,7 +16,7 @@ import { story } from './story.mjs';
 import { until } from './until.mjs';
 
 /** A phrase is said every three seconds; a busy machine lets some go. */
-const PATIENCE_MS = 90_000;
+const PATIENCE_MS = 120_000;
 /** How far a caption may be from when its words were said, in milliseconds: the player reads its delay now and then. */
 const APART_MS_MAX = 2_000;
 const PHRASE = 'es-voto-a-favor.wav';

@@ -75,4 +75,4 @@ const steps = {
 };
 
 // A round takes some six seconds.
-story('A disk that is full now and then', open, steps, { stepMs: 60_000 + 20_000 * ROUNDS });
+story('A disk that is full now and then', open, steps, { stepMs: 300_000 + 20_000 * ROUNDS });

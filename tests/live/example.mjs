@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { ROOT, until, within } from './until.mjs';
+import { PATIENCE_MS, ROOT, until, within } from './until.mjs';
 
 const running = new Set();
 process.on('exit', () => {
@@ -49,6 +49,6 @@ export class Example {
 
   async stop() {
     this.child.stdin.end();
-    await within(10_000, `the end of the example ${this.name}`, this.exited);
+    await within(PATIENCE_MS, `the end of the example ${this.name}`, this.exited);
   }
 }

@@ -33,7 +33,7 @@ const LATE_MS = 200;
 /** How late a picture may be when it is received. */
 const RECEIVED_LATE_MS = 2_000;
 /** How long the files of a recording may take to be made. */
-const RECORDING_MS = 60_000;
+const RECORDING_MS = 120_000;
 
 /** Who publishes by GStreamer, and in what. */
 const CODECS = { hall: 'h264', stage: 'vp8' };

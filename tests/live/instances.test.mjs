@@ -21,7 +21,7 @@ const SEALED = 'cabildo_recorder_segments_total';
 /** Reason of a gap and of a close (docs/EVIDENCE.md §Entries). */
 const SERVER_DOWN = 3;
 /** Longer than a lease: whoever waits for it to run out has to be given this long. */
-const TAKE_OVER_MS = 60_000;
+const TAKE_OVER_MS = 120_000;
 
 async function open(stage) {
   stage.directory = mkdtempSync(join(tmpdir(), 'cabildo-instances-'));

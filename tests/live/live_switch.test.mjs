@@ -21,7 +21,7 @@ import { story } from './story.mjs';
 import { until } from './until.mjs';
 import { isSeen } from './viewer.mjs';
 
-const WATCHED_MS = 60_000;
+const WATCHED_MS = 120_000;
 const PHONE = { width: 360, height: 740 };
 const DESKTOP = { width: 1280, height: 800 };
 

@@ -10,7 +10,7 @@ import { story } from './story.mjs';
 import { until } from './until.mjs';
 import { isSeen, showsCard } from './viewer.mjs';
 
-const WATCHED_MS = 60_000;
+const WATCHED_MS = 120_000;
 
 async function open(stage) {
   stage.server = await Server.start('live-viewing');

@@ -14,7 +14,7 @@ import { story } from './story.mjs';
 import { until } from './until.mjs';
 
 const PHRASE = 'es-hay-quorum.wav';
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 120_000;
 /** How far from the beginning of a piece the player may be, as it plays on. */
 const OFF_S = 10;
 

@@ -28,7 +28,7 @@ const SETUP = [
  */
 export function isInside(url) {
   if (process.env[INSIDE] !== undefined) return true;
-  test('in a network of its own', { timeout: 600_000 }, async (t) => {
+  test('in a network of its own', { timeout: 1_800_000 }, async (t) => {
     // A runner in a runner would talk to the outer one instead of printing.
     const { NODE_TEST_CONTEXT: _, ...environment } = process.env;
     const run = [...SETUP, 'exec "$0" --test --test-reporter=spec "$1"'].join(' && ');

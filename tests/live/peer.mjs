@@ -6,7 +6,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { until, within } from './until.mjs';
+import { PATIENCE_MS, until, within } from './until.mjs';
 
 const scriptOf = (name) => fileURLToPath(new URL(name, import.meta.url));
 
@@ -62,7 +62,7 @@ export class Peer {
   /** Takes the resource away and ends; answers every event. */
   async stop() {
     this.child.stdin.end();
-    await within(30_000, 'the end of the peer', this.exited);
+    await within(PATIENCE_MS, 'the end of the peer', this.exited);
     return this.events;
   }
 

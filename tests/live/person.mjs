@@ -3,7 +3,7 @@
 import { createHash, generateKeyPairSync, randomUUID, sign } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { ROOT, until, within } from './until.mjs';
+import { PATIENCE_MS, ROOT, until, within } from './until.mjs';
 
 const { WebSocket } = createRequire(join(ROOT, 'web-client', 'package.json'))('ws');
 
@@ -88,7 +88,7 @@ export class Person {
   }
 
   /** Waits until every file is made; answers what there is, and fails when one can't be. */
-  recordingReady(session, ms = 120_000) {
+  recordingReady(session, ms = 240_000) {
     return until(
       'a recording that is ready',
       async (seen) => {
@@ -168,6 +168,6 @@ class Channel {
 
   async leave() {
     this.socket.close(1000);
-    await within(10_000, 'the end of the socket', this.closed);
+    await within(PATIENCE_MS, 'the end of the socket', this.closed);
   }
 }

@@ -237,4 +237,4 @@ const steps = {
   },
 };
 
-story('PostgreSQL that is out of disk', open, steps, { stepMs: 60_000 + 30_000 * ROUNDS });
+story('PostgreSQL that is out of disk', open, steps, { stepMs: 300_000 + 30_000 * ROUNDS });

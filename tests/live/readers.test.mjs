@@ -16,7 +16,7 @@ import { until } from './until.mjs';
 /** Votes before, while and after one of the readers is gone. */
 const EACH = 12;
 /** The brokers miss a reader after ten seconds; then the others join anew. */
-const REBALANCED_WITHIN_MS = 60_000;
+const REBALANCED_WITHIN_MS = 120_000;
 
 async function open(stage) {
   stage.directory = mkdtempSync(join(tmpdir(), 'cabildo-readers-'));

@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { steadyPort } from './ports.mjs';
-import { ARTEFACTS, ROOT, within } from './until.mjs';
+import { ARTEFACTS, PATIENCE_MS, ROOT, within } from './until.mjs';
 
 /** Where the binary is; `CABILDO_BIN` names it, a debug build is the fallback. */
 export function binary() {
@@ -124,7 +124,7 @@ export class Server {
     });
     this.addresses = {
       ...this.addresses,
-      ...(await within(30_000, 'the ready line', ready)),
+      ...(await within(PATIENCE_MS, 'the ready line', ready)),
     };
   }
 
@@ -162,7 +162,7 @@ export class Server {
     if (this.child === null) return null;
     this.child.kill(signal);
     this.child = null;
-    return within(30_000, `the end of the server after ${signal}`, this.exited);
+    return within(PATIENCE_MS, `the end of the server after ${signal}`, this.exited);
   }
 
   /** Ends the process and forgets its data. */

@@ -2,8 +2,10 @@
 import { after, before, describe, it } from 'node:test';
 import { closeAll, record, screenshot } from './browser.mjs';
 
-/** What a stage leaves running, such as one that was set in part, keeps its file from ending. */
+/** What a stage that is cleared leaves running keeps its file from ending, for this long. */
 const CLEARED_WITHIN_MS = 60_000;
+/** How long setting and clearing a stage may take: several servers, each of which is waited for. */
+const STAGE_MS = 300_000;
 let stages = 0;
 
 /**
@@ -12,21 +14,23 @@ let stages = 0;
  * `server`, `pages` by name (pictured when a step fails) and `stop`. A step may
  * take `stepMs`.
  */
-export function story(title, open, steps, { stepMs = 180_000 } = {}) {
+export function story(title, open, steps, { stepMs = 300_000 } = {}) {
   stages += 1;
   describe(title, () => {
     const stage = { pages: {} };
     let broken = false;
-    before(() => open(stage), { timeout: 120_000 });
+    before(() => open(stage), { timeout: STAGE_MS });
     after(
       async () => {
         stages -= 1;
-        if (stages === 0) setTimeout(endWhatIsLeft, CLEARED_WITHIN_MS).unref();
+        const isLast = stages === 0;
+        if (isLast) setTimeout(endWhatIsLeft, STAGE_MS + CLEARED_WITHIN_MS).unref();
         await stage.stop?.();
         await closeAll();
         await stage.server?.destroy();
+        if (isLast) setTimeout(endWhatIsLeft, CLEARED_WITHIN_MS).unref();
       },
-      { timeout: 60_000 },
+      { timeout: STAGE_MS },
     );
     for (const [name, play] of Object.entries(steps)) {
       it(name, { timeout: stepMs }, async (t) => {

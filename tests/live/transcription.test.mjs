@@ -30,7 +30,7 @@ import { story } from './story.mjs';
 import { until } from './until.mjs';
 
 /** A phrase is said every three or four seconds; a busy machine lets some go. */
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 120_000;
 
 const CHAIR = 'es-hay-quorum.wav';
 const ENGLISH = 'en-i-vote-in-favour.wav';

@@ -9,7 +9,7 @@ export const ARTEFACTS = fileURLToPath(new URL('../../artefacts/live/', import.m
 const POLL_MS = 100;
 
 /** The machine may be busy: a deadline says "never", not "slow". */
-export const PATIENCE_MS = 30_000;
+export const PATIENCE_MS = 60_000;
 
 /** Rejects when `promise` has not settled in time. */
 export function within(ms, what, promise) {
