@@ -41,7 +41,8 @@ export class Peer {
     });
     running.add(this.child);
     this.exited = new Promise((resolve) => {
-      this.child.once('exit', (code) => {
+      // Its last events may be read after its end.
+      this.child.once('close', (code) => {
         running.delete(this.child);
         resolve(code);
       });
