@@ -150,11 +150,13 @@ class Channel {
     });
   }
 
-  /** Sends a wish; answers its `ack` or `error`. */
+  /** Sends a wish; answers its `ack` or `error`, which on a busy machine come after `pending`. */
   async request(message) {
     const id = (this.lastId += 1);
     this.send({ ...message, id });
-    return until(`an answer to ${message.type}`, () => this.messages.find(({ ref }) => ref === id));
+    return until(`an answer to ${message.type}`, () =>
+      this.messages.find(({ ref, type }) => ref === id && type !== 'pending'),
+    );
   }
 
   /** The signed heads that came, in order. */
