@@ -10,7 +10,7 @@ import { Sound } from './clock.mjs';
 import { delaysOf, inRoomWith, quantile } from './delays.mjs';
 import { download } from './download.mjs';
 import { startCameras } from './foreign_cameras.mjs';
-import { hears, sees } from './listen.mjs';
+import { hears, hearsPitch, sees } from './listen.mjs';
 import { Person } from './person.mjs';
 import { Server } from './server.mjs';
 import { story } from './story.mjs';
@@ -208,8 +208,7 @@ story('A camera in a room whose AAC becomes Opus', openTranscoding, {
     }
     await sees(page, [user]);
     await hears(page, user);
-    const pitch = await page.evaluate((id) => window.__probe.pitch(id), user);
-    assert.ok(Math.abs(pitch - 440) < 20, `the tone arrives as ${pitch} Hz`);
+    await hearsPitch(page, user, 440);
   },
 
   'it is recorded and proven as any other track': async (stage) => {

@@ -10,7 +10,7 @@ import { launch, messages, rawClient, received, screenshot } from './browser.mjs
 import { verify } from './cabildo.mjs';
 import { Sound, deviation, pictures } from './clock.mjs';
 import { download } from './download.mjs';
-import { hears, hearsNothing, sees } from './listen.mjs';
+import { hears, hearsNothing, hearsPitch, sees } from './listen.mjs';
 import { ADDRESS, isInside, startServer } from './network.mjs';
 import { approve, holdsNobody, openConsole, press, startTurn, stateOf } from './pages.mjs';
 import { Peer } from './peer.mjs';
@@ -167,8 +167,7 @@ const STEPS = {
       await giveFloor(stage, user, stage.channels[user].request(ask));
       stage.marks[user].from = Date.now();
       await hears(pages.chair, user, 200);
-      const pitch = await pages.chair.evaluate((who) => window.__probe.pitch(who), user);
-      assert.ok(Math.abs(pitch - TONE_HZ) < 20, `the tone of ${user} arrives as ${pitch} Hz`);
+      await hearsPitch(pages.chair, user, TONE_HZ);
       stage.marks[user].to = Date.now();
       await endTurn(stage);
     }

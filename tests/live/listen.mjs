@@ -34,6 +34,16 @@ export async function hears(page, user, packets = 50) {
   });
 }
 
+/**
+ * Waits until the loudest frequency of what `user` says is this one. What a busy machine plays for a
+ * moment, such as a tone that breaks off, has others.
+ */
+export const hearsPitch = (page, user, hertz) =>
+  until(`a tone of ${hertz} Hz of ${user}`, async (seen) => {
+    seen.last = await page.evaluate((who) => window.__probe.pitch(who), user);
+    return seen.last !== null && Math.abs(seen.last - hertz) < 20;
+  });
+
 /** How many packets of sound each has sent here, by whatever track. */
 const packetsOf = (rows, users) =>
   Object.fromEntries(

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { bearerToken, call, startedSession } from './api.mjs';
 import { launch, rawClient, received } from './browser.mjs';
+import { hearsPitch } from './listen.mjs';
 import { Peer } from './peer.mjs';
 import { Person } from './person.mjs';
 import { Server } from './server.mjs';
@@ -73,8 +74,7 @@ story('WHIP and WHEP', open, {
       seen.last = { video, audio };
       return video?.frames >= 30 && video.width === 640 && audio?.energy > 0.01;
     });
-    const pitch = await page.evaluate(() => window.__probe.pitch('encoder'));
-    assert.ok(Math.abs(pitch - 660) < 20, `the tone arrives as ${pitch} Hz`);
+    await hearsPitch(page, 'encoder', 660);
   },
 
   'FFmpeg publishes as its own muxer does, as the DTLS server': async (stage) => {
