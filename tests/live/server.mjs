@@ -152,9 +152,11 @@ export class Server {
 
   /** What it has logged, without what it says when the store of a busy machine was waited for. */
   events() {
-    return this.log()
-      .split('\n')
-      .filter((line) => line.startsWith('{') && !line.includes('"sqlx::pool::acquire"'));
+    const isOfSlowStore = (line) =>
+      line.includes('"sqlx::pool::acquire"') || line.includes('"slow statement:');
+    // What stands behind the last line break may be a part of a line.
+    const lines = this.log().split('\n').slice(0, -1);
+    return lines.filter((line) => line.startsWith('{') && !isOfSlowStore(line));
   }
 
   /** Ends the process with `signal`; its data stays. */
