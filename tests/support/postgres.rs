@@ -11,8 +11,8 @@ use tempfile::TempDir;
 pub(crate) const OWNER: &str = "cabildo_owner";
 /// The role the server connects as.
 pub(crate) const APP: &str = "cabildo_app";
-/// Other services have fixed ports below.
-const PORT_MIN: u32 = 11_000;
+/// Live tests of JavaScript, which run at the same time, take theirs below (tests/live/ports.mjs).
+const PORT_MIN: u32 = 22_000;
 
 /// How a cluster ends before it is started again.
 #[derive(Debug, Clone, Copy)]
