@@ -98,21 +98,27 @@ const captionsOf = (page) =>
     };
   });
 
-/** Waits until a player shows the words, and answers how far they are from when they were said. */
-async function apartOf(viewer, reader) {
+/**
+ * Waits until a player shows the words when they were said, and answers how far apart that is. Where
+ * a player stood still since it read its delay, that is not known.
+ */
+function apartOf(viewer, reader) {
   const words = wordsOf(PHRASE);
-  const shown = await until(
-    'the words, while they are to be seen',
+  const isIt = ({ text }) => text === words;
+  return until(
+    'the words, while they are to be seen, when they were said',
     async (seen) => {
-      seen.last = await captionsOf(viewer);
-      return seen.last.shown.find(({ text }) => text === words) ?? null;
+      const { shown } = await captionsOf(viewer);
+      const said = (await textsOf(reader)).filter(isIt);
+      const apart = shown
+        .filter(isIt)
+        .flatMap((one) => said.map(({ from }) => Math.abs(Date.parse(from) - one.from)));
+      seen.last = { shown, said, apart };
+      const least = Math.round(Math.min(...apart));
+      return least < APART_MS_MAX && `${least} ms`;
     },
     PATIENCE_MS,
   );
-  const said = (await textsOf(reader)).filter(({ text }) => text === words);
-  const apart = Math.min(...said.map(({ from }) => Math.abs(Date.parse(from) - shown.from)));
-  assert.ok(apart < APART_MS_MAX, JSON.stringify({ shown, said }));
-  return Math.round(apart);
 }
 
 const textsOf = async (page) =>
@@ -140,7 +146,7 @@ story('Captions for viewers of a camera', open, {
     pages.viewer = await watches(stage);
     await pages.viewer.getByTestId('player-captions').waitFor();
     const apart = await apartOf(pages.viewer, pages.reader);
-    t.diagnostic(`a caption is ${apart} ms from its words`);
+    t.diagnostic(`a caption is ${apart} from its words`);
     await screenshot(pages.viewer, 'player-captions');
   },
 
@@ -149,7 +155,7 @@ story('Captions for viewers of a camera', open, {
     pages.outside = await watches(stage, `session:${session.id}`, { sessionId: session.id });
     await pages.outside.getByTestId('player-captions').waitFor();
     const apart = await apartOf(pages.outside, pages.reader);
-    t.diagnostic(`a caption of the meeting is ${apart} ms from its words`);
+    t.diagnostic(`a caption of the meeting is ${apart} from its words`);
     await screenshot(pages.outside, 'player-session-captions');
   },
 
@@ -206,8 +212,7 @@ story('Captions for viewers of a camera', open, {
 
   'captions of a meeting end with it': async (stage) => {
     const { server, session, pages } = stage;
-    const player = pages.outside.getByTestId('player');
-    assert.equal(await player.getAttribute('data-state'), 'playing');
+    await pages.outside.locator('[data-testid="player"][data-state="playing"]').waitFor();
     const ended = await asGovernance(server, 'POST', `/api/v1/sessions/${session.id}/end`);
     assert.equal(ended.status, 200, JSON.stringify(ended));
     await pages.outside
