@@ -142,9 +142,11 @@ const steps = {
 
 for (const mood of ['hang', 'error 503', 'refuse']) {
   steps[`a bucket in the mood "${mood}" is waited for`] = async (stage, t) => {
-    await stage.bucket.become(mood);
-    const before = stage.bucket.segments().length;
     const failed = await metric(stage, FAILURES);
+    await stage.bucket.become(mood);
+    // What it had begun to take it still takes, in less time than a segment is long.
+    await grows(stage, SEALED, 3);
+    const before = stage.bucket.segments().length;
     await until('a spool that grows', async (seen) => {
       seen.last = await metric(stage, SPOOLED);
       return seen.last >= 4;
@@ -201,15 +203,19 @@ Object.assign(steps, {
       log.filter(({ kind }) => kind === 'gap'),
       [],
     );
-    assert.deepEqual(interruptions(log, 500), []);
+    // For so long the camera itself stood still, on a busy machine.
+    const stillMs = await stage.pages.ana.evaluate(() => window.__clock.longestBreakMs);
+    assert.deepEqual(interruptions(log, 500 + stillMs), []);
     const file = stage.files.find(({ of, kind }) => of === 'track' && kind === 'video');
     const fromMs = Date.parse(file.from);
     const path = await download(stage.server, file, stage.directory);
     const shown = await pictures(path, fromMs);
     const found = deviation(shown);
     const hole = longestHole(shown, stage.startedAt, stage.endedAt);
-    t.diagnostic(`${JSON.stringify(found)}, longest hole ${hole} ms`);
-    assert.ok(hole < 1_500, `${hole} ms`);
+    t.diagnostic(
+      `${JSON.stringify(found)}, longest hole ${hole} ms, the camera stood still ${stillMs} ms`,
+    );
+    assert.ok(hole < 1_500 + stillMs, `${hole} ms`);
     assert.ok(found.read >= found.frames * 0.98, JSON.stringify(found));
     await stage.pages.ana.context().close();
     delete stage.pages.ana;

@@ -1,6 +1,7 @@
 // Gives a page a camera that shows the time: milliseconds since 1970, the last
 // 24 bits, as black and white blocks that survive any codec, and 8 bits by which
-// a blurred reading is known. `window.__tint` says which colour "white" has.
+// a blurred reading is known. `window.__tint` says which colour "white" has, and
+// `window.__clock` how long it stood still at most.
 (() => {
   const [COLUMNS, ROWS, WIDTH, HEIGHT, FPS] = [8, 4, 640, 360, 15];
   const devices = navigator.mediaDevices;
@@ -13,7 +14,15 @@
     blue: ['#006', '#ccf'],
   }[tint];
 
+  /** The longest time between two pictures, in which the page was not let run. */
+  const clock = { drawnAt: null, longestBreakMs: 0 };
+  window.__clock = clock;
+
   const draw = (context, now) => {
+    if (clock.drawnAt !== null) {
+      clock.longestBreakMs = Math.max(clock.longestBreakMs, now - clock.drawnAt);
+    }
+    clock.drawnAt = now;
     const time = now % 2 ** 24;
     const check = (((time >> 16) ^ (time >> 8) ^ time) & 0xff) ^ 0xa5;
     const bits = time * 256 + check;
