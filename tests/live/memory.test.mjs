@@ -16,7 +16,7 @@ const IS_LONG = process.env.CABILDO_ATTACK === 'long';
 const FLOODS = IS_LONG ? 8 : 3;
 const CONNECTIONS = IS_LONG ? 1_000 : 250;
 const AT_ONCE = 250;
-/** After this a stranger goes away, if the server has not closed its connection. */
+/** This long after it was let in a stranger goes away, if the server has not closed its connection. */
 const STAY_MS = 1_500;
 /** How much more there may be after the last flood than after the first. */
 const GROWTH_MAX = 1.2;
@@ -52,7 +52,10 @@ function stranger(stage, open, number) {
   return new Promise((resolve) => {
     const localAddress = `127.0.${1 + (number % 8)}.${2 + (number % 200)}`;
     const socket = connect({ host: '127.0.0.1', port: stage.server.port.http, localAddress });
-    const leaving = setTimeout(() => socket.destroy(), STAY_MS);
+    let leaving;
+    socket.once('connect', () => {
+      leaving = setTimeout(() => socket.destroy(), STAY_MS);
+    });
     // The server closing it is what it should do.
     socket.on('error', () => undefined);
     socket.once('close', () => {
