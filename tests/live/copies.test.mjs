@@ -229,6 +229,8 @@ story('Copies of a recording', open, {
   'a program continues a download that was cut off': async (stage, t) => {
     const { server, session, auditor } = stage;
     const url = `${server.origin}/api/v1/sessions/${session.id}/bundle`;
+    // The nonce of its last answer may have run out since.
+    await auditor.recording(session.id);
     const file = join(stage.directory, 'curl.tar');
     const curl = (...more) => {
       const credentials = ['-H', `Authorization: DPoP ${auditor.token}`];

@@ -58,8 +58,13 @@ story('A recording that lacks a track', open, {
     ]) {
       const page = await rawClient(browser, server, { session, tenant, user }, { scripts });
       stage.pages[user] = page;
-      await page.evaluate(() => window.client.publish({ layers: 1 }));
     }
+    // At the same time, so that what is missing begins near the beginning.
+    await Promise.all(
+      Object.values(stage.pages).map((page) =>
+        page.evaluate(() => window.client.publish({ layers: 1 })),
+      ),
+    );
     for (const page of Object.values(stage.pages)) {
       await until('pictures are sent', async (seen) => {
         seen.last = (await outbound(page)).reduce((sum, row) => sum + row.frames, 0);

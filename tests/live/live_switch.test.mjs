@@ -115,6 +115,7 @@ story('A meeting that may be watched from some moment on', open, {
     await dialog.waitFor();
     for (const language of ['es', 'en', 'pt']) {
       await press(chair, 'live-cancel');
+      await dialog.waitFor({ state: 'detached' });
       await speak(chair, language);
       await chair.getByTestId('live-open').waitFor();
       for (const [name, viewport] of Object.entries({ desktop: DESKTOP, phone: PHONE })) {

@@ -10,6 +10,7 @@ import {
   launch,
   messages,
   outbound,
+  received,
   screenshot,
   sentMessages,
 } from './browser.mjs';
@@ -337,8 +338,11 @@ story('An assembly', open, {
     t.diagnostic(`the speaker was heard again ${Date.now() - reloadedAt} ms after reloading`);
     await holds(ben, 'ben');
     // A browser may want a touch before it plays sound in a page that was reloaded.
-    const blocked = ben.getByTestId('hear-button');
-    if (await blocked.isVisible()) await blocked.click();
+    await until('sound that plays, or waits for a touch', async () => {
+      const blocked = ben.getByTestId('hear-button');
+      if (await blocked.isVisible()) await blocked.click();
+      return ((await received(ben, 'chair', 'audio'))?.energy ?? 0) > 0;
+    });
     await hears(ben, 'chair');
     await everybodySees(stage);
     assert.equal((await messages(chair, 'participant_joined')).length, joined, 'he never left');
@@ -351,6 +355,8 @@ story('An assembly', open, {
     await carla.reload();
     await carla.locator('[data-testid="closed"][data-reason="forbidden"]').waitFor();
     await press(chair, 'admit-carla');
+    // Her page may ask before the chair's has.
+    await chair.getByTestId('admit-carla').waitFor({ state: 'detached' });
     await until('carla in the room', async (seen) => {
       seen.last = await carla.locator('main').getAttribute('data-testid');
       if (seen.last === 'closed') {
