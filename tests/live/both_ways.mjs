@@ -72,11 +72,11 @@ export async function twoPages(stage, scripts, browsers = {}) {
   return { session, sender, receiver };
 }
 
-/** Whether a page was told that its media comes by TCP. */
-export const wasToldOfTcp = async (page) =>
-  (await messages(page, 'connection_quality')).some(({ people }) =>
-    people.some(({ cause }) => cause === 'relayed_by_tcp'),
-  );
+/** Whether a page was told last that its media comes by TCP. */
+export const isToldOfTcp = async (page) => {
+  const last = (await messages(page, 'connection_quality')).at(-1);
+  return last?.people.some(({ cause }) => cause === 'relayed_by_tcp') ?? false;
+};
 
 /** Closes the pages. */
 export async function leave(stage) {

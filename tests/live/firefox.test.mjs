@@ -135,7 +135,10 @@ const STEPS = {
     await fara.reload();
     await isConnected(fara);
     await shows(fara, 'off', true);
-    assert.equal(await fara.getByTestId('chat-input').inputValue(), 'Un borrador');
+    await until('what was written', async (seen) => {
+      seen.last = await fara.getByTestId('chat-input').inputValue();
+      return seen.last === 'Un borrador';
+    });
     assert.equal(await fara.getByTestId('own-tile').count(), 0);
     await press(fara, 'chat-button');
     await press(fara, 'camera-button');

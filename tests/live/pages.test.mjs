@@ -134,8 +134,11 @@ story('Pages', open, {
     await page.keyboard.press('Enter');
     const code = page.locator('#code-RECORDING_NOT_FOUND');
     await code.locator('[lang="es"]').waitFor();
-    assert.equal(await page.getByTestId('docs-search').inputValue(), '', 'the search hid it');
-    assert.ok(await code.locator('summary').evaluate((one) => one === document.activeElement));
+    const search = page.getByTestId('docs-search');
+    await until('no search that hides it', async () => (await search.inputValue()) === '');
+    await until('the focus on it', () =>
+      code.locator('summary').evaluate((one) => one === document.activeElement),
+    );
     await screenshot(page, 'docs-code');
     await page.goto(`${server.origin}/docs#auditProof`);
     await page.reload();
@@ -233,8 +236,10 @@ story('Pages', open, {
     });
     await chair.setViewportSize(PHONE);
     for (const id of ['pause-turn', 'extend-30', 'stop-turn', 'toggle-queue']) {
-      const { x, width } = await chair.getByTestId(id).boundingBox();
-      assert.ok(x >= 0 && x + width <= PHONE.width, `${id} is in the window`);
+      await until(`${id} in the window`, async (seen) => {
+        seen.last = await chair.getByTestId(id).boundingBox();
+        return seen.last?.x >= 0 && seen.last.x + seen.last.width <= PHONE.width;
+      });
     }
     await picture(chair, 'console', SIZES);
   },

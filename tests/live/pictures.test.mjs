@@ -56,7 +56,7 @@ story('A picture that is stopped', open, {
     await chair.keyboard.press('Enter');
     await picture(chair, '[data-stopped="true"]').waitFor();
     await ana.locator('[data-testid="own-tile"][data-seen="false"]').waitFor();
-    assert.match(await ana.getByTestId('own-tile').textContent(), /cortado su imagen/);
+    await ana.getByTestId('own-tile').filter({ hasText: 'cortado su imagen' }).waitFor();
     await until('the announcement', async () =>
       (await ana.getByTestId('live-assertive').textContent()).includes('cortado su imagen'),
     );

@@ -150,7 +150,7 @@ story('Cameras for operators and viewers', open, {
       'playlists are waited for',
     );
     await page.getByTestId('player-sound').click();
-    assert.equal(await video.evaluate((it) => it.muted), false);
+    await until('sound', () => video.evaluate((it) => !it.muted));
     await isLiveAfterAPause(video);
     await look(page, 'player');
     assert.deepEqual(page.problems, []);

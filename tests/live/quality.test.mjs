@@ -20,6 +20,7 @@ async function spells(page, user) {
   await page.reload();
   await page.getByTestId(`report-${user}`).click();
   const rows = page.locator('[data-testid="report-entry"][data-kind="connection_bad"]');
+  await rows.first().waitFor();
   return (await rows.allTextContents()).map((text) => text.replace(/\s+/g, ' '));
 }
 
@@ -31,6 +32,13 @@ async function open(stage) {
   stage.browser = await launch({ hertz: 440, gestures: false });
   stage.session = await startedSession(stage.server, { moderation: 'open' });
 }
+
+/** Waits until the console says nothing of somebody's connection. */
+const nothingIsSaid = (page, user) =>
+  until(`nothing is said of ${user}`, async (seen) => {
+    seen.last = await badge(page, user);
+    return seen.last === null;
+  });
 
 /** Everything a page was told of connections: whose, level, cause and number. */
 const told = async (page) =>
@@ -57,6 +65,9 @@ const isSaid = (page, user, level, cause, words) =>
     return last?.level === level && last.cause === cause && words.test(last.words);
   });
 
+/** What a page was told of somebody's connection last. */
+const lastOf = async (page, user) => (await told(page)).filter(([of]) => of === user).at(-1);
+
 const counted = async (server, level, cause) =>
   (await server.metrics())[
     `cabildo_connection_quality_people{level="${level}",cause="${cause}"}`
@@ -81,24 +92,28 @@ story('How good connections are', open, {
       return seen.last >= 2;
     });
     await pages.chair.getByTestId('person-luis').waitFor();
-    assert.equal(await badge(pages.chair, 'ana'), null);
+    await nothingIsSaid(pages.chair, 'ana');
   },
 
   'a moderator reads whose uplink loses, and how much': async ({ network, pages, server }) => {
     network.set(UPLINK_LOSS);
     const words = /^Conexión mala: se pierde el (\d+) % de lo que envía$/;
     await isSaid(pages.chair, 'ana', 'poor', 'uplink_loss', words);
-    const percent = await until('the whole loss', async (seen) => {
-      seen.last = (await told(pages.chair)).filter(([user]) => user === 'ana').at(-1);
-      return seen.last[2] === 'uplink_loss' && seen.last[3] >= 10 && seen.last[3];
+    // Of the few packets of a short while more may be lost than of all.
+    await until('the whole loss, and no more', async (seen) => {
+      seen.last = await lastOf(pages.chair, 'ana');
+      const [, , cause, percent] = seen.last;
+      return cause === 'uplink_loss' && percent >= 10 && percent <= 35;
     });
-    assert.ok(percent <= 35, `${percent} %`);
-    assert.equal(await counted(server, 'poor', 'uplink_loss'), 1);
+    await until('one person of whom it is counted', async (seen) => {
+      seen.last = await counted(server, 'poor', 'uplink_loss');
+      return seen.last === 1;
+    });
     const chip = pages.chair.getByTestId('count-poor');
     await chip.and(pages.chair.locator('[data-count="1"]')).waitFor();
     await chip.click();
     await pages.chair.getByTestId('person-ana').waitFor();
-    assert.equal(await pages.chair.getByTestId('person-luis').count(), 0);
+    await pages.chair.getByTestId('person-luis').waitFor({ state: 'detached' });
     await isAccessible(pages.chair, 'the console');
     await screenshot(pages.chair, 'quality-console');
     await pages.chair.emulateMedia({ colorScheme: 'dark' });
@@ -121,29 +136,34 @@ story('How good connections are', open, {
   'a moderator who comes later reads it at once': async (stage) => {
     const { browser, pages, server, session } = stage;
     pages.late = await openConsole(browser, server, session, { user: 'late', name: 'Secretaría' });
-    const first = await until('what is not good', async () => (await told(pages.late))[0]);
+    const first = await until('what is not good of her', async () =>
+      (await told(pages.late)).find(([user]) => user === 'ana'),
+    );
     assert.deepEqual(first.slice(0, 3), ['ana', 'poor', 'uplink_loss']);
     await isSaid(pages.late, 'ana', 'poor', 'uplink_loss', /^Conexión mala: /);
   },
 
   'the person reads it on their own page': async ({ pages }) => {
     const state = pages.ana.getByTestId('connection-state');
-    await until('words', async (seen) => {
-      seen.last = await state.textContent();
-      return /^Conexión mala: se pierde el \d+ % de lo que envía$/.test(seen.last);
+    await until('words, as she was told', async (seen) => {
+      seen.last = [await state.textContent(), (await told(pages.ana)).at(-1)];
+      const [words, [user, level, cause]] = seen.last;
+      const isToldSo = user === 'ana' && level === 'poor' && cause === 'uplink_loss';
+      return isToldSo && /^Conexión mala: se pierde el \d+ % de lo que envía$/.test(words);
     });
-    const [user, level, cause] = (await told(pages.ana)).at(-1);
-    assert.deepEqual([user, level, cause], ['ana', 'poor', 'uplink_loss']);
   },
 
   'when it is well again the moderator reads that': async ({ network, pages, server }) => {
     network.set({});
-    await until('nothing is said', async (seen) => {
-      seen.last = await badge(pages.chair, 'ana');
-      return seen.last === null;
+    await until('all is well, and counted as that', async (seen) => {
+      seen.last = [
+        await badge(pages.chair, 'ana'),
+        await counted(server, 'poor', 'uplink_loss'),
+        await lastOf(pages.chair, 'ana'),
+      ];
+      const [said, count, [, level]] = seen.last;
+      return said === null && count === 0 && level === 'good';
     });
-    assert.equal(await counted(server, 'poor', 'uplink_loss'), 0);
-    assert.equal((await told(pages.chair)).at(-1)[1], 'good');
   },
 
   'what is lost on its way to a person is theirs, and what others lose is not': async (stage) => {
@@ -157,7 +177,7 @@ story('How good connections are', open, {
       return words.test(seen.last);
     });
     network.set({});
-    await until('nothing is said', async () => (await badge(pages.chair, 'ana')) === null);
+    await nothingIsSaid(pages.chair, 'ana');
     for (const page of [pages.chair, pages.luis]) {
       const causes = (await told(page)).filter(([user]) => user !== 'ana').map((one) => one[2]);
       assert.ok(!causes.some((cause) => cause?.endsWith('_loss')), `${causes}`);
@@ -169,7 +189,7 @@ story('How good connections are', open, {
     const words = /^Conexión perdida: no llega nada de su dispositivo$/;
     await isSaid(pages.chair, 'ana', 'lost', 'no_media', words);
     network.set({});
-    await until('nothing is said', async () => (await badge(pages.chair, 'ana')) === null);
+    await nothingIsSaid(pages.chair, 'ana');
   },
 
   'the report has it, with the time and the worst of it': async (stage) => {
@@ -184,9 +204,12 @@ story('How good connections are', open, {
       seen.last = await spells(pages.report, 'ana');
       return seen.last.length >= 3 && seen.last;
     });
-    assert.match(
-      found[0],
-      /Tuvo mala conexión · hasta las [\d:]+ ?Conexión mala: se pierde el \d+ % de lo que envía$/,
+    // On a busy machine there may be others.
+    const sent =
+      /Tuvo mala conexión · hasta las [\d:]+ ?Conexión mala: se pierde el \d+ % de lo que envía$/;
+    assert.ok(
+      found.some((one) => sent.test(one)),
+      `${found}`,
     );
     assert.ok(
       found.some((one) => /se pierde el \d+ % de lo que recibe$/.test(one)),

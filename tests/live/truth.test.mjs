@@ -184,9 +184,11 @@ story('What people trust', open, {
     const toast = chair.getByTestId('toast').filter({ hasText: 'Se ha dado la palabra' });
     await toast.getByTestId('toast-action').click();
     await chair.getByTestId('toast').filter({ hasText: 'Deshecho' }).waitFor();
-    const after = await stateOf(chair);
+    const after = await until('the turn before, and its list', async (seen) => {
+      seen.last = await stateOf(chair);
+      return seen.last.turn?.turn_id === before.turn.turn_id && seen.last;
+    });
     assert.deepEqual(after.queue, before.queue);
-    assert.equal(after.turn.turn_id, before.turn.turn_id);
     const [ended] = (await messages(chair, 'turn_ended')).slice(-1);
     assert.equal(ended.reason, 'undone');
     assert.equal((await messages(chair, 'action_undone')).at(-1).action, 'start_turn');
@@ -199,7 +201,10 @@ story('What people trust', open, {
     await ana.getByTestId('chat-input').fill('Un borrador');
     await ana.reload();
     await isConnected(ana);
-    assert.equal(await ana.getByTestId('chat-input').inputValue(), 'Un borrador');
+    await until('what was written', async (seen) => {
+      seen.last = await ana.getByTestId('chat-input').inputValue();
+      return seen.last === 'Un borrador';
+    });
     await shows(ana, 'off', false);
     await press(ana, 'chat-button');
   },

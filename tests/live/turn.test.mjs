@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { startedSession } from './api.mjs';
-import { candidates, hearsAndSees, leave, twoPages, wasToldOfTcp } from './both_ways.mjs';
+import { candidates, hearsAndSees, isToldOfTcp, leave, twoPages } from './both_ways.mjs';
 import { launch } from './browser.mjs';
 import { Peer } from './peer.mjs';
 import { Person } from './person.mjs';
@@ -37,8 +37,9 @@ async function carriesBothWays(stage, protocol) {
     assert.ok(used.length > 0 && used.every(isRelayed), JSON.stringify(used));
   }
   assert.ok((await metric(stage, 'cabildo_turn_allocations ')) >= 2);
-  if (protocol === 'udp') assert.ok(!(await wasToldOfTcp(sender)));
-  else await until('a word of TCP', () => wasToldOfTcp(sender));
+  await until(`${protocol === 'udp' ? 'no' : 'a'} word of TCP`, async () => {
+    return (await isToldOfTcp(sender)) === (protocol !== 'udp');
+  });
   // They leave the room, and the browsers keep their allocations.
   for (const page of [sender, receiver]) {
     await page.evaluate(() => window.client.socket.close(1000));
