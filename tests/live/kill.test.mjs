@@ -3,7 +3,7 @@
 //   CABILDO_KILLS  how often (3)       CABILDO_SEED  which moments (random, told)
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { asGovernance, call, startedSession } from './api.mjs';
@@ -59,6 +59,14 @@ async function open(stage) {
 
 const proofPath = ({ session }) => `/api/v1/sessions/${session.id}/audit-proof`;
 
+/** The tracks of which a segment is in the vault of a development server. */
+function kept({ server, session }) {
+  const place = join(server.dataDir, 'vault', session.tenant_id, session.id);
+  if (!existsSync(place)) return [];
+  const tracks = readdirSync(place).filter((name) => name !== 'playable');
+  return tracks.filter((track) => readdirSync(join(place, track)).length > 0);
+}
+
 /**
  * Publishes by WHIP and keeps every head that the room is told; answers when both
  * are under way.
@@ -75,9 +83,9 @@ async function record(stage) {
   stage.peer = new Peer('whip', `${server.origin}/api/v1/sessions/${session.id}/whip`, token);
   await stage.peer.told('a connection', ({ state }) => state === 'connected');
   const from = Date.now();
-  const before = (await server.metrics()).cabildo_recorder_segments_total ?? 0;
-  await until('a segment that is sealed', async (seen) => {
-    seen.last = (await server.metrics()).cabildo_recorder_segments_total;
+  const before = kept(stage).length;
+  await until('a segment of its sound and one of its pictures', (seen) => {
+    seen.last = kept(stage).length;
     return seen.last >= before + 2;
   });
   const size = channel.heads().at(-1)?.tree_size ?? 0;
