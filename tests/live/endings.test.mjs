@@ -45,16 +45,19 @@ async function tellsTheEnd(page, reason, name) {
   for (const id of ['device-check', 'recording-policy', 'join-button', 'attend'])
     assert.equal(await page.getByTestId(id).count(), 0, `${name}: ${id}`);
   assert.equal(await page.locator('[aria-disabled="true"]').count(), 0, name);
-  const { y } = await page.locator('h1').boundingBox();
-  assert.ok(y >= 0 && y < 100, `${name}: the end is told at ${y}`);
+  await until(`${name}: the end is told at the top`, async (seen) => {
+    seen.last = await page.locator('h1').boundingBox();
+    return seen.last?.y >= 0 && seen.last.y < 100;
+  });
   await fits(page, name);
 }
 
-/** Asserts that all of it is in the window, without scrolling. */
-async function isInView(page, id) {
-  const { y, height } = await page.getByTestId(id).boundingBox();
-  assert.ok(y >= 0 && y + height <= page.viewportSize().height, `${id} is at ${y}`);
-}
+/** Waits until all of it is in the window, without scrolling. */
+const isInView = (page, id) =>
+  until(`${id} in the window`, async (seen) => {
+    seen.last = await page.getByTestId(id).boundingBox();
+    return seen.last?.y >= 0 && seen.last.y + seen.last.height <= page.viewportSize().height;
+  });
 
 const isClosed = (page, reason) =>
   page.locator(`[data-testid="closed"][data-reason="${reason}"]`).waitFor();
