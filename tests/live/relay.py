@@ -49,7 +49,7 @@ def post(endpoint, offer):
         "Content-Type": "application/sdp",
     }
     request = urllib.request.Request(endpoint, offer.encode(), headers, method="POST")
-    with urllib.request.urlopen(request, timeout=20) as response:
+    with urllib.request.urlopen(request, timeout=60) as response:
         return response.headers.get_all("Link", []), response.read().decode()
 
 
