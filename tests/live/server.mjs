@@ -172,7 +172,8 @@ export class Server {
     try {
       await this.stop();
     } finally {
-      rmSync(this.dataDir, { recursive: true, force: true });
+      // A program that it had started may write until it notices.
+      rmSync(this.dataDir, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 });
     }
   }
 }
