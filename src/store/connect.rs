@@ -10,7 +10,7 @@ use sea_orm::sqlx::pool::PoolOptions;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::sqlx::{self, AssertSqlSafe, Connection as _, SqliteConnection};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr};
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 
 use crate::domain::arrival::Arrival;
 use crate::domain::claim::Fence;
@@ -18,7 +18,7 @@ use crate::domain::secret::Secret;
 use crate::domain::store_error::StoreError;
 use crate::store::commit_mark::CommitMarks;
 use crate::store::migrate::{self, MigrationStatus};
-use crate::store::options::{Engine, MigrateOptions, OnConnect, StoreOptions};
+use crate::store::options::{Engine, MigrateOptions, OnConnect, StoreOptions, file_of};
 use crate::store::probe;
 use crate::store::replay_cache::ReplayCache;
 use crate::store::reserve::DiskReserve;
@@ -192,10 +192,21 @@ pub(super) async fn open(
         connect.max_connections(1);
     }
     if engine != Engine::Postgres {
-        connect.map_sqlx_sqlite_pool_opts(|pool| {
-            close_after_open_transactions(pool)
-                .after_connect(|connection, _| Box::pin(refuse_reader(connection)))
+        let refused = Arc::clone(&refused);
+        connect.map_sqlx_sqlite_pool_opts(move |pool| {
+            let refused = Arc::clone(&refused);
+            close_after_open_transactions(pool).after_connect(move |connection, _| {
+                let refused = Arc::clone(&refused);
+                Box::pin(async move {
+                    let outcome = refuse_reader(connection).await;
+                    if outcome.as_ref().is_err_and(is_read_only) {
+                        refused.notify_one();
+                    }
+                    outcome
+                })
+            })
         });
+    let refused = Arc::new(Notify::new());
         // One connection always stays open: without any, a database in memory is lost, and one on
         // disk must be recovered by the next connection.
         connect.min_connections(1).idle_timeout(None).max_lifetime(None);
@@ -215,7 +226,14 @@ pub(super) async fn open(
         connect.map_sqlx_postgres_pool_opts(close_after_open_transactions);
     }
     // Boxed, because the futures of the drivers are large and every caller would contain them.
-    Box::pin(connect_patiently(connect)).await
+    let opened = Box::pin(connect_patiently(connect));
+    tokio::select! {
+        opened = opened => opened,
+        // The pool would try again until its time is over, and then say only that it is.
+        () = refused.notified() => {
+            Err(SetupError::ReadOnly { file: file_of(url).unwrap_or_default() })
+        }
+    }
 }
 
 /// Closes every connection that returns to its pool with a transaction that is neither committed

@@ -1,5 +1,7 @@
 //! The errors of the database.
 
+use std::path::PathBuf;
+
 use sea_orm::sqlx::error::DatabaseError;
 use sea_orm::{DbErr, RuntimeErr};
 
@@ -11,6 +13,15 @@ pub enum SetupError {
     /// The URL is not supported.
     #[error("the database URL must begin with sqlite: or postgres: and be well formed")]
     InvalidUrl,
+    /// SQLite can only read its files.
+    #[error(
+        "{} can't be written to: SQLite has opened it, or its log beside it, for reading only",
+        .file.display()
+    )]
+    ReadOnly {
+        /// The file of the database.
+        file: PathBuf,
+    },
     /// It failed at what it was asked for.
     #[error(transparent)]
     Store(#[from] StoreError),

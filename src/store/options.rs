@@ -96,9 +96,7 @@ impl StoreOptions {
     /// The file of an SQLite database.
     #[must_use]
     pub fn file(&self) -> Option<PathBuf> {
-        let is_file = matches!(Engine::of(&self.url), Ok(Engine::Sqlite));
-        let file: Option<SqliteConnectOptions> = self.url.expose().parse().ok().filter(|_| is_file);
-        file.map(|file| file.get_filename().to_owned())
+        file_of(&self.url)
     }
 
     /// How to migrate this database: with its migration role, for the role in its own URL.
@@ -124,6 +122,13 @@ impl Engine {
             Err(SetupError::InvalidUrl)
         }
     }
+}
+
+/// The file of an SQLite database.
+pub(super) fn file_of(url: &Secret<String>) -> Option<PathBuf> {
+    let is_file = matches!(Engine::of(url), Ok(Engine::Sqlite));
+    let file: Option<SqliteConnectOptions> = url.expose().parse().ok().filter(|_| is_file);
+    file.map(|file| file.get_filename().to_owned())
 }
 
 fn role_of(url: &Secret<String>) -> Result<String, SetupError> {

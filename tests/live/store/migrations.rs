@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use cabildo::domain::id::{SessionId, SessionKey, TenantId};
+use cabildo::domain::secret::Secret;
 use cabildo::domain::store_error::StoreError;
 use cabildo::sessions::SessionRepository;
-use cabildo::store::{OnConnect, SetupError, Store};
+use cabildo::store::{OnConnect, SetupError, Store, StoreOptions};
 use sea_orm::ConnectionTrait;
 
 use crate::store::fixture::{Fixture, Kind, cases};
@@ -54,6 +55,20 @@ const ALL: [&str; 34] = [
     "m0033_parked_sessions",
     "m0034_meeting_clocks",
 ];
+
+#[tokio::test]
+async fn a_file_that_is_opened_for_reading_only_is_named() {
+    let place = tempfile::tempdir().expect("a directory");
+    let file = place.path().join("cabildo.db");
+    Store::connect(&StoreOptions::sqlite_file(&file)).await.expect("connected");
+    let url = format!("sqlite:{}?mode=ro", file.display());
+    let refused = Store::connect(&StoreOptions::new(Secret::new(url))).await.err();
+    let refused = refused.expect("nothing could be stored");
+    assert!(
+        matches!(&refused, SetupError::ReadOnly { file: named } if *named == file),
+        "{refused}"
+    );
+}
 
 async fn what_is_applied_is_not_applied_again(fixture: Fixture) {
     let options = fixture.options.migrate_options().expect("options");
