@@ -59,7 +59,7 @@ use self::transcriber::Transcription;
 
 pub use self::base::store_options;
 pub use self::foundation::{Foundation, custody_of, open_foundation};
-pub(crate) use self::preconditions::unfulfilled;
+pub(crate) use self::preconditions::{unfulfilled, unusable_database};
 pub(crate) use self::speech_engines::{FoundEngine, engines_of};
 pub(crate) use self::storage::{Adopted, Seen, adopt, examine};
 

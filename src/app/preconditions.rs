@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Access, AtFlags};
+
 use super::cameras::kept_secret;
 use super::delivery::webhook;
 use super::identity::{key_source, service_identity};
@@ -32,6 +34,15 @@ pub(crate) fn unfulfilled(config: &Config, dev_data_dir: Option<&Path>) -> Vec<P
     found.directories(config);
     found.database(&store_options(config), &is_made);
     found.keys(config);
+    found.0
+}
+
+/// What of the database's files is found, for commands that use nothing else. `dev_data_dir` is as
+/// in [`unfulfilled`].
+pub(crate) fn unusable_database(config: &Config, dev_data_dir: Option<&Path>) -> Vec<Problem> {
+    let mut found = Found::default();
+    let is_made = |path: &Path| dev_data_dir.is_some_and(|data| path.starts_with(data));
+    found.database(&store_options(config), &is_made);
     found.0
 }
 
@@ -182,10 +193,29 @@ impl Found {
     }
 
     fn database(&mut self, options: &StoreOptions, is_made: &dyn Fn(&Path) -> bool) {
+        const KEY: &str = "store.url";
         let Some(file) = options.file() else { return };
+        // SQLite follows links, and keeps its log and the index of that beside the file itself.
+        let file = fs::canonicalize(&file).unwrap_or(file);
         let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty());
-        if let Some(directory) = directory.filter(|it| !it.is_dir() && !is_made(it)) {
-            self.add("store.url", &format!("{} is no directory", directory.display()));
+        let directory = directory.unwrap_or(Path::new("."));
+        if !directory.is_dir() && !is_made(directory) {
+            self.add(KEY, &format!("{} is no directory", directory.display()));
+            return;
+        }
+        for end in ["", "-wal", "-shm"] {
+            let mut path = file.clone().into_os_string();
+            path.push(end);
+            let path = PathBuf::from(path);
+            if let Err(error) = look_at_file(&path) {
+                self.add(KEY, &format!("{} can't be written to: {error}", path.display()));
+                return;
+            }
+        }
+        if let Err(error) = try_directory(directory) {
+            let directory = directory.display();
+            let is = "in which the log of the database is kept, can't be written to";
+            self.add(KEY, &format!("{directory}, {is}: {error}"));
         }
     }
 
@@ -234,6 +264,18 @@ fn read_a_byte(file: &Path) -> Result<(), String> {
         Err(error) => Err(format!("{} can't be read: {error}", file.display())),
     }
 }
+/// Whether a file that is there can be read and written. It is not opened: closing it would end the
+/// locks that this process has on a database.
+fn look_at_file(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Ok(found) if !found.is_file() => return Err(io::Error::other("it is no file")),
+        found => found?,
+    };
+    let wanted = Access::READ_OK | Access::WRITE_OK;
+    Ok(rustix::fs::accessat(rustix::fs::CWD, path, wanted, AtFlags::EACCESS)?)
+}
+
 
 /// Makes a file in a directory and leaves nothing behind. The part of the path that does not exist
 /// is made under a name of its own, so that others who try or make the same directory at the same
@@ -476,6 +518,30 @@ mod tests {
         machine.tells(&[("recorder.ffmpeg", "no-such-ffmpeg")], "recorder.ffmpeg", "no program");
         assert_eq!(machine.told(&[("recorder.ffmpeg", "sh")]), []);
     }
+    #[test]
+    fn files_of_the_database_are_files_that_can_be_used() {
+        let machine = Machine::new();
+        fs::create_dir(machine.path("directory")).expect("made");
+        machine.tells(&[("store.url", "sqlite:{}/directory")], "store.url", "it is no file");
+        for end in ["-wal", "-shm"] {
+            let beside = machine.path(&format!("cabildo.sqlite{end}"));
+            fs::create_dir(&beside).expect("made");
+            machine.tells(&[], "store.url", &format!("{} can't be", beside.display()));
+            fs::remove_dir(&beside).expect("removed");
+        }
+        let database = machine.path("real.sqlite");
+        fs::write(&database, "").expect("written");
+        std::os::unix::fs::symlink(&database, machine.path("link")).expect("linked");
+        assert_eq!(machine.told(&[("store.url", "sqlite:{}/link")]), []);
+        fs::create_dir(machine.path("real.sqlite-wal")).expect("made");
+        machine.tells(&[("store.url", "sqlite:{}/link")], "store.url", "real.sqlite-wal");
+        machine.tells(
+            &[("store.url", "sqlite:/proc/none")],
+            "store.url",
+            "the log of the database",
+        );
+    }
+
 
     #[test]
     fn keys_that_are_there_are_keys() {

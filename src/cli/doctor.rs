@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::serve::{examined, source_of};
+use super::serve::{examined, profile_of, source_of};
 use super::{Failure, Place, output, runtime};
 use crate::app::{FoundEngine, Seen, engines_of, examine};
 use crate::clock::Clock;
-use crate::config::{Config, Profile, WHISPER};
+use crate::config::{Config, WHISPER};
 use crate::reach::{self, Asked, Line, ReachError};
 use crate::transcriber::measure;
 
@@ -69,12 +69,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if let Some(from) = &arguments.from {
         return run_from(from, arguments);
     }
-    let profile = if arguments.place.config.is_some() {
-        Profile::Production
-    } else {
-        Profile::Dev { data_dir: arguments.place.data_dir.clone() }
-    };
-    let config = examined(source_of(&arguments.place)?, &profile)?;
+    let config = examined(source_of(&arguments.place)?, &profile_of(&arguments.place))?;
     output::print("configuration ok");
     match (tell_storage(&config), tell_transcription(&config)) {
         (Err(one), Err(other)) => Err(Failure::False(format!("{}\n{}", one.text(), other.text()))),

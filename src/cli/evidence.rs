@@ -8,11 +8,11 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Subcommand, ValueEnum};
 
-use super::serve::source_of;
+use super::serve::{profile_of, source_of, with_database};
 use super::{Failure, Place, output, runtime};
 use crate::app::{self, Adopted, Foundation, custody_of, open_foundation, store_options};
 use crate::clock::Clock;
-use crate::config::{Config, Profile};
+use crate::config::Config;
 use crate::custody::{ClipWanted, Custody, CustodyError, ErasureReason, Exported, Texts};
 use crate::domain::id::{InvalidId, RecordedTrackId, SessionId, SessionKey, TenantId};
 use crate::domain::time::Timestamp;
@@ -247,17 +247,11 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
 }
 
 fn config_of(place: &Place, http: Option<SocketAddr>) -> Result<Config, Failure> {
-    // Without a configuration file the command uses the data of development.
-    let profile = if place.config.is_some() {
-        Profile::Production
-    } else {
-        Profile::Dev { data_dir: place.data_dir.clone() }
-    };
     let mut source = source_of(place)?;
     if let Some(http) = http {
         source.set("http.bind", http.to_string());
     }
-    Config::read(source, &profile).map_err(|error| Failure::Usage(error.to_string()))
+    with_database(source, &profile_of(place))
 }
 
 fn rotate_signing_key(place: &Place) -> Result<ExitCode, Failure> {
@@ -270,7 +264,8 @@ fn rotate_signing_key(place: &Place) -> Result<ExitCode, Failure> {
 }
 
 async fn adopt(place: &Place, vault: bool, keys: bool) -> Result<ExitCode, Failure> {
-    let config = config_of(place, None)?;
+    let config = Config::read(source_of(place)?, &profile_of(place));
+    let config = config.map_err(|error| Failure::Usage(error.to_string()))?;
     let store = Store::connect(&store_options(&config)).await.context("the store")?;
     let places = [(crate::vault::Place::Vault, vault), (crate::vault::Place::Keys, keys)];
     let wanted: Vec<_> =

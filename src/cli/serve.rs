@@ -10,9 +10,9 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Failure, Place, output, runtime};
-use crate::app::{Addresses, App, AppOptions, unfulfilled};
+use crate::app::{Addresses, App, AppOptions, unfulfilled, unusable_database};
 use crate::clock::SteadyClock;
-use crate::config::{Config, Profile, Source};
+use crate::config::{Config, Problem, Profile, Source};
 use crate::telemetry;
 
 #[derive(Debug, clap::Args)]
@@ -86,13 +86,36 @@ fn load(arguments: &Arguments) -> Result<Config, Failure> {
     examined(source, &profile)
 }
 
+/// The profile of commands beside the server: without a configuration file they use the data of
+/// development.
+pub(super) fn profile_of(place: &Place) -> Profile {
+    if place.config.is_some() {
+        Profile::Production
+    } else {
+        Profile::Dev { data_dir: place.data_dir.clone() }
+    }
+}
+
 /// The configuration, with everything wrong about it and what this machine doesn't fulfil of it.
 pub(super) fn examined(source: Source, profile: &Profile) -> Result<Config, Failure> {
+    examined_by(unfulfilled, source, profile)
+}
+
+/// The configuration for commands that use only the database, which can be written to.
+pub(super) fn with_database(source: Source, profile: &Profile) -> Result<Config, Failure> {
+    examined_by(unusable_database, source, profile)
+}
+
+fn examined_by(
+    examine: impl FnOnce(&Config, Option<&Path>) -> Vec<Problem>,
+    source: Source,
+    profile: &Profile,
+) -> Result<Config, Failure> {
     let dev_data_dir = match profile {
         Profile::Production => None,
         Profile::Dev { data_dir } => Some(data_dir.as_path()),
     };
-    let examine = |config: &Config| unfulfilled(config, dev_data_dir);
+    let examine = |config: &Config| examine(config, dev_data_dir);
     let config = Config::read_and_examine(source, profile, examine);
     config.map_err(|error| Failure::Usage(error.to_string()))
 }

@@ -2,10 +2,9 @@
 
 use clap::Subcommand;
 
-use super::serve::source_of;
+use super::serve::{profile_of, source_of, with_database};
 use super::{Failure, Place, output, runtime};
 use crate::app::store_options;
-use crate::config::{Config, Profile};
 use crate::store::Store;
 
 #[derive(Debug, clap::Args)]
@@ -24,14 +23,7 @@ enum What {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (What::Up(place) | What::Status(place)) = &arguments.what;
-    // Without a configuration file the command uses the database of development.
-    let profile = if place.config.is_some() {
-        Profile::Production
-    } else {
-        Profile::Dev { data_dir: place.data_dir.clone() }
-    };
-    let config = Config::read(source_of(place)?, &profile)
-        .map_err(|error| Failure::Usage(error.to_string()))?;
+    let config = with_database(source_of(place)?, &profile_of(place))?;
     let options = store_options(&config).migrate_options().map_err(anyhow::Error::from)?;
     runtime()?.block_on(async {
         match arguments.what {

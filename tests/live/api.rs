@@ -12,6 +12,7 @@ mod channel;
 mod channel_client;
 mod channel_frames;
 mod clock;
+mod commands;
 mod description;
 mod door;
 mod edge;

@@ -29,6 +29,12 @@ impl SmallDisk {
         self.0.path()
     }
 
+    /// Lets nobody write any more, whatever their rights.
+    pub(crate) fn make_read_only(&self) {
+        let remounted = Command::new("mount").args(["-o", "remount,ro"]).arg(self.path()).status();
+        assert!(remounted.expect("mount runs").success(), "it stays writable");
+    }
+
     /// Writes a file that uses all free bytes.
     pub(crate) fn fill(&self) {
         let mut filler = File::create(self.path().join("filler")).expect("created");

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::json;
 
-fn cabildo() -> Command {
+pub(super) fn cabildo() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cabildo"));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
