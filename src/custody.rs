@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 use crate::claims::{ClaimError, Claims};
 use crate::clock::Clock;
-use crate::domain::id::{RecordedTrackId, SessionId};
+use crate::domain::id::{RecordedTrackId, SessionId, TenantId};
 use crate::domain::store_error::StoreError;
 use crate::evidence::repository::EvidenceRepository;
 use crate::recorder::repository::RecordingRepository;
@@ -98,6 +98,9 @@ pub enum CustodyError {
     /// The session has no log.
     #[error("the session has no log")]
     NoLog,
+    /// Nothing of the tenant is stored.
+    #[error("nothing of tenant {0} is stored: it has no sessions, cameras or captures here")]
+    NoSuchTenant(TenantId),
     /// The session has no such track.
     #[error("the session has no recorded track {0}")]
     NoSuchTrack(RecordedTrackId),

@@ -196,6 +196,7 @@ impl From<CustodyError> for Failure {
     fn from(error: CustodyError) -> Self {
         match &error {
             CustodyError::NoLog
+            | CustodyError::NoSuchTenant(_)
             | CustodyError::NoSuchTrack(_)
             | CustodyError::NotDisclosable { .. }
             | CustodyError::TooMany { .. }
@@ -512,6 +513,7 @@ mod tests {
             (CustodyError::NotOver, 1),
             (CustodyError::OldKeysInUse(1), 1),
             (CustodyError::Vault(crate::vault::VaultError::Full), 3),
+            (CustodyError::NoSuchTenant(TenantId::generate()), 2),
         ] {
             let text = error.to_string();
             assert_eq!(Failure::from(error).exit_code(), code, "{text}");

@@ -44,6 +44,7 @@ struct SessionKeys {
 impl Custody {
     /// Makes a new tenant key; returns its version. Older versions still unwrap.
     pub async fn rotate(&self, tenant: TenantId) -> Result<u32, CustodyError> {
+        self.expect_known(tenant).await?;
         Ok(self.parts.keys.rotate(tenant).await?)
     }
 
@@ -165,8 +166,19 @@ impl Custody {
         Ok(destroyed)
     }
 
+    /// Refuses a tenant of which nothing is stored: a key that is made for it would let a slip look like a
+    /// rotation.
+    async fn expect_known(&self, tenant: TenantId) -> Result<(), CustodyError> {
+        let stored = &self.parts.sessions;
+        let is_known = !stored.sessions_after(tenant, None, 1).await?.is_empty()
+            || !stored.camera_keys(tenant).await?.is_empty()
+            || !stored.capture_keys(tenant).await?.is_empty();
+        if is_known { Ok(()) } else { Err(CustodyError::NoSuchTenant(tenant)) }
+    }
+
     /// The newest version of the tenant's key, with which keys are wrapped.
     async fn newest(&self, tenant: TenantId) -> Result<u32, CustodyError> {
+        self.expect_known(tenant).await?;
         let purpose = KeyPurpose::File(PlayableId::generate());
         let wrapped = self.parts.keys.wrap(tenant, purpose, &random_key()).await?;
         wrapped_version(&wrapped).ok_or(CustodyError::Keys(KeyVaultError::NotAuthentic))

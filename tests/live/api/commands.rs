@@ -1,9 +1,9 @@
-//! Commands beside the server: on data that can't be used.
+//! Commands beside the server: on data that can't be used, with names of what is not there.
 
 use std::path::Path;
 use std::process::Command;
 
-use crate::api::binary::cabildo;
+use crate::api::binary::{cabildo, serve};
 use crate::small_disk::SmallDisk;
 
 const TENANT: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
@@ -44,4 +44,29 @@ fn a_database_that_can_not_be_written_to_is_named_at_once() {
         let named = format!("store.url: {} can't be written to: Read-only", file.display());
         assert!(said.contains(&named), "{words:?}: {said}");
     }
+}
+
+#[test]
+fn what_is_named_wrongly_is_refused_and_nothing_is_made_of_it() {
+    let data = tempfile::tempdir().expect("a directory");
+    let (mut server, _) = serve(data.path(), "http=");
+    server.kill().and_then(|()| server.wait()).expect("ended");
+    let out = data.path().join("out").display().to_string();
+    let moments = ["--from", "2026-11-21T18:30:00Z", "--to", "2026-11-21T19:30:00Z"];
+    for words in [
+        &["evidence", "rotate-keys", "--tenant", TENANT][..],
+        &["evidence", "rotate-keys", "--tenant", TENANT, "--resume"],
+        &["evidence", "rotate-keys", "--tenant", TENANT, "--destroy-older"],
+        &["evidence", "export", TENANT, "--out", &out],
+        &["evidence", "disclose", TENANT, "--seq", "1", "--out", &out],
+        &[&["evidence", "clip", TENANT, "--out", &out], &moments[..]].concat(),
+        &["evidence", "erase", TENANT, "--reason", "requested"],
+        &["evidence", "erase", TENANT, "--track", TENANT, "--reason", "requested"],
+    ] {
+        let (code, said) = run(&mut on(data.path(), words));
+        assert_eq!(code, Some(2), "{words:?}: {said}");
+        assert!(said.contains(TENANT), "{words:?}: {said}");
+    }
+    assert!(!Path::new(&out).exists());
+    assert!(!data.path().join("keys/tenants").join(TENANT).exists(), "it has a key");
 }

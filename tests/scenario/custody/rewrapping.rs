@@ -92,6 +92,30 @@ async fn every_key_moves_to_the_newest_tenant_key() {
 }
 
 #[tokio::test]
+async fn a_tenant_of_which_nothing_is_stored_gets_no_key() {
+    let fixture = Fixture::new().await;
+    let recorded = fixture.recorded(TenantId::generate()).await;
+    let custody = fixture.custody();
+    let tenants = || std::fs::read_dir(fixture.out("keys")).expect("read").count();
+    let before = tenants();
+    // A session's id by mistake, and a digit that is wrong.
+    let session: TenantId = recorded.id.to_string().parse().expect("a UUID");
+    for tenant in [session, TenantId::generate()] {
+        for refused in [
+            custody.rotate(tenant).await.map(drop),
+            custody.rewrap(tenant).await.map(drop),
+            custody.destroy_older(tenant).await.map(drop),
+        ] {
+            let named =
+                matches!(refused, Err(CustodyError::NoSuchTenant(named)) if named == tenant);
+            assert!(named, "{refused:?}");
+        }
+    }
+    assert_eq!(tenants(), before);
+    assert_eq!(custody.rotate(recorded.tenant).await.expect("it is there"), 2);
+}
+
+#[tokio::test]
 async fn a_rewrapping_that_is_cut_short_anywhere_is_finished_by_the_next() {
     let mut steps = 0;
     loop {
