@@ -224,8 +224,7 @@ impl Found {
         const KEY: &str = "keys.directory";
         let directory = &config.recording.keys.directory;
         let (evidence, operator) = (directory.join("evidence"), directory.join("operator"));
-        let is_key = |name: &str| name.starts_with("evidence-");
-        if names_in(&evidence).iter().any(|name| is_key(name))
+        if EvidenceKeys::are_in(&evidence)
             && let Err(error) = EvidenceKeys::open(&evidence)
         {
             self.add(KEY, &error);
@@ -264,6 +263,7 @@ fn read_a_byte(file: &Path) -> Result<(), String> {
         Err(error) => Err(format!("{} can't be read: {error}", file.display())),
     }
 }
+
 /// Whether a file that is there can be read and written. It is not opened: closing it would end the
 /// locks that this process has on a database.
 fn look_at_file(path: &Path) -> io::Result<()> {
@@ -275,7 +275,6 @@ fn look_at_file(path: &Path) -> io::Result<()> {
     let wanted = Access::READ_OK | Access::WRITE_OK;
     Ok(rustix::fs::accessat(rustix::fs::CWD, path, wanted, AtFlags::EACCESS)?)
 }
-
 
 /// Makes a file in a directory and leaves nothing behind. The part of the path that does not exist
 /// is made under a name of its own, so that others who try or make the same directory at the same
@@ -518,6 +517,7 @@ mod tests {
         machine.tells(&[("recorder.ffmpeg", "no-such-ffmpeg")], "recorder.ffmpeg", "no program");
         assert_eq!(machine.told(&[("recorder.ffmpeg", "sh")]), []);
     }
+
     #[test]
     fn files_of_the_database_are_files_that_can_be_used() {
         let machine = Machine::new();
@@ -541,7 +541,6 @@ mod tests {
             "the log of the database",
         );
     }
-
 
     #[test]
     fn keys_that_are_there_are_keys() {

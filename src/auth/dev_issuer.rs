@@ -112,6 +112,12 @@ impl DevIssuer {
         Ok(Self::with_key(key, issuer.into(), audience.into()))
     }
 
+    /// Whether no issuer was ever opened in `data_dir`.
+    #[must_use]
+    pub fn is_absent(data_dir: &Path) -> bool {
+        matches!(data_dir.join(KEY_FILE).try_exists(), Ok(false))
+    }
+
     fn with_key(key: SigningKey, issuer: String, audience: String) -> Self {
         let point = key.verifying_key().to_sec1_point(false);
         let bytes = point.as_bytes();

@@ -252,7 +252,16 @@ fn config_of(place: &Place, http: Option<SocketAddr>) -> Result<Config, Failure>
     if let Some(http) = http {
         source.set("http.bind", http.to_string());
     }
-    with_database(source, &profile_of(place))
+    let config = with_database(source, &profile_of(place))?;
+    let database = store_options(&config);
+    // A database that is made now would hold nothing that a command could find.
+    if let Some(file) = database.file().filter(|_| database.is_absent_file()) {
+        return Err(Failure::Usage(format!(
+            "store.url: there is no database {}: name where a server keeps its data, by --config or --data-dir",
+            file.display()
+        )));
+    }
+    Ok(config)
 }
 
 fn rotate_signing_key(place: &Place) -> Result<ExitCode, Failure> {
@@ -260,6 +269,12 @@ fn rotate_signing_key(place: &Place) -> Result<ExitCode, Failure> {
     let directory = config.recording.keys.directory.join("evidence");
     let keys = EvidenceKeys::open(&directory).context("keys.directory")?;
     keys.rotate().context("keys.directory")?;
+    if !EvidenceKeys::are_in(&directory) {
+        return Err(Failure::Usage(format!(
+            "keys.directory: {} has no key that could be replaced; a server makes the first one when it starts",
+            directory.display()
+        )));
+    }
     output::print(&format!("a new key signs from now on; {} keys are published", keys.all().len()));
     Ok(ExitCode::SUCCESS)
 }

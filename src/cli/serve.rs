@@ -155,7 +155,7 @@ async fn serve(config: Config, arguments: Arguments) -> Result<(), Failure> {
     let mut interrupt = signal(SignalKind::interrupt()).context("signals")?;
     let dev_data_dir: Option<PathBuf> = arguments.dev.then_some(arguments.place.data_dir);
     if let Some(data_dir) = &dev_data_dir {
-        make_private(data_dir).with_context(|| format!("{} can't be used", data_dir.display()))?;
+        make_private(data_dir)?;
     }
     let clock = SteadyClock::system();
     let app = App::start(AppOptions { config, dev_data_dir, clock }).await?;
@@ -170,9 +170,10 @@ async fn serve(config: Config, arguments: Arguments) -> Result<(), Failure> {
 
 /// Creates a directory that only this user may access, or removes the access of others from an
 /// existing one.
-fn make_private(directory: &Path) -> std::io::Result<()> {
-    std::fs::create_dir_all(directory)?;
-    std::fs::set_permissions(directory, Permissions::from_mode(0o700))
+pub(super) fn make_private(directory: &Path) -> anyhow::Result<()> {
+    let made = std::fs::create_dir_all(directory)
+        .and_then(|()| std::fs::set_permissions(directory, Permissions::from_mode(0o700)));
+    made.with_context(|| format!("{} can't be used", directory.display()))
 }
 
 /// The line that tells that every listener is ready, with their addresses and the addresses for

@@ -2,9 +2,10 @@
 
 use clap::Subcommand;
 
-use super::serve::{profile_of, source_of, with_database};
+use super::serve::{make_private, profile_of, source_of, with_database};
 use super::{Failure, Place, output, runtime};
 use crate::app::store_options;
+use crate::config::Profile;
 use crate::store::Store;
 
 #[derive(Debug, clap::Args)]
@@ -23,7 +24,11 @@ enum What {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (What::Up(place) | What::Status(place)) = &arguments.what;
-    let config = with_database(source_of(place)?, &profile_of(place))?;
+    let profile = profile_of(place);
+    let config = with_database(source_of(place)?, &profile)?;
+    if let (What::Up(_), Profile::Dev { data_dir }) = (&arguments.what, &profile) {
+        make_private(data_dir)?;
+    }
     let options = store_options(&config).migrate_options().map_err(anyhow::Error::from)?;
     runtime()?.block_on(async {
         match arguments.what {

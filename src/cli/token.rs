@@ -50,6 +50,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let profile = Profile::Dev { data_dir: data_dir.clone() };
     let config = Config::read(source_of(&arguments.place)?, &profile)
         .map_err(|error| Failure::Usage(error.to_string()))?;
+    if DevIssuer::is_absent(data_dir) {
+        let named = data_dir.display();
+        return Err(Failure::Usage(format!(
+            "--data-dir {named}: no development server has kept its data there, so none would take the token; \
+             start one first: cabildo serve --dev --data-dir {named}"
+        )));
+    }
     let issuer = DevIssuer::open(data_dir, config.identity.issuer, config.identity.audience)
         .context("the development issuer")?;
     let request = TokenRequest {

@@ -112,6 +112,13 @@ impl EvidenceKeys {
         Ok(keys)
     }
 
+    /// Whether `directory` has a file of such a key.
+    #[must_use]
+    pub fn are_in(directory: &Path) -> bool {
+        let names = fs::read_dir(directory).into_iter().flatten().flatten();
+        names.into_iter().any(|file| file.file_name().to_str().and_then(number_of).is_some())
+    }
+
     /// Reads keys that another process has added.
     pub fn refresh(&self) -> Result<(), KeyFileError> {
         let mut found = Vec::new();

@@ -1,6 +1,7 @@
 //! Connects to the database, with the checks that must succeed before the server starts.
 
 use crate::store::error::SetupError;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
@@ -110,8 +111,12 @@ impl Store {
         migrate::up(options).await
     }
 
-    /// Which migrations are applied, pending and unknown. Changes nothing.
+    /// Which migrations are applied, pending and unknown. Changes nothing: all are pending of an
+    /// SQLite file that does not exist.
     pub async fn migration_status(options: &MigrateOptions) -> Result<MigrationStatus, SetupError> {
+        if file_of(&options.url).is_some_and(|file| !file.exists()) {
+            return Ok(MigrationStatus::of(&BTreeSet::new()));
+        }
         let connection = open(&options.url, Engine::of(&options.url)?, |connect| {
             connect.max_connections(1);
         })
@@ -191,6 +196,7 @@ pub(super) async fn open(
     if engine == Engine::SqliteMemory {
         connect.max_connections(1);
     }
+    let refused = Arc::new(Notify::new());
     if engine != Engine::Postgres {
         let refused = Arc::clone(&refused);
         connect.map_sqlx_sqlite_pool_opts(move |pool| {
@@ -206,7 +212,6 @@ pub(super) async fn open(
                 })
             })
         });
-    let refused = Arc::new(Notify::new());
         // One connection always stays open: without any, a database in memory is lost, and one on
         // disk must be recovered by the next connection.
         connect.min_connections(1).idle_timeout(None).max_lifetime(None);

@@ -29,7 +29,7 @@ pub struct MigrationStatus {
 }
 
 impl MigrationStatus {
-    fn of(applied: &BTreeSet<String>) -> Self {
+    pub(super) fn of(applied: &BTreeSet<String>) -> Self {
         let known: Vec<String> =
             Migrations::migrations().iter().map(|migration| migration.name().to_owned()).collect();
         let unknown = applied.iter().filter(|name| !known.contains(name)).cloned().collect();

@@ -132,6 +132,8 @@ fn commands_print_what_they_are_asked_for() {
     let tenant = "01890a5d-ac96-774b-bcce-b302099a8057";
     let token = ["token", "--tenant", tenant, "--user", "maria", "--role", "moderator"];
     let jkt = "0".repeat(43);
+    let (mut server, _) = serve(&data.path().join("data"), "http=");
+    server.kill().and_then(|()| server.wait()).expect("ended");
     let (code, text) = run(&[&token[..], &["--jkt", &jkt]].concat());
     assert_eq!((code, text.trim().split('.').count()), (Some(0), 3), "{text}");
     assert_eq!(run(&[&token[..], &["--jkt", "short"]].concat()).0, Some(2));

@@ -1,5 +1,6 @@
-//! Commands beside the server: on data that can't be used, with names of what is not there.
+//! Commands beside the server: on data that is not there, that can't be used, or that is new.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -20,6 +21,14 @@ fn on(data: &Path, words: &[&str]) -> Command {
     let mut command = cabildo();
     command.args(words).arg("--data-dir").arg(data);
     command
+}
+
+fn names_in(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).expect("a directory");
+    let names = entries.map(|entry| entry.expect("read").file_name().into_string().expect("text"));
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    names
 }
 
 #[test]
@@ -47,6 +56,31 @@ fn a_database_that_can_not_be_written_to_is_named_at_once() {
 }
 
 #[test]
+fn commands_make_nothing_where_no_server_keeps_its_data() {
+    let place = tempfile::tempdir().expect("a directory");
+    let (typo, empty) = (place.path().join("typo"), place.path().join("empty"));
+    std::fs::create_dir(&empty).expect("made");
+    for data in [&typo, &empty] {
+        for (words, code) in [
+            (&["token", "--tenant", TENANT, "--user", "maria", "--role", "moderator"][..], 2),
+            (&["evidence", "rotate-keys", "--tenant", TENANT], 2),
+            (&["evidence", "erase", TENANT, "--reason", "requested"], 2),
+            (&["evidence", "adopt", "--keys", "--vault"], 2),
+            (&["evidence", "rotate-signing-key"], 2),
+            (&["migrate", "status"], 1),
+            (&["doctor"], 0),
+        ] {
+            let (ended, said) = run(&mut on(data, words));
+            assert_eq!(ended, Some(code), "{words:?}: {said}");
+            // A directory that is missing is a new one to the checks of the others.
+            assert!(code != 2 || said.contains(&data.display().to_string()), "{words:?}: {said}");
+            assert!(!typo.exists(), "{words:?} made {}", typo.display());
+            assert_eq!(names_in(&empty), [] as [&str; 0], "{words:?}");
+        }
+    }
+}
+
+#[test]
 fn what_is_named_wrongly_is_refused_and_nothing_is_made_of_it() {
     let data = tempfile::tempdir().expect("a directory");
     let (mut server, _) = serve(data.path(), "http=");
@@ -69,4 +103,19 @@ fn what_is_named_wrongly_is_refused_and_nothing_is_made_of_it() {
     }
     assert!(!Path::new(&out).exists());
     assert!(!data.path().join("keys/tenants").join(TENANT).exists(), "it has a key");
+}
+
+#[test]
+fn a_new_directory_can_be_migrated_before_the_first_start() {
+    let place = tempfile::tempdir().expect("a directory");
+    let data = place.path().join("new/data");
+    let (code, said) = run(&mut on(&data, &["migrate", "up"]));
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("applied m0001_foundation"), "{said}");
+    let mode = std::fs::metadata(&data).expect("made").permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+    let (code, said) = run(&mut on(&data, &["migrate", "status"]));
+    assert_eq!(code, Some(0), "{said}");
+    let (mut server, _) = serve(&data, "http=");
+    server.kill().and_then(|()| server.wait()).expect("ended");
 }

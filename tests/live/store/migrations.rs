@@ -70,6 +70,16 @@ async fn a_file_that_is_opened_for_reading_only_is_named() {
     );
 }
 
+#[tokio::test]
+async fn whoever_asks_what_is_applied_makes_no_database() {
+    let place = tempfile::tempdir().expect("a directory");
+    let file = place.path().join("none/cabildo.db");
+    let options = StoreOptions::sqlite_file(&file).migrate_options().expect("options");
+    let status = Store::migration_status(&options).await.expect("a status");
+    assert_eq!((status.applied.len(), status.pending.len()), (0, ALL.len()));
+    assert!(!place.path().join("none").exists());
+}
+
 async fn what_is_applied_is_not_applied_again(fixture: Fixture) {
     let options = fixture.options.migrate_options().expect("options");
     let status = Store::migration_status(&options).await.expect("a status");
