@@ -152,6 +152,9 @@ pub enum CustodyError {
     /// The output path exists and is not an empty directory.
     #[error("{} exists and is not empty", .0.display())]
     OutputNotEmpty(PathBuf),
+    /// The output path of a single file exists.
+    #[error("{} exists already", .0.display())]
+    OutputExists(PathBuf),
     /// A file could not be written.
     #[error("{}: {source}", .path.display())]
     Output {

@@ -201,7 +201,8 @@ impl From<CustodyError> for Failure {
             | CustodyError::NotDisclosable { .. }
             | CustodyError::TooMany { .. }
             | CustodyError::Nothing
-            | CustodyError::OutputNotEmpty(_) => Self::Usage(error.to_string()),
+            | CustodyError::OutputNotEmpty(_)
+            | CustodyError::OutputExists(_) => Self::Usage(error.to_string()),
             CustodyError::StillRecorded
             | CustodyError::NotOver
             | CustodyError::Claimed
@@ -265,23 +266,23 @@ fn config_of(place: &Place, http: Option<SocketAddr>) -> Result<Config, Failure>
 }
 
 fn rotate_signing_key(place: &Place) -> Result<ExitCode, Failure> {
-    let config = config_of(place, None)?;
+    let config = Config::read(source_of(place)?, &profile_of(place));
+    let config = config.map_err(|error| Failure::Usage(error.to_string()))?;
     let directory = config.recording.keys.directory.join("evidence");
-    let keys = EvidenceKeys::open(&directory).context("keys.directory")?;
-    keys.rotate().context("keys.directory")?;
     if !EvidenceKeys::are_in(&directory) {
         return Err(Failure::Usage(format!(
             "keys.directory: {} has no key that could be replaced; a server makes the first one when it starts",
             directory.display()
         )));
     }
+    let keys = EvidenceKeys::open(&directory).context("keys.directory")?;
+    keys.rotate().context("keys.directory")?;
     output::print(&format!("a new key signs from now on; {} keys are published", keys.all().len()));
     Ok(ExitCode::SUCCESS)
 }
 
 async fn adopt(place: &Place, vault: bool, keys: bool) -> Result<ExitCode, Failure> {
-    let config = Config::read(source_of(place)?, &profile_of(place));
-    let config = config.map_err(|error| Failure::Usage(error.to_string()))?;
+    let config = config_of(place, None)?;
     let store = Store::connect(&store_options(&config)).await.context("the store")?;
     let places = [(crate::vault::Place::Vault, vault), (crate::vault::Place::Keys, keys)];
     let wanted: Vec<_> =
@@ -327,9 +328,15 @@ impl Desk {
                 told(&self.custody.export_disclosing(key, texts, &out).await?)
             }
             What::Disclose { session, seqs, out, .. } => {
-                let tenant = self.tenant_of(session).await?;
-                let text = self.custody.disclose(SessionKey::new(tenant, session), &seqs).await?;
-                hand_out(&text, out)
+                let key = SessionKey::new(self.tenant_of(session).await?, session);
+                match out {
+                    Some(path) => self.custody.disclose_into(key, &seqs, &path).await?,
+                    None => {
+                        let text = self.custody.disclose(key, &seqs).await?;
+                        output::print(&String::from_utf8_lossy(&text));
+                    }
+                }
+                Ok(ExitCode::SUCCESS)
             }
             What::Clip { session, from, to, tracks, subjects, out, .. } => {
                 if to <= from {
@@ -444,24 +451,6 @@ fn told(exported: &Exported) -> Result<ExitCode, Failure> {
     Err(Failure::False(format!("{damaged} objects are missing or damaged:\n  {names}")))
 }
 
-fn hand_out(text: &[u8], out: Option<PathBuf>) -> Result<ExitCode, Failure> {
-    let Some(path) = out else {
-        output::print(&String::from_utf8_lossy(text));
-        return Ok(ExitCode::SUCCESS);
-    };
-    let written = std::fs::File::create_new(&path)
-        .and_then(|mut file| std::io::Write::write_all(&mut file, text));
-    match written {
-        Ok(()) => Ok(ExitCode::SUCCESS),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            Err(Failure::Usage(format!("{} exists already", path.display())))
-        }
-        Err(error) => {
-            Err(Failure::Missing(anyhow::Error::from(error).context(path.display().to_string())))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -524,11 +513,12 @@ mod tests {
         for (error, code) in [
             (CustodyError::NoLog, 2),
             (CustodyError::OutputNotEmpty(PathBuf::from("d")), 2),
+            (CustodyError::OutputExists(PathBuf::from("d")), 2),
+            (CustodyError::NoSuchTenant(TenantId::generate()), 2),
             (CustodyError::StillRecorded, 1),
             (CustodyError::NotOver, 1),
             (CustodyError::OldKeysInUse(1), 1),
             (CustodyError::Vault(crate::vault::VaultError::Full), 3),
-            (CustodyError::NoSuchTenant(TenantId::generate()), 2),
         ] {
             let text = error.to_string();
             assert_eq!(Failure::from(error).exit_code(), code, "{text}");
@@ -543,15 +533,5 @@ mod tests {
             panic!("it ends with 3");
         };
         assert_eq!(format!("{told:#}"), "/tmp/none: entity not found");
-    }
-
-    #[test]
-    fn a_disclosure_overwrites_nothing() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let path = directory.path().join("disclosures.json");
-        hand_out(b"{}", Some(path.clone())).expect("written");
-        let refused = hand_out(b"other", Some(path.clone())).expect_err("it is there");
-        assert_eq!(refused.exit_code(), 2);
-        assert_eq!(std::fs::read(&path).expect("read"), b"{}");
     }
 }

@@ -2,6 +2,7 @@
 //! key of a segment.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,6 +11,7 @@ use serde_json::json;
 
 use crate::custody::bundle::Part;
 use crate::custody::entries::EVENT;
+use crate::custody::output::Document;
 use crate::custody::{Custody, CustodyError};
 use crate::domain::id::{RecordedTrackId, SessionId, SessionKey, TenantId};
 use crate::domain::named_values::named_values;
@@ -94,10 +96,28 @@ impl Custody {
     /// segment. Returns the text of `disclosures.json`. The disclosure is entered in the log before
     /// this returns.
     pub async fn disclose(&self, key: SessionKey, seqs: &[u64]) -> Result<Vec<u8>, CustodyError> {
-        let part = self.disclosed_part(key, seqs).await?;
+        let text = self.disclosed_part(key, seqs).await?.disclosures.to_json()?;
+        self.note_disclosed(key, seqs).await?;
+        Ok(text)
+    }
+
+    /// As [`Self::disclose`], to the file `out`, which must not exist. Nothing is entered in the log when it
+    /// can't be written.
+    pub async fn disclose_into(
+        &self,
+        key: SessionKey,
+        seqs: &[u64],
+        out: &Path,
+    ) -> Result<(), CustodyError> {
+        let text = self.disclosed_part(key, seqs).await?.disclosures.to_json()?;
+        let document = Document::write(out, &text).await?;
+        self.note_disclosed(key, seqs).await?;
+        document.finish().await
+    }
+
+    async fn note_disclosed(&self, key: SessionKey, seqs: &[u64]) -> Result<(), CustodyError> {
         let seqs: BTreeSet<u64> = seqs.iter().copied().collect();
-        self.note_handed_out(key, &json!({"what": "disclosure", "seqs": seqs})).await?;
-        part.disclosures.to_json()
+        self.note_handed_out(key, &json!({"what": "disclosure", "seqs": seqs})).await
     }
 
     /// These entries, what is disclosed of them, and what a verifier needs beside them.

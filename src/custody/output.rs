@@ -1,6 +1,6 @@
 //! Where the files of a bundle are written: a directory. It is created under a temporary name
 //! beside the requested one and renamed when it is complete, so that an incomplete bundle never has
-//! the requested name. If it is dropped before, it is removed.
+//! the requested name. If it is dropped before, it is removed. A single file is written likewise.
 
 use std::path::{Path, PathBuf};
 
@@ -40,9 +40,7 @@ impl Directory {
         if !is_free(wanted).await? {
             return Err(CustodyError::OutputNotEmpty(wanted.to_owned()));
         }
-        let mut name = wanted.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".partial-{}", uuid::Uuid::new_v4().simple()));
-        let partial = wanted.with_file_name(name);
+        let partial = partial_of(wanted);
         let objects = partial.join("objects");
         // The name of the temporary directory is of no use to whoever reads the message.
         let beside = wanted.parent().filter(|path| !path.as_os_str().is_empty());
@@ -98,6 +96,60 @@ impl Drop for Directory {
             tracing::warn!(path = %self.partial.display(), %error, "an incomplete bundle could not be removed");
         }
     }
+}
+
+/// A single file. The requested name is taken at once by an empty file; the contents are beside it until
+/// [`Document::finish`]. If it is dropped before, both are removed.
+pub(super) struct Document {
+    wanted: PathBuf,
+    partial: PathBuf,
+    is_whole: bool,
+}
+
+impl Document {
+    /// Writes the contents. The requested path must not exist.
+    pub(super) async fn write(wanted: &Path, contents: &[u8]) -> Result<Self, CustodyError> {
+        match File::create_new(wanted).await {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                return Err(CustodyError::OutputExists(wanted.to_owned()));
+            }
+            taken => drop(taken.map_err(at(wanted))?),
+        }
+        let partial = partial_of(wanted);
+        let document = Self { wanted: wanted.to_owned(), partial, is_whole: false };
+        // The name beside it is of no use to whoever reads the message.
+        let mut file = File::create_new(&document.partial).await.map_err(at(wanted))?;
+        file.write_all(contents).await.map_err(at(wanted))?;
+        file.sync_all().await.map_err(at(wanted))?;
+        Ok(document)
+    }
+
+    /// Gives the contents the requested name.
+    pub(super) async fn finish(mut self) -> Result<(), CustodyError> {
+        fs::rename(&self.partial, &self.wanted).await.map_err(at(&self.wanted))?;
+        self.is_whole = true;
+        Ok(())
+    }
+}
+
+impl Drop for Document {
+    fn drop(&mut self) {
+        for path in [&self.partial, &self.wanted] {
+            if !self.is_whole
+                && let Err(error) = std::fs::remove_file(path)
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                tracing::warn!(path = %path.display(), %error, "an incomplete file could not be removed");
+            }
+        }
+    }
+}
+
+/// A name beside `wanted` for what is not complete.
+fn partial_of(wanted: &Path) -> PathBuf {
+    let mut name = wanted.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".partial-{}", uuid::Uuid::new_v4().simple()));
+    wanted.with_file_name(name)
 }
 
 async fn is_free(path: &Path) -> Result<bool, CustodyError> {

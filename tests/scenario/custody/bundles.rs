@@ -286,6 +286,36 @@ async fn a_disclosure_is_what_the_entries_commit_to() {
 }
 
 #[tokio::test]
+async fn a_disclosure_is_in_the_log_only_when_its_file_is_written_and_overwrites_nothing() {
+    let fixture = Fixture::new().await;
+    let recorded = fixture.recorded(TenantId::generate()).await;
+    let key = SessionKey::new(recorded.tenant, recorded.id);
+    let custody = fixture.custody();
+    let place = fixture.out("disclosed");
+    fs::create_dir(&place).expect("made");
+    let nowhere = custody.disclose_into(key, &[1], &place.join("none/d.json")).await;
+    assert!(matches!(nowhere, Err(CustodyError::Output { .. })), "{nowhere:?}");
+    fs::write(place.join("d.json"), "mine").expect("written");
+    let taken = custody.disclose_into(key, &[1], &place.join("d.json")).await;
+    assert!(matches!(taken, Err(CustodyError::OutputExists(_))), "{taken:?}");
+    assert_eq!(fs::read(place.join("d.json")).expect("read"), b"mine");
+    let refused = custody.disclose_into(key, &[9_999], &place.join("e.json")).await;
+    assert!(matches!(refused, Err(CustodyError::NotDisclosable { .. })), "{refused:?}");
+    let names = || fs::read_dir(&place).expect("read").count();
+    assert_eq!((names(), handed_out(&fixture, &recorded).await), (1, vec![]));
+
+    custody.disclose_into(key, &[1], &place.join("e.json")).await.expect("disclosed");
+    let disclosed: Value =
+        serde_json::from_slice(&fs::read(place.join("e.json")).expect("read")).expect("JSON");
+    assert_eq!(disclosed["events"].as_array().map(Vec::len), Some(1));
+    assert_eq!((names(), handed_out(&fixture, &recorded).await.len()), (2, 1));
+    // Without a log to enter it in, nothing of it stays.
+    let nobodys = SessionKey::new(recorded.tenant, SessionId::generate());
+    custody.disclose_into(nobodys, &[1], &place.join("f.json")).await.expect_err("no log");
+    assert_eq!(names(), 2);
+}
+
+#[tokio::test]
 async fn what_holds_nothing_or_is_not_there_is_not_disclosed() {
     let fixture = Fixture::new().await;
     let recorded = fixture.recorded(TenantId::generate()).await;
