@@ -46,9 +46,21 @@ impl Failure {
     fn text(&self) -> String {
         match self {
             Self::False(message) | Self::Usage(message) => message.clone(),
-            Self::Missing(error) => format!("{error:#}"),
+            Self::Missing(error) => whole_text(error),
         }
     }
+}
+
+/// What is said of an error and its causes, each of which is said once: some errors have the text of
+/// their cause in their own.
+fn whole_text(error: &anyhow::Error) -> String {
+    let mut said = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !said.ends_with(&cause) {
+            said = format!("{said}: {cause}");
+        }
+    }
+    said
 }
 
 impl From<anyhow::Error> for Failure {
@@ -195,6 +207,18 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_cause_is_said_once() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let refused = dev_certificates::ensure(file.path(), Clock::system().now());
+        let failure = Failure::Missing(refused.expect_err("no directory").into());
+        let said = failure.text();
+        assert_eq!(said.matches("os error").count(), 1, "{said}");
+        let cause = std::io::Error::other("the disk is away");
+        let wrapped = anyhow::Error::from(cause).context("the store").context("the start");
+        assert_eq!(Failure::Missing(wrapped).text(), "the start: the store: the disk is away");
     }
 
     #[test]

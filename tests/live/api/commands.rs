@@ -119,3 +119,11 @@ fn a_new_directory_can_be_migrated_before_the_first_start() {
     let (mut server, _) = serve(&data, "http=");
     server.kill().and_then(|()| server.wait()).expect("ended");
 }
+
+#[test]
+fn why_a_file_can_not_be_made_is_said_once() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let (code, said) = run(cabildo().args(["certs", "--out"]).arg(file.path()));
+    assert_eq!(code, Some(3), "{said}");
+    assert_eq!(said.matches("File exists").count(), 1, "{said}");
+}
