@@ -11,6 +11,7 @@ mod bundles;
 mod caller;
 #[expect(unused_qualifications, reason = "written by the macro that describes routes")]
 mod captures;
+mod conditions;
 mod cross_origin;
 #[expect(unused_qualifications, reason = "written by the macro that describes routes")]
 mod dev;

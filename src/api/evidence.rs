@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -16,6 +16,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
 use super::Api;
+use super::conditions::is_known;
 use super::error::ApiError;
 use super::refusals::refusals;
 use super::sessions::session_id;
@@ -156,8 +157,7 @@ fn wanted(query: &str) -> Result<ProofQuery, ApiError> {
 fn cached(headers: &HeaderMap, max_age_s: u32, content_type: &str, body: Vec<u8>) -> Response {
     let tag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(&Sha256::digest(&body)[..16]));
     let common = [(CACHE_CONTROL, format!("public, max-age={max_age_s}")), (ETAG, tag.clone())];
-    let known = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    if known.is_some_and(|known| known.split(',').any(|known| known.trim() == tag)) {
+    if is_known(headers, &tag) {
         return (StatusCode::NOT_MODIFIED, common).into_response();
     }
     (common, [(CONTENT_TYPE, content_type.to_owned())], body).into_response()

@@ -3,8 +3,8 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
-    REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, REFERRER_POLICY, VARY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
@@ -15,6 +15,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Api;
+use super::conditions::is_known;
 use super::error::handle_unknown_route;
 
 #[derive(RustEmbed)]
@@ -192,8 +193,7 @@ fn served(api: &Api, name: &str, file: EmbeddedFile, headers: &HeaderMap) -> Res
     let hash = file.metadata.sha256_hash();
     let tag = format!("W/\"{}\"", URL_SAFE_NO_PAD.encode(&hash[..16]));
     let common = [(CACHE_CONTROL, caching.to_owned()), (ETAG, tag.clone())];
-    let known = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    if known.is_some_and(|known| known.split(',').any(|known| known.trim() == tag)) {
+    if is_known(headers, &tag) {
         return (StatusCode::NOT_MODIFIED, secured(api, name), common).into_response();
     }
     let content_type = file.metadata.mimetype().to_owned();
