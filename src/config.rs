@@ -222,6 +222,27 @@ mod tests {
     }
 
     #[test]
+    fn turn_over_tls_without_an_address_is_no_setting_without_effect() {
+        let rest = [
+            ("CABILDO_MEDIA__TURN__TLS_CERT", "/nowhere/turn.pem"),
+            ("CABILDO_MEDIA__TURN__TLS_HOST", "turn.example"),
+            ("CABILDO_MEDIA__TURN__TLS_KEY", "/nowhere/turn.key"),
+            ("CABILDO_MEDIA__TURN__TLS_PORT", "443"),
+        ];
+        let error = production(EXAMPLE, &rest).expect_err("no address");
+        let keys = ["tls_cert", "tls_host", "tls_key", "tls_port"];
+        assert_eq!(keys_of(&error), keys.map(|key| format!("media.turn.{key}")));
+        for [one] in rest.map(|key| [key]) {
+            production(EXAMPLE, &[one]).expect_err(one.0);
+        }
+        let bind = |address| ("CABILDO_MEDIA__TURN__TLS_BIND", address);
+        let [cert, host, key, port] = rest;
+        let error = production(EXAMPLE, &[bind("nowhere"), cert, host, key, port]);
+        assert_eq!(keys_of(&error.expect_err("no address")), ["media.turn.tls_bind"]);
+        production(EXAMPLE, &[bind("127.0.0.1:443"), cert, host, key, port]).expect("all of it");
+    }
+
+    #[test]
     fn variables_that_are_not_text_are_problems() {
         let mut source = Source::default();
         source.add_yaml(EXAMPLE);

@@ -77,12 +77,23 @@ pub(super) fn read(reader: &mut Reader) -> Option<TurnConfig> {
 }
 
 fn read_tls(reader: &mut Reader) -> Option<TurnTlsConfig> {
+    let mut beside =
+        ["host", "port", "cert", "key"].map(|it| format!("media.turn.tls_{it}")).to_vec();
+    beside.retain(|key| reader.is_given(key));
     let bind = reader.parsed("media.turn.tls_bind", "an address and port, like 0.0.0.0:443");
     let host = reader.text("media.turn.tls_host");
     let port = reader.parsed::<NonZeroU16>("media.turn.tls_port", "a port");
     let cert = reader.text("media.turn.tls_cert");
     let key = reader.text("media.turn.tls_key");
-    let bind = bind?;
+    let Some(bind) = bind else {
+        // Of an address that can't be read, only that is told.
+        if !reader.has_problem("media.turn.tls_bind") {
+            for key in beside {
+                reader.problem(&key, "has no effect without tls_bind");
+            }
+        }
+        return None;
+    };
     let mut given = |name: &str, value: Option<String>| {
         if value.is_none() {
             reader.problem(&format!("media.turn.{name}"), "must be given beside tls_bind");
