@@ -20,6 +20,9 @@ pub enum LoadError {
     /// A certificate or key can't be made or used.
     #[error("cryptography: {0}")]
     Cryptography(String),
+    /// Something other than an address was given.
+    #[error("{0}")]
+    Address(String),
     /// Nothing answers at the given address.
     #[error("the server can't be reached: {0}")]
     Unreachable(String),

@@ -1,13 +1,14 @@
 //! `cabildo load-test`: real DTLS-SRTP clients against a running server.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
 use rand::Rng;
 
+use super::output;
 use crate::load::LoadError;
 use crate::load::reconnect::{self, OwnServer, ReconnectReport};
 use crate::load::report::Report;
@@ -19,8 +20,12 @@ use crate::load::speech_report::SpeechReport;
 /// Measures a running server with real DTLS-SRTP clients.
 #[derive(Debug, Args)]
 pub(super) struct LoadTestArgs {
-    /// Public address of the server, such as <http://127.0.0.1:3014>.
-    #[arg(long, required_unless_present = "reconnect")]
+    // Documentation would have to mark the address as a link.
+    #[arg(
+        long,
+        required_unless_present = "reconnect",
+        help = "Public address of the server, such as http://127.0.0.1:3014"
+    )]
     pub(super) url: Option<String>,
     /// Number of sessions.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
@@ -140,24 +145,27 @@ impl Measured {
 }
 
 /// Runs the test and prints its results. Ends with 0; with 1 when nothing was received, not
-/// everybody came back or the server refused; with 3 when the server can't be reached.
+/// everybody came back or the server refused; with 2 when an address is none; with 3 when the
+/// server can't be reached, or a file can't be used.
 pub(super) async fn run(args: LoadTestArgs) -> ExitCode {
     let json = args.json;
     match Box::pin(measure(args)).await {
         Ok(measured) => {
-            if show(&measured, json).is_err() || !measured.is_something() {
-                return ExitCode::from(1);
-            }
-            ExitCode::SUCCESS
+            output::note(show(&measured, json));
+            if measured.is_something() { ExitCode::SUCCESS } else { ExitCode::from(1) }
         }
         Err(error) => {
-            // An error of writing to stderr can't be reported.
-            drop(writeln!(std::io::stderr(), "cabildo load-test: {error}"));
-            match error {
-                LoadError::Unreachable(_) | LoadError::System(_) => ExitCode::from(3),
-                _ => ExitCode::from(1),
-            }
+            output::complain(&format!("cabildo load-test: {error}"));
+            ExitCode::from(exit_code(&error))
         }
+    }
+}
+
+const fn exit_code(error: &LoadError) -> u8 {
+    match error {
+        LoadError::Address(_) => 2,
+        LoadError::Unreachable(_) | LoadError::System(_) | LoadError::Recording(_) => 3,
+        _ => 1,
     }
 }
 
@@ -214,9 +222,14 @@ async fn governance(args: &LoadTestArgs) -> Result<Governance, LoadError> {
         return Ok(Governance::Development);
     };
     let failed = |error: reqwest::Error| LoadError::Cryptography(error.to_string());
-    let authority = reqwest::Certificate::from_pem(&tokio::fs::read(ca).await?).map_err(failed)?;
-    let mut both = tokio::fs::read(cert).await?;
-    both.extend(tokio::fs::read(key).await?);
+    if !reqwest::Url::parse(url).is_ok_and(|url| url.scheme() == "https") {
+        let expected =
+            "expected the address of an internal listener, such as https://localhost:3015";
+        return Err(LoadError::Address(format!("--internal-url: {expected}")));
+    }
+    let authority = reqwest::Certificate::from_pem(&read(ca).await?).map_err(failed)?;
+    let mut both = read(cert).await?;
+    both.extend(read(key).await?);
     let http = reqwest::Client::builder()
         .tls_certs_only([authority])
         .identity(reqwest::Identity::from_pem(&both).map_err(failed)?)
@@ -224,6 +237,13 @@ async fn governance(args: &LoadTestArgs) -> Result<Governance, LoadError> {
         .build()
         .map_err(failed)?;
     Ok(Governance::Service { url: url.trim_end_matches('/').to_owned(), http })
+}
+
+async fn read(file: &Path) -> Result<Vec<u8>, LoadError> {
+    let named = |error: std::io::Error| {
+        std::io::Error::new(error.kind(), format!("{}: {error}", file.display()))
+    };
+    Ok(tokio::fs::read(file).await.map_err(named)?)
 }
 
 #[cfg(test)]
@@ -287,5 +307,33 @@ mod tests {
         let args = parse(&format!("x --url http://{address} --duration 1s")).unwrap();
         let result = measure(args).await;
         assert!(matches!(result, Err(LoadError::Unreachable(_))), "{result:?}");
+        assert_eq!(result.as_ref().map_err(exit_code).err(), Some(3));
+    }
+
+    #[tokio::test]
+    async fn what_is_given_wrongly_is_told_from_what_is_missing() {
+        let service = "--internal-url https://localhost:1 --ca /none/ca --cert c --key k";
+        let unserved = "--internal-url localhost --ca /none/ca --cert c --key k";
+        for (line, code, said) in [
+            ("x --url nope".to_owned(), 2, "--url: expected"),
+            ("x --url https://127.0.0.1:1".to_owned(), 2, "--url: expected"),
+            ("x --reconnect 1 --url nope".to_owned(), 2, "--url: expected"),
+            (format!("x --url http://127.0.0.1:1 {unserved}"), 2, "--internal-url: expected"),
+            (format!("x --url http://127.0.0.1:1 {service}"), 3, "/none/ca: "),
+        ] {
+            let error = measure(parse(&line).unwrap()).await.expect_err(&line);
+            assert!(error.to_string().contains(said), "{line}: {error}");
+            assert_eq!(exit_code(&error), code, "{line}: {error}");
+        }
+        assert_eq!(exit_code(&LoadError::Recording("/nonexist".to_owned())), 3);
+    }
+
+    #[test]
+    fn the_help_has_addresses_as_they_are_typed() {
+        let help = <Command as clap::CommandFactory>::command().render_long_help().to_string();
+        assert!(
+            help.contains("such as http://127.0.0.1:3014") && !help.contains("<http"),
+            "{help}"
+        );
     }
 }

@@ -63,6 +63,13 @@ pub(crate) async fn refusal(response: reqwest::Response) -> LoadError {
 impl Server {
     /// Makes a client of the server at this base address.
     pub fn new(url: &str) -> Result<Self, LoadError> {
+        let is_address = reqwest::Url::parse(url).is_ok_and(|url| url.scheme() == "http");
+        if !is_address {
+            // The channel speaks no TLS.
+            let expected =
+                "expected the address of a public listener, such as http://127.0.0.1:3014";
+            return Err(LoadError::Address(format!("--url: {expected}")));
+        }
         install_tls();
         let http = reqwest::Client::builder()
             .timeout(ANSWER_TIMEOUT)
