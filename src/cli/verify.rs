@@ -69,6 +69,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         runtime()?.block_on(check_address(&arguments.what, options))?
     } else {
         let path = Path::new(&arguments.what);
+        if arguments.what.contains("://") && !path.exists() {
+            let text = "expected a path, or an address that begins with https:// or http://";
+            return Err(Failure::Usage(format!("{}: {text}", arguments.what)));
+        }
         if let Some(bundle) = bundle_at(path)? {
             verify_bundle(&*bundle, &options)
         } else {
@@ -146,7 +150,8 @@ fn is_object(document: &[u8]) -> bool {
 }
 
 fn is_address(what: &str) -> bool {
-    what.starts_with("https://") || what.starts_with("http://")
+    let scheme = what.split_once("://").map(|(scheme, _)| scheme);
+    scheme.is_some_and(|it| ["https", "http"].iter().any(|known| it.eq_ignore_ascii_case(known)))
 }
 
 /// The URL of the proof for the URL of a session or of its proof.
@@ -274,6 +279,16 @@ mod tests {
     }
 
     #[test]
+    fn addresses_are_known_by_their_scheme() {
+        for what in ["http://example.org/x", "HTTPS://example.org/x", "Http://x"] {
+            assert!(is_address(what), "{what}");
+        }
+        for what in ["bundle", "https:/x", "http", "file:///bundle", "dir/http://x"] {
+            assert!(!is_address(what), "{what}");
+        }
+    }
+
+    #[test]
     fn no_more_than_its_limit_is_read_of_what_never_ends() {
         let endless = Path::new("/dev/zero");
         assert_eq!(read(endless, KEYS_BYTES_MAX).unwrap_err().exit_code(), 1);
@@ -308,6 +323,9 @@ mod tests {
             json: false,
         };
         assert_eq!(run(&arguments).unwrap_err().exit_code(), 3);
+        let other = Arguments { what: "file:///nonexistent".into(), ..arguments };
+        assert_eq!(run(&other).unwrap_err().exit_code(), 2, "no such addresses are fetched");
+        let arguments = Arguments { what: "/nonexistent/bundle".into(), ..other };
         let attendance = Some("/nonexistent/list.pdf".into());
         let arguments = Arguments { attendance, ..arguments };
         assert_eq!(run(&arguments).unwrap_err().exit_code(), 2, "a list needs a bundle");
