@@ -41,14 +41,17 @@ fn holds_nothing_private(metadata: &Metadata<'_>) -> bool {
 /// Writes logs to stderr from now on. A second call in the same process has no effect.
 pub fn start_logs(config: &TelemetryConfig) -> Result<(), TelemetryError> {
     let filter = EnvFilter::try_new(&config.filter)?;
+    let is_terminal = std::io::stderr().is_terminal();
     let human = match config.format {
         LogFormat::Human => true,
         LogFormat::Json => false,
-        LogFormat::Auto => std::io::stderr().is_terminal(),
+        LogFormat::Auto => is_terminal,
     };
+    let is_coloured =
+        is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let logs = fmt::layer().with_writer(std::io::stderr);
     let logs = if human {
-        logs.with_target(false).boxed()
+        logs.with_ansi(is_coloured).with_target(false).boxed()
     } else {
         logs.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
     };

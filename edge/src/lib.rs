@@ -22,6 +22,7 @@ mod source;
 mod stand_in;
 mod whip;
 
+use std::io::IsTerminal as _;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -111,6 +112,14 @@ pub enum EdgeError {
     Usage(String),
     /// Something that is needed is missing, or does not work.
     Missing(String),
+}
+
+/// Writes logs to stderr from now on, with colours where that is a terminal.
+pub fn start_logs() {
+    let is_coloured = std::io::stderr().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let logs = tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false);
+    logs.with_ansi(is_coloured).init();
 }
 
 /// Carries out the command, and says what became of it.

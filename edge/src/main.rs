@@ -4,7 +4,7 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use cabildo_edge::{EdgeArgs, EdgeError, run};
+use cabildo_edge::{EdgeArgs, EdgeError, run, start_logs};
 use clap::Parser;
 
 /// Captures a local camera and publishes it into a capture of a Cabildo server.
@@ -20,7 +20,7 @@ fn main() -> ExitCode {
         return ExitCode::from(3);
     }
     let cli = Cli::parse();
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).init();
+    start_logs();
     let (text, code) = match run(cli.arguments) {
         Ok(text) => (text, 0),
         Err(EdgeError::Refused(text) | EdgeError::Incomplete(text)) => (text, 1),

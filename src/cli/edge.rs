@@ -6,7 +6,7 @@ use cabildo_edge::{EdgeArgs, EdgeError};
 use super::{Failure, output};
 
 pub(super) fn run(arguments: EdgeArgs) -> Result<(), Failure> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).init();
+    cabildo_edge::start_logs();
     match cabildo_edge::run(arguments) {
         Ok(text) => {
             output::print(&text);

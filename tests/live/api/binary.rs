@@ -236,3 +236,26 @@ fn what_is_no_terminal_is_told_without_colours() {
         assert!(!said.is_empty() && !said.contains(&b'\x1b'), "{arguments:?}");
     }
 }
+
+#[test]
+fn logs_that_no_terminal_shows_have_no_colours() {
+    let place = tempfile::tempdir().expect("a directory");
+    let tenant = "01890a5d-ac96-774b-bcce-b302099a8057";
+    let edge = ["edge", "--server", "http://127.0.0.1:1", "--tenant", tenant, "--test-source"];
+    let addresses = ["--http", "127.0.0.1:0", "--internal", "127.0.0.1:0"];
+    let serve = [&["serve", "--dev", "--media", "127.0.0.1:0"][..], &addresses].concat();
+    for (words, directory) in [(&edge[..], "--directory"), (&serve, "--data-dir")] {
+        let mut process = cabildo()
+            .args(words)
+            .arg(directory)
+            .arg(place.path().join(words[0]))
+            .env("CABILDO_TELEMETRY__FORMAT", "human")
+            .spawn()
+            .expect("started");
+        let mut log = BufReader::new(process.stderr.take().expect("piped")).lines();
+        let logged = log.find_map(|line| line.ok().filter(|line| line.contains("INFO")));
+        process.kill().and_then(|()| process.wait()).expect("ended");
+        let logged = logged.expect("it logs something");
+        assert!(!logged.contains('\x1b'), "{words:?}: {logged:?}");
+    }
+}
