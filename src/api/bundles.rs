@@ -22,6 +22,7 @@ use super::Api;
 use super::caller::{Credentials, see, with_nonce};
 use super::error::{ApiError, handle_unknown_method};
 use super::evidence::record_unavailable;
+use super::json_forms::BinaryBody;
 use super::range::{Wanted, wanted_range};
 use super::refusals::{WRITER, refusals};
 use super::sessions::session_id;
@@ -75,9 +76,9 @@ refusals!(BundleRefusals: WRITER, &[ErrorCode::SessionNotFound, ErrorCode::Recor
         ("If-Range" = Option<String>, Header, description = "the ETag of the archive that is continued"),
     ),
     responses(
-        (status = 200, description = "The archive", body = Vec<u8>, content_type = "application/x-tar",
+        (status = 200, description = "The archive", body = BinaryBody, content_type = "application/x-tar",
             headers(("Cabildo-Expected-Bytes" = u64, description = "how many bytes the whole archive has"), ("ETag" = String))),
-        (status = 206, description = "The rest of an archive that was begun", body = Vec<u8>, content_type = "application/x-tar",
+        (status = 206, description = "The rest of an archive that was begun", body = BinaryBody, content_type = "application/x-tar",
             headers(("Cabildo-Expected-Bytes" = u64, description = "how many bytes the whole archive has"), ("ETag" = String))),
         BundleRefusals,
     )

@@ -18,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 use super::Api;
 use super::conditions::is_known;
 use super::error::ApiError;
+use super::json_forms::BinaryBody;
 use super::refusals::refusals;
 use super::sessions::session_id;
 use crate::domain::error_code::ErrorCode;
@@ -186,7 +187,7 @@ refusals!(LogFileRefusals: &[ErrorCode::RecordingNotFound, ErrorCode::Dependency
     get, path = "/evidence/log/{*path}", tag = "evidence", operation_id = "operatorLog",
     params(("path" = String, Path, description = "checkpoint, tile/<L>/<N>[.p/<W>] or tile/entries/<N>[.p/<W>]")),
     responses(
-        (status = 200, description = "The file", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 200, description = "The file", body = BinaryBody, content_type = "application/octet-stream"),
         LogFileRefusals,
     )
 )]

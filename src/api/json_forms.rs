@@ -5,10 +5,23 @@ use std::str::FromStr;
 
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize, Serializer};
-use utoipa::ToSchema;
+use utoipa::openapi::{KnownFormat, ObjectBuilder, RefOr, Schema, SchemaFormat, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::domain::time::Timestamp;
 use crate::domain::{attendance, quorum, role, session};
+
+/// The bytes of a file, in the description of the interface.
+pub(super) struct BinaryBody;
+
+impl PartialSchema for BinaryBody {
+    fn schema() -> RefOr<Schema> {
+        let format = SchemaFormat::KnownFormat(KnownFormat::Binary);
+        ObjectBuilder::new().schema_type(Type::String).format(Some(format)).into()
+    }
+}
+
+impl ToSchema for BinaryBody {}
 
 /// An identifier as a string.
 #[derive(Debug, Clone, Copy)]

@@ -29,7 +29,7 @@ use super::body::query;
 use super::caller::{Credentials, see, with_nonce};
 use super::error::ApiError;
 use super::evidence::record_unavailable;
-use super::json_forms::Moment;
+use super::json_forms::{BinaryBody, Moment};
 use super::range::{Wanted, wanted_range};
 use super::refusals::{PLAYBACK, WRITER, refusals};
 use super::sessions::session_id;
@@ -335,8 +335,8 @@ refusals!(PlayRefusals: PLAYBACK, &[ErrorCode::RangeNotSatisfiable]);
     get, path = "/api/v1/recordings/{token}", tag = "recordings", operation_id = "playRecording",
     params(("token" = String, Path), ("Range" = Option<String>, Header), ("download" = Option<String>, Query, description = "name under which browsers save the file")),
     responses(
-        (status = 200, description = "The file", body = Vec<u8>, content_type = "application/octet-stream"),
-        (status = 206, description = "The range", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 200, description = "The file", body = BinaryBody, content_type = "application/octet-stream"),
+        (status = 206, description = "The range", body = BinaryBody, content_type = "application/octet-stream"),
         PlayRefusals,
     )
 )]

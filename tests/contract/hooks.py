@@ -72,8 +72,12 @@ SESSION = post("/dev/sessions", MEETING | {"title": "Contract", "modality": "mix
 IS_SERVICE = os.environ.get("CABILDO_CALLER") == "service"
 
 
-@schemathesis.serializer("application/sdp", "application/trickle-ice-sdpfrag")
-def as_text(context, value):
+@schemathesis.serializer(
+    "application/sdp", "application/trickle-ice-sdpfrag", "application/vnd.cabildo.late"
+)
+def as_bytes(context, value):
+    if isinstance(value, bytes):
+        return value
     return (value if isinstance(value, str) else json.dumps(value)).encode(errors="replace")
 
 

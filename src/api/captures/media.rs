@@ -13,7 +13,7 @@ use crate::api::Api;
 use crate::api::body::{expect_content_type, query, slow_body};
 use crate::api::caller::Credentials;
 use crate::api::error::ApiError;
-use crate::api::json_forms::Moment;
+use crate::api::json_forms::{BinaryBody, Moment};
 use crate::api::refusals::{BODY, READER, SERVICE, refusals};
 use crate::cameras::CameraError;
 use crate::cameras::engine::late::{BYTES_MAX, Late};
@@ -59,7 +59,7 @@ refusals!(AppendRefusals: READER, SERVICE, BODY, &[
     post, path = "/store/sessions/{id}/media", tag = "captures", operation_id = "appendCaptureMedia",
     security(("dpop" = []), ("service" = [])),
     params(AppendParameters, ("id" = String, Path), ("X-Tenant-ID" = Option<String>, Header, description = "whose it is, when a service calls")),
-    request_body(content = Vec<u8>, content_type = "application/vnd.cabildo.late"),
+    request_body(content = BinaryBody, content_type = "application/vnd.cabildo.late"),
     responses((status = 200, description = "Kept", body = KeptBody), AppendRefusals)
 )]
 pub(in crate::api) async fn append(

@@ -8,6 +8,7 @@ use axum::response::Response;
 use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::api::gateway::playback::{part_of, playlist};
+use crate::api::json_forms::BinaryBody;
 use crate::api::refusals::refusals;
 use crate::cameras::PlaybackError;
 use crate::domain::error_code::ErrorCode;
@@ -62,8 +63,8 @@ refusals!(FileRefusals: ADDRESS, &[
         ("file" = String, Path), ("Range" = Option<String>, Header),
     ),
     responses(
-        (status = 200, description = "The file", body = Vec<u8>, content_type = "video/mp4"),
-        (status = 206, description = "The range", body = Vec<u8>, content_type = "video/mp4"),
+        (status = 200, description = "The file", body = BinaryBody, content_type = "video/mp4"),
+        (status = 206, description = "The range", body = BinaryBody, content_type = "video/mp4"),
         FileRefusals,
     )
 )]

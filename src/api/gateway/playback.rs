@@ -17,7 +17,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::api::Api;
 use crate::api::body::query;
 use crate::api::error::ApiError;
-use crate::api::json_forms::Moment;
+use crate::api::json_forms::{BinaryBody, Moment};
 use crate::api::range::{Wanted, wanted_range};
 use crate::api::refusals::refusals;
 use crate::cameras::{PlaybackError, PlaybackState};
@@ -170,9 +170,9 @@ refusals!(FileRefusals: TOKEN, &[
     ),
     responses(
         (status = 200, description = "The file", content(
-            (Vec<u8> = "video/mp4"), (StateBody = "application/json"),
+            (BinaryBody = "video/mp4"), (StateBody = "application/json"),
         )),
-        (status = 206, description = "The range", body = Vec<u8>, content_type = "video/mp4"),
+        (status = 206, description = "The range", body = BinaryBody, content_type = "video/mp4"),
         FileRefusals,
     )
 )]
