@@ -301,9 +301,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_that_is_not_there_ends_with_three() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        drop(listener);
+        // It is bound to a port, which nobody else gets meanwhile, and doesn't listen.
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = socket.local_addr().unwrap();
         let args = parse(&format!("x --url http://{address} --duration 1s")).unwrap();
         let result = measure(args).await;
         assert!(matches!(result, Err(LoadError::Unreachable(_))), "{result:?}");

@@ -9,6 +9,7 @@ mod load;
 #[expect(dead_code, reason = "the tests of transports use the rest of it")]
 #[path = "../support/media_peer.rs"]
 mod media_peer;
+mod nobody;
 #[path = "../support/package_root.rs"]
 mod package_root;
 mod plane;

@@ -18,6 +18,7 @@ use crate::auth::fixture::{
     Answer, Issuer, IssuerKey, NOW_S, Person, URL, at, authenticator, claims, encode, message,
     proof_claims,
 };
+use crate::nobody::nobody;
 
 /// Reads with a token of María's and a proof of her key.
 async fn read(
@@ -236,12 +237,8 @@ async fn known_keys_serve_while_the_issuer_is_broken() {
 
 #[tokio::test]
 async fn without_any_key_nothing_is_decided() {
-    // A port that was free a moment ago and that nobody listens on.
-    let port = {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("binds");
-        listener.local_addr().expect("bound").port()
-    };
-    let url = format!("http://127.0.0.1:{port}/jwks.json");
+    let (_nobody, address) = nobody();
+    let url = format!("http://{address}/jwks.json");
     let authenticator = authenticator(&url, Arc::new(InMemoryReplayCache::default()));
     let token = IssuerKey::p256("ec", 1).token(&Person::new(7));
     for seconds in 0..3 {

@@ -43,7 +43,7 @@ async fn every_failure_has_its_own_error() {
         }
         assert_eq!(kinds(&world).await, [kind; 3], "{mood:?}");
     }
-    assert_eq!(kinds(&World::gone().await).await, ["unreachable"; 3]);
+    assert_eq!(kinds(&World::gone()).await, ["unreachable"; 3]);
 }
 
 #[tokio::test]

@@ -12,8 +12,10 @@ use cabildo::services::{
     GovernanceClient, IdentityClient, PlainHttp, ProofContext, ServiceOptions, TenancyClient,
     UserProfilesClient,
 };
+use tokio::net::TcpSocket;
 use uuid::Uuid;
 
+use crate::nobody::nobody;
 use crate::platform::{Mood, Platform, code_of, qr_of};
 
 pub(crate) struct World {
@@ -23,6 +25,7 @@ pub(crate) struct World {
     pub(crate) tenancy: TenancyClient,
     pub(crate) profiles: UserProfilesClient,
     now_us: Arc<AtomicI64>,
+    _nobody: Option<TcpSocket>,
 }
 
 /// How clients of the stand-in at `url` are made; a try may take `timeout`.
@@ -52,11 +55,11 @@ impl World {
     }
 
     /// A platform of which nobody listens at its address.
-    pub(crate) async fn gone() -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("binds");
-        let url = format!("http://{}", listener.local_addr().expect("bound"));
-        drop(listener);
-        Self::at(Platform::default(), &url, Duration::from_secs(30))
+    pub(crate) fn gone() -> Self {
+        let (nobody, address) = nobody();
+        let url = format!("http://{address}");
+        let world = Self::at(Platform::default(), &url, Duration::from_secs(30));
+        Self { _nobody: Some(nobody), ..world }
     }
 
     fn at(platform: Platform, url: &str, timeout: Duration) -> Self {
@@ -72,6 +75,7 @@ impl World {
             tenancy: TenancyClient::new(&options, clock.clone()).expect("a client"),
             profiles: UserProfilesClient::new(&options, clock).expect("a client"),
             now_us,
+            _nobody: None,
         }
     }
 

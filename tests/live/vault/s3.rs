@@ -11,6 +11,7 @@ use cabildo::domain::secret::Secret;
 use cabildo::vault::{Contents, Put, S3, S3Options, Vault as _, VaultError};
 use http::{HeaderMap, Method, StatusCode, Uri};
 
+use crate::nobody::nobody;
 use crate::vault::bucket::{Asked, Bucket, Seen, options, serve, vault};
 use crate::vault::suite::{self, file_of, name, put, sha256};
 
@@ -240,10 +241,8 @@ async fn who_does_not_answer_is_not_waited_for_for_ever() {
         Response::builder().header("content-length", "1000").body(body).expect("an answer")
     })
     .await;
-    // Nobody is at this address any more.
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let gone = format!("http://{}", listener.local_addr().expect("bound"));
-    drop(listener);
+    let (_nobody, address) = nobody();
+    let gone = format!("http://{address}");
     for endpoint in [slow, endless, gone] {
         let mut options = options(endpoint);
         options.timeouts.answer = Duration::from_millis(100);
