@@ -86,9 +86,16 @@ async fn session(server: &Server) -> String {
     session
 }
 
-/// Publishes by WHIP; resolves once the media is connected.
-async fn publish(server: &Server, session: &str, person: &Person, driver: &Driver, files: &[&str]) {
-    let (client, mut events) = connect(server, session, person, driver, microphone(files)).await;
+/// Publishes by WHIP; resolves once the media is connected. A microphone is made before anybody
+/// enters: that takes long on a busy machine, and whoever reads nothing meanwhile is sent away.
+async fn publish(
+    server: &Server,
+    session: &str,
+    person: &Person,
+    driver: &Driver,
+    microphone: MediaClient,
+) {
+    let (client, mut events) = connect(server, session, person, driver, microphone).await;
     // The handles end the client when they are dropped.
     tokio::spawn(async move {
         let _client = client;
@@ -129,12 +136,12 @@ async fn what_is_said_becomes_text_in_the_channel_of_others() {
     let server = Server::start_with(&[("transcription.model", &path)]).await;
     assert_eq!(health(&server).await["dependencies"]["transcription"], "ok");
     let session = session(&server).await;
+    let microphone = microphone(&["es-hay-quorum.wav", "es-voto-a-favor.wav"]);
     let listener = Person::with_role(&server, "participant").await;
     let (mut channel, _) = Channel::enter(&server, &session, &listener).await;
     let speaker = Person::with_role(&server, "moderator").await;
     let driver = Driver::start(1, None).expect("started");
-    let files = ["es-hay-quorum.wav", "es-voto-a-favor.wav"];
-    publish(&server, &session, &speaker, &driver, &files).await;
+    publish(&server, &session, &speaker, &driver, microphone).await;
     for text in ["hay quórum", "voto a favor"] {
         let chunk = reads(&mut channel, text).await;
         assert_eq!(chunk["participant"], speaker.user_id.as_str(), "{chunk}");
@@ -154,6 +161,8 @@ async fn each_person_is_written_down_in_the_language_that_they_speak() {
     let path = model().display().to_string();
     let server = Server::start_with(&[("transcription.model", &path)]).await;
     let session = session(&server).await;
+    let microphones =
+        ["en-point-of-order.wav", "es-hay-quorum.wav"].map(|file| microphone(&[file]));
     let listener = Person::with_role(&server, "participant").await;
     let (mut channel, welcome) = Channel::enter(&server, &session, &listener).await;
     let languages = welcome["transcription"]["languages"].as_array().expect("a list");
@@ -171,8 +180,9 @@ async fn each_person_is_written_down_in_the_language_that_they_speak() {
         (&json!(english.user_id), &json!("en"), &json!(english.user_id))
     );
     let driver = Driver::start(1, None).expect("started");
-    publish(&server, &session, &english, &driver, &["en-point-of-order.wav"]).await;
-    publish(&server, &session, &spanish, &driver, &["es-hay-quorum.wav"]).await;
+    let [in_english, in_spanish] = microphones;
+    publish(&server, &session, &english, &driver, in_english).await;
+    publish(&server, &session, &spanish, &driver, in_spanish).await;
     let expected =
         [[&*english.user_id, "point of order", "en"], [&*spanish.user_id, "hay quórum", "es-PY"]]
             .map(|one| one.map(|text| json!(text)));
@@ -314,14 +324,15 @@ async fn a_session_that_is_not_transcribed_has_no_text() {
     let server = Server::start_with(&[("transcription.model", &path)]).await;
     let silent = server.create_active().await;
     let transcribed = session(&server).await;
+    let [unheard, other_microphone] = [(); 2].map(|()| microphone(&["es-hay-quorum.wav"]));
     let listener = Person::with_role(&server, "participant").await;
     let (mut channel, _) = Channel::enter(&server, &silent, &listener).await;
     let speaker = Person::with_role(&server, "moderator").await;
     let driver = Driver::start(1, Some(Loss { ratio: 0.05, seed: 1 })).expect("started");
-    publish(&server, &silent, &speaker, &driver, &["es-hay-quorum.wav"]).await;
+    publish(&server, &silent, &speaker, &driver, unheard).await;
     let other = Person::with_role(&server, "moderator").await;
     let (mut heard, _) = Channel::enter(&server, &transcribed, &other).await;
-    publish(&server, &transcribed, &other, &driver, &["es-hay-quorum.wav"]).await;
+    publish(&server, &transcribed, &other, &driver, other_microphone).await;
     let chunk = tokio::time::timeout(PATIENCE, heard.hear_type("transcript_chunk"));
     assert_eq!(chunk.await.expect("in time")["text"], "hay quórum", "with 5 % loss");
     // Whoever spoke first was not written down; what is told next is the chat.
@@ -407,10 +418,11 @@ async fn engines_are_told_names_of_the_eligible_list_when_the_tenant_allows_it()
     }
     server.tenant = tenant;
     let session = session(&server).await;
+    let microphone = microphone(&["es-hay-quorum.wav"; 20]);
     let speaker = Person::with_role(&server, "moderator").await;
     let (_channel, _) = Channel::enter(&server, &session, &speaker).await;
     let driver = Driver::start(1, None).expect("started");
-    publish(&server, &session, &speaker, &driver, &["es-hay-quorum.wav"; 20]).await;
+    publish(&server, &session, &speaker, &driver, microphone).await;
     let named = async {
         loop {
             let prompt = prompts.recv().await.expect("it is asked");
@@ -429,11 +441,12 @@ async fn engines_are_told_names_of_the_eligible_list_when_the_tenant_allows_it()
 /// What the members of a session of the server's tenant are told first of what is said.
 async fn first_heard(server: &Server, times: usize) -> Value {
     let session = session(server).await;
+    let microphone = microphone(&vec!["es-hay-quorum.wav"; times]);
     let speaker = Person::with_role(server, "moderator").await;
     let (mut channel, welcome) = Channel::enter(server, &session, &speaker).await;
     assert_eq!(welcome["transcription"]["state"], "on", "{welcome}");
     let driver = Driver::start(1, None).expect("started");
-    publish(server, &session, &speaker, &driver, &vec!["es-hay-quorum.wav"; times]).await;
+    publish(server, &session, &speaker, &driver, microphone).await;
     let heard = async {
         let mut first = Value::Null;
         for _ in 0..times {
