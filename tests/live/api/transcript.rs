@@ -70,12 +70,23 @@ fn path_of(session: &str) -> String {
 
 /// Reads until the log has so many pieces.
 async fn until(server: &Server, reader: &Person, session: &str, pieces: usize) -> Value {
+    let has = |page: &Value| page["items"].as_array().is_some_and(|items| items.len() >= pieces);
+    until_so(server, reader, session, has).await
+}
+
+/// Reads until the log has what is wanted.
+async fn until_so(
+    server: &Server,
+    reader: &Person,
+    session: &str,
+    is_so: impl Fn(&Value) -> bool,
+) -> Value {
     let asked = async {
         loop {
             let answer = reader.read(server, Method::GET, &path_of(session)).await;
             assert_eq!(answer.status, 200, "{answer:?}");
             let page = answer.json();
-            if page["items"].as_array().is_some_and(|items| items.len() >= pieces) {
+            if is_so(&page) {
                 return page;
             }
             tokio::time::sleep(LOOK_AGAIN).await;
@@ -302,7 +313,11 @@ async fn a_moderator_corrects_a_text_during_the_session_and_after_it() {
     assert_eq!((after.status, &after.json()["seq"]), (201, &Value::Null), "{after:?}");
     let nothing = correct(&server, &chair, &session, of + 1, "no").await;
     assert_eq!(nothing.code(), "TRANSCRIPT_CHUNK_NOT_FOUND");
-    let page = until(&server, &chair, &session, 1).await;
+    // What was corrected in the room comes to the log a moment later, too.
+    let page = until_so(&server, &chair, &session, |page| {
+        page["items"][0]["corrections"].as_array().is_some_and(|it| it.len() >= 3)
+    });
+    let page = page.await;
     let piece = &page["items"][0];
     assert_eq!(
         (&piece["original"], &piece["text"]),

@@ -152,10 +152,11 @@ async fn a_device_that_is_gone_is_replaced_and_what_it_sent_is_kept() {
         answer = publish(&server, "7", &second.offer).await;
     }
     assert_eq!(answer.status, 201, "{answer:?}");
-    let before = segments(&get(&server, &path).await.text);
     second.begin(&answer.text);
-    let both = playlist(&server, &path, |text| segments(text) > before).await;
-    assert_eq!(both.matches("#EXT-X-DISCONTINUITY\n").count(), 1, "{both}");
+    // The last that the first one sent may still be filed meanwhile.
+    let breaks = |text: &str| text.matches("#EXT-X-DISCONTINUITY\n").count();
+    let both = playlist(&server, &path, |text| breaks(text) > 0).await;
+    assert_eq!(breaks(&both), 1, "{both}");
     second.kill();
     server.app.stop().await;
 }
