@@ -25,8 +25,9 @@ use cabildo::sfu::{SessionTaps, SfuError};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-/// Short, as these stories take the time that they tell of.
-const LINGER: Duration = Duration::from_millis(800);
+/// Short, as these stories take the time that they tell of, and longer than a busy machine keeps a
+/// viewer or the making of all streams waiting.
+const LINGER: Duration = Duration::from_secs(4);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Longest that something which is to happen may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);

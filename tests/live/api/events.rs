@@ -3,7 +3,7 @@
 
 use std::process::Child;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cabildo::domain::id::TenantId;
 use cabildo::domain::role::Role;
@@ -147,11 +147,17 @@ async fn events_are_for_operators_and_services_and_of_their_own_tenant_only() {
 #[tokio::test]
 async fn a_stream_ends_with_the_token_it_was_opened_with() {
     let server = Server::start().await;
-    let reader = ("reader", Role::Operator);
-    let token = ending_token(&server, reader, Duration::from_secs(2)).await;
-    let request = server.request(Method::GET, "/api/v1/events?after=now").bearer_auth(token);
-    let stream = request.send().await.expect("an answer");
-    assert_eq!(stream.status(), 200);
+    let open = async |left: Duration| {
+        let token = ending_token(&server, ("reader", Role::Operator), left).await;
+        let request = server.request(Method::GET, "/api/v1/events?after=now").bearer_auth(token);
+        let stream = request.send().await.expect("an answer");
+        assert_eq!(stream.status(), 200);
+        stream
+    };
+    // How long a token has to live for that on this machine, as busy as it is now.
+    let begun = Instant::now();
+    drop(open(Duration::from_hours(1)).await);
+    let stream = open(Duration::from_secs(2) + 5 * begun.elapsed()).await;
     // Without an end this waits for ever.
     tokio::time::timeout(PATIENCE, stream.bytes()).await.expect("it ends").expect("wholly");
     server.app.stop().await;

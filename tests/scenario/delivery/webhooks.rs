@@ -120,7 +120,8 @@ fn pump(outbox: &Arc<Memory>, tenant: TenantId, claims: Claims, endpoint: Socket
         url: format!("http://{endpoint}/hook"),
         secret: Secret::new(SECRET.to_vec()),
         reach: Reach::Anywhere,
-        answer_time_max: Duration::from_secs(2),
+        // Longer than a busy machine stands still.
+        answer_time_max: Duration::from_secs(10),
     };
     let webhook = Webhook::new(options, Clock::system()).expect("an endpoint");
     let parts = PumpParts {
