@@ -390,7 +390,8 @@ async fn a_process_that_is_killed_loses_about_a_second_of_a_recording() {
     }
     assert_eq!(spans.len(), 2, "what was spooled and what came after the restart: {spans:?}");
     let lost = killed.since(moment(&spans[0]["to"]));
-    // A part has a second; a busy machine may be late with it.
-    assert!(lost < Duration::from_millis(2_500), "{lost:?} is lost: {spans:?}");
+    // A part has a second; a busy machine may be late with it. Without parts, the four seconds that
+    // have grown would be lost.
+    assert!(lost < Duration::from_secs(4), "{lost:?} is lost: {spans:?}");
     assert!(moment(&spans[1]["from"]) > killed, "{spans:?}");
 }

@@ -99,7 +99,9 @@ async fn a_session_is_watched_until_it_ends() {
     assert!(added.status < 300, "{added:?}");
     until(&server, &state, is_seen).await;
     let both = until(&server, &media, |it| it.text.matches("#EXT-X-MAP").count() > 1).await.text;
-    assert_eq!(both.matches("#EXT-X-DISCONTINUITY\n").count(), 1, "{both}");
+    // It changes once; a machine that stands still for a while breaks the stream off once more.
+    assert_eq!(both.matches("#EXT-X-MAP").count(), 2, "{both}");
+    assert!(both.contains("#EXT-X-DISCONTINUITY\n"), "{both}");
     let streams = probe(format!("{}{media}", server.http), 4).await["streams"].clone();
     let codecs = streams.as_array().expect("streams").iter().map(|it| text(&it["codec_name"]));
     let mut codecs: Vec<&str> = codecs.collect();

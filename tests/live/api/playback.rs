@@ -542,18 +542,24 @@ async fn cameras_are_looked_after_by_themselves_and_dead_ones_delay_nobody() {
         let path = format!("/gateway/health/{}/{camera}", server.tenant);
         send(server.govern(Method::GET, &path)).await.json()
     };
+    let probed = |health: &Value| health["lastProbeAt"].as_str().map(str::to_owned);
+    let mut online = None;
     for camera in ["first", "second"] {
         let mut tries = 0;
-        while health(camera).await["lastProbeHealth"] != "online" {
+        let mut found = health(camera).await;
+        while found["lastProbeHealth"] != "online" {
             tries += 1;
-            assert!(tries < 1_200, "{camera}: {}", health(camera).await);
+            assert!(tries < 1_200, "{camera}: {found}");
             tokio::time::sleep(Duration::from_millis(25)).await;
+            found = health(camera).await;
         }
+        online = online.max(probed(&found));
     }
+    // However late that is asked on a busy machine.
     let mut given_up = 0;
     for number in 0..DEAD {
-        let found = health(&format!("dead-{number}")).await;
-        given_up += usize::from(found["lastProbeAt"] != Value::Null);
+        let found = probed(&health(&format!("dead-{number}")).await);
+        given_up += usize::from(found.is_some() && found < online);
     }
     assert!(given_up <= 16, "{given_up} were waited for first");
     server.app.stop().await;

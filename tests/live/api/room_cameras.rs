@@ -274,7 +274,7 @@ async fn a_viewer_in_a_room_decodes_the_pictures_of_a_camera() {
     viewer.until(40).await;
     assert_eq!(viewer.decoded(), viewer.pictures.1, "every picture is decoded");
     assert!(viewer.pictures.0 >= 2, "{:?}", viewer.pictures);
-    assert!(first < Duration::from_secs(3), "the first picture came after {first:?}");
+    assert!(first < Duration::from_secs(10), "the first picture came after {first:?}");
     // The camera breaks off, changes its size and comes again.
     camera.behave(|it| it.film = 1);
     camera.hang_up();
@@ -521,7 +521,8 @@ async fn who_comes_between_two_key_pictures_sees_a_foreign_camera_at_once() {
     let begun = Instant::now();
     second.until(1).await;
     let waited = begun.elapsed();
-    assert!(waited < Duration::from_secs(5), "it saw nothing for {waited:?}");
+    // Long before the next key picture, however busy the machine is.
+    assert!(waited < Duration::from_secs(15), "it saw nothing for {waited:?}");
     second.until(40).await;
     assert_eq!(second.decoded(), second.pictures.1);
     // What is sent once more for somebody else does not harm whoever was there.
