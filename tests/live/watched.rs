@@ -30,7 +30,7 @@ use tokio::time::{Instant, sleep, timeout};
 const LINGER: Duration = Duration::from_secs(4);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Longest that something which is to happen may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// A second of H.264 at ten pictures a second.
 const FILM: &[u8] = include_bytes!("../../src/live/engine/card.h264");
 

@@ -19,7 +19,7 @@ use cabildo::sfu::srtp::Srtp;
 use cabildo::sfu::worker::{DatagramClass, WorkerGone, WorkerOptions, Workers, start_workers};
 
 /// Long enough for any machine; nothing waits for it when all is well.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn started(count: usize) -> Workers {
     let bind = SocketAddr::from(([127, 0, 0, 1], 0));

@@ -222,7 +222,7 @@ impl RtspCamera {
         let mut requests = self.shared.requests.subscribe();
         let enough =
             requests.wait_for(|all| all.iter().filter(|it| *it == method).count() >= times);
-        let came = tokio::time::timeout(Duration::from_secs(20), enough).await;
+        let came = tokio::time::timeout(Duration::from_mins(1), enough).await;
         assert!(came.is_ok(), "{method} did not come {times} times: {:?}", self.requests());
     }
 

@@ -7,7 +7,7 @@ use super::*;
 use crate::load::client::fake_peer::Peer;
 use crate::load::client::{ClientCounts, ClientOptions, Identity, Profile, TrackOptions};
 
-const WAIT: Duration = Duration::from_secs(20);
+const WAIT: Duration = Duration::from_mins(1);
 
 /// A relay that runs until it is dropped.
 struct Relay {

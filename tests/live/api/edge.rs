@@ -54,7 +54,7 @@ impl Edge {
 
 /// The one capture of the tenant, once it is there.
 async fn capture(server: &Server) -> Value {
-    for _ in 0..400 {
+    for _ in 0..1_200 {
         let request = server.govern(Method::GET, "/store/sessions");
         let answer = send(request.header("x-tenant-id", server.tenant.to_string())).await;
         let sessions = answer.json()["sessions"].as_array().expect("a list").clone();

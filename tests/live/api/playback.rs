@@ -109,7 +109,7 @@ impl Hall {
 
     /// Waits until the health is as wanted, and fails after a while.
     pub(super) async fn until(&self, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
-        for _ in 0..400 {
+        for _ in 0..1_200 {
             let health = self.health().await;
             if is_so(&health) {
                 return health;
@@ -122,7 +122,7 @@ impl Hall {
     /// Waits until the playlist is as wanted, and fails after a while.
     pub(super) async fn playlist_until(&self, path: &str, is_so: impl Fn(&str) -> bool) -> String {
         let mut last = None;
-        for _ in 0..800 {
+        for _ in 0..1_200 {
             let answer = self.get(path).await;
             if answer.status == 200 && is_so(&answer.text) {
                 return answer.text;

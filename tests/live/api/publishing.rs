@@ -62,7 +62,7 @@ pub(super) async fn shown(server: &Server, id: &str) -> Value {
 
 /// The address where a capture plays, once there is one.
 pub(super) async fn playlist_url(server: &Server, id: &str) -> String {
-    for _ in 0..400 {
+    for _ in 0..1_200 {
         if let Some(url) = shown(server, id).await["playlist_url"].as_str() {
             return url.to_owned();
         }
@@ -78,7 +78,7 @@ pub(super) async fn get(server: &Server, path: &str) -> Answer {
 /// The playlist once it is as wanted.
 pub(super) async fn playlist(server: &Server, path: &str, is_so: impl Fn(&str) -> bool) -> String {
     let mut last = String::new();
-    for _ in 0..400 {
+    for _ in 0..1_200 {
         last = get(server, path).await.text;
         if is_so(&last) {
             return last;
@@ -107,7 +107,7 @@ impl Device {
         ffmpeg.args(["-hide_banner", "-loglevel", "error", "-re", "-f", "lavfi", "-i", film]);
         ffmpeg.args(["-re", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000"]);
         ffmpeg.args(pictures).args(["-preset", "ultrafast", "-tune", "zerolatency", "-g", "25"]);
-        ffmpeg.args(["-c:a", sound, "-ac", "2", "-t", "60", "-f", "rtsp", &url]);
+        ffmpeg.args(["-c:a", sound, "-ac", "2", "-t", "240", "-f", "rtsp", &url]);
         ffmpeg.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::inherit());
         ffmpeg.spawn().expect("ffmpeg runs")
     }
@@ -208,7 +208,7 @@ async fn what_ffmpeg_publishes_plays_while_it_does_and_after_the_end() {
     server.ahead_us.fetch_add(month, Ordering::SeqCst);
     let keys = [("cameras.sweep_interval_s", "1")];
     let server = server.restart_with(&keys).await;
-    for _ in 0..400 {
+    for _ in 0..1_200 {
         if files() == 0 {
             break;
         }
@@ -270,7 +270,7 @@ impl Raw {
         while !head.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
             let read = self.socket.read(&mut byte);
-            let read = tokio::time::timeout(Duration::from_secs(20), read).await;
+            let read = tokio::time::timeout(Duration::from_mins(1), read).await;
             match read.expect("answered or closed in time") {
                 Ok(1) => head.push(byte[0]),
                 _ => return None,
@@ -486,7 +486,7 @@ async fn a_capture_has_one_publisher_and_a_silent_one_is_replaced() {
     assert!(second.is_closed().await);
     // The first one says nothing more.
     let mut outcome = None;
-    for _ in 0..40 {
+    for _ in 0..240 {
         let mut third = Raw::to(&server, &own.path).await;
         outcome = third.begin(&own).await;
         if outcome == Some(200) {

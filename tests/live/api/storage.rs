@@ -55,7 +55,7 @@ async fn until_said(server: &Server, words: &str) {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), said).await.expect(words);
+    tokio::time::timeout(Duration::from_mins(1), said).await.expect(words);
 }
 
 #[tokio::test]
@@ -129,6 +129,6 @@ async fn a_bucket_of_others_is_known_once_it_answers_and_gets_nothing() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), marked).await.expect("a marker");
+    tokio::time::timeout(Duration::from_mins(1), marked).await.expect("a marker");
     server.app.stop().await;
 }

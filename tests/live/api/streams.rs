@@ -29,7 +29,7 @@ fn id(stream: &Value) -> &str {
 
 /// Waits until the stream stands as wanted, and fails after a while.
 async fn until(server: &Server, stream: &Value, status: &str) -> Value {
-    for _ in 0..400 {
+    for _ in 0..1_200 {
         let found = read(server, stream).await;
         if found["status"] == status {
             return found;

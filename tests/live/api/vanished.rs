@@ -12,7 +12,7 @@ use crate::api::person::Person;
 use crate::api::server::{Answer, Server, send};
 
 /// Long enough for any machine; nothing waits for it when all is well.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 fn camera() -> MediaClient {

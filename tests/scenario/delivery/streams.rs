@@ -72,7 +72,7 @@ async fn a_reader_that_takes_nothing_is_disconnected() {
     // It takes one, and then nothing until the stream was given up.
     let (cursor, request) = next(&mut stream).await;
     assert_eq!(request, "r1");
-    tokio::time::timeout(Duration::from_secs(20), stream.given_up()).await.expect("given up");
+    tokio::time::timeout(Duration::from_mins(1), stream.given_up()).await.expect("given up");
     assert!(stream.next().await.expect("an end").is_err(), "the reader was too slow");
     drop(stream);
     let mut again = streams.open(tenant, Start::After(cursor), None).await.expect("opened");

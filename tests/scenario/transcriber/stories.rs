@@ -253,7 +253,7 @@ impl Story {
     }
 
     async fn next(&mut self) -> Transcribed {
-        let told = tokio::time::timeout(Duration::from_secs(20), self.told.recv()).await;
+        let told = tokio::time::timeout(Duration::from_mins(1), self.told.recv()).await;
         let (key, said) = told.expect("in time").expect("the transcriber runs");
         assert_eq!(key, self.key);
         said
@@ -566,7 +566,7 @@ async fn words_so_far_are_told_of_whoever_has_the_floor_until_their_piece_is_com
     assert_eq!(*asked.lock().expect("no panic"), 1);
     story.transcriber.set_floor(story.key, Some(track));
     story.taps.send(&story.clock, track, &begun);
-    let told = tokio::time::timeout(Duration::from_secs(20), story.so_far.recv()).await;
+    let told = tokio::time::timeout(Duration::from_mins(1), story.so_far.recv()).await;
     let (key, so_far) = told.expect("in time").expect("the transcriber runs");
     assert_eq!((key, so_far.track, so_far.is_final), (story.key, track, false));
     assert_eq!(so_far.text, "hay quórum");
@@ -619,7 +619,7 @@ async fn words_so_far_are_not_made_while_all_workers_are_busy() {
     assert_eq!(*asked.lock().expect("no panic"), 1, "it would take the place of what stays");
     engine.let_go();
     assert!(matches!(story.next().await, Transcribed::Chunk(chunk) if chunk.track == track));
-    let told = tokio::time::timeout(Duration::from_secs(20), story.so_far.recv()).await;
+    let told = tokio::time::timeout(Duration::from_mins(1), story.so_far.recv()).await;
     let (_, so_far) = told.expect("in time").expect("the transcriber runs");
     assert_eq!(so_far.track, floor, "now there is room");
     story.transcriber.shutdown().await;
