@@ -292,7 +292,8 @@ async fn what_was_said_just_before_the_end_of_a_session_is_in_its_transcript() {
         while client.call(|client, _| client.counts()).await.expect("it lives").packets_sent
             < packets
         {
-            tokio::task::yield_now().await;
+            // Whoever recognises it has little time and needs the processor.
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     })
     .await
@@ -453,7 +454,10 @@ async fn first_heard(server: &Server, times: usize) -> Value {
             loop {
                 let Heard::Message(message) = channel.hear().await else { panic!("closed") };
                 let kind = message["type"].as_str().unwrap_or_default();
-                if ["transcript_chunk", "transcript_gap"].contains(&kind) {
+                // A busy machine lets some of it go.
+                if ["transcript_chunk", "transcript_gap"].contains(&kind)
+                    && message["cause"] != "overload"
+                {
                     first = message;
                     break;
                 }
