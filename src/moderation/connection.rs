@@ -14,7 +14,6 @@ use crate::domain::error_code::ErrorCode;
 use crate::domain::id::SessionId;
 use crate::domain::network::ClientNetwork;
 use crate::domain::participant::Principal;
-use crate::domain::time::Timestamp;
 use crate::moderation::door::{Channel, SUBPROTOCOL};
 use crate::moderation::member::{Member, Refusal};
 use crate::moderation::metrics::Connected;
@@ -128,7 +127,6 @@ pub(super) struct Connection {
 struct Welcomed {
     member: Member,
     outbound: mpsc::Receiver<Outbound>,
-    expires_at: Timestamp,
 }
 
 /// The events that wake a connection.
@@ -321,20 +319,21 @@ impl Connection {
         outbound: mpsc::Receiver<Outbound>,
         reference: Option<Reference>,
     ) -> Result<Welcomed, Close> {
-        let Entered { member, user, expires_at, view, evidence, transcription, .. } = entered;
+        let Entered { member, user, expires_at, left, view, evidence, transcription, .. } = entered;
         let Entered { missed, media_gone, .. } = entered;
         let ice_servers = self.channel.ice_servers(&member, tenant, &user);
         let resumed = missed.is_some();
         let head = evidence.as_deref();
         let greeting =
             welcome(view, head, transcription, &member, ice_servers, resume_token, resumed);
-        let member = Member::new(self.channel.clone(), member, user, tenant, nonce);
+        let mut member = Member::new(self.channel.clone(), member, user, tenant, nonce);
+        member.set_expiry(expires_at, left);
         let greeted = self.greet(greeting, missed, media_gone, reference).await;
         if let Err(close) = greeted {
             member.handle.lost(close.loss()).await;
             return Err(close);
         }
-        Ok(Welcomed { member, outbound, expires_at })
+        Ok(Welcomed { member, outbound })
     }
 
     async fn greet(
@@ -359,8 +358,7 @@ impl Connection {
     }
 
     async fn converse(&mut self, welcomed: Welcomed) -> Close {
-        let Welcomed { mut member, mut outbound, expires_at } = welcomed;
-        member.set_expiry(expires_at);
+        let Welcomed { mut member, mut outbound } = welcomed;
         let close = self.exchange(&mut member, &mut outbound).await;
         match close {
             // A client that leaves, and a token that was not renewed, end the connection

@@ -2,6 +2,7 @@
 //! token.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -105,13 +106,12 @@ impl Member {
         Self { channel, handle, user, tenant, nonce, expiry, pending: JoinSet::new() }
     }
 
-    /// Sets the time at which the token expires.
-    pub(super) fn set_expiry(&mut self, at: Timestamp) {
-        let options = &self.channel.options;
-        let left = at.since(options.wall.now());
-        let end_at = Instant::now() + left;
-        let notice = left.saturating_sub(options.limits.expiry_notice);
-        self.expiry = Expiry { at, notice_at: Instant::now() + notice, end_at, told: false };
+    /// Sets the time at which the token expires, and what it has left: that counts, since the clock
+    /// may have been set after the token was judged by it.
+    pub(super) fn set_expiry(&mut self, at: Timestamp, left: Duration) {
+        let now = Instant::now();
+        let notice = left.saturating_sub(self.channel.options.limits.expiry_notice);
+        self.expiry = Expiry { at, notice_at: now + notice, end_at: now + left, told: false };
     }
 
     /// When [`Self::poll_notice`] must be called next.
@@ -248,10 +248,11 @@ impl Member {
             return Err(Refusal::new(ErrorCode::Forbidden, "the token belongs to another person"));
         }
         let expires_at = principal.expires_at;
+        let left = expires_at.since(principal.judged_at);
         let secret = ResumeSecret::draw();
         let renewed = self.handle.renew(principal, secret.hash()).await;
         renewed.map_err(|error| Refusal::from(&error))?;
-        self.set_expiry(expires_at);
+        self.set_expiry(expires_at, left);
         let resume_token = secret.token(self.tenant, self.handle.connection);
         let ice_servers = self.channel.ice_servers(&self.handle, self.tenant, &self.user);
         let expires_at = expires_at.to_string();

@@ -188,7 +188,7 @@ pub(super) struct Connection {
     pub(super) kind: ConnectionKind,
     /// When its token expires, by the clock of the machine.
     pub(super) expires_at: Timestamp,
-    /// The same by the clock of meetings, which nobody sets; `None` after a restart.
+    /// The same by the clock of meetings, which nobody sets; `None` after a restart, until it is resumed.
     pub(super) ends_at: Option<Timestamp>,
     /// When it was lost; `None` while it stands.
     pub(super) lost_at: Option<Timestamp>,

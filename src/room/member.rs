@@ -85,8 +85,10 @@ pub struct Entered {
     pub member: MemberHandle,
     /// The user to whom it belongs.
     pub user: UserId,
-    /// When its access token expires.
+    /// When its access token expires, by the clock of the machine.
     pub expires_at: Timestamp,
+    /// What the token has left, by the clock of meetings, which nobody sets.
+    pub left: Duration,
     /// The room as it is now.
     pub view: RoomView,
     /// The newest head of the session's log that the room knows.
@@ -200,6 +202,7 @@ pub(super) struct Admitted {
     pub(super) socket: u64,
     pub(super) user: UserId,
     pub(super) expires_at: Timestamp,
+    pub(super) left: Duration,
     pub(super) view: RoomView,
     pub(super) evidence: Option<Arc<EvidenceHead>>,
     pub(super) transcription: TranscriptionView,

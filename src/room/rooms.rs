@@ -545,8 +545,8 @@ pub struct ResumeRequest {
 }
 
 fn entered(session: SessionId, room: RoomHandle, admitted: Admitted) -> Entered {
-    let Admitted { connection, socket, user, expires_at, view, .. } = admitted;
+    let Admitted { connection, socket, user, expires_at, left, view, .. } = admitted;
     let Admitted { evidence, transcription, missed, media_gone, .. } = admitted;
     let member = MemberHandle { session, connection, socket, room };
-    Entered { member, user, expires_at, view, evidence, transcription, missed, media_gone }
+    Entered { member, user, expires_at, left, view, evidence, transcription, missed, media_gone }
 }

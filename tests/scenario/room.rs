@@ -620,6 +620,8 @@ fn a_clock_that_is_set_ends_no_token_and_prolongs_none() {
         let held = if next == "b" { "ana" } else { "b" };
         let resumed = hall.engine.handle_resume(ana, secret(held), secret(next), machine, hall.now);
         assert_eq!(resumed, Ok(()), "{machine}");
+        let left = hall.engine.token_left(ana, hall.now.after(Duration::from_mins(20)));
+        assert_eq!(left, Duration::from_mins(40), "{machine}");
     }
     // A token that is judged by a clock that was set has the same time left.
     let judged_at = begin.after(day);
@@ -645,6 +647,8 @@ fn a_clock_that_is_set_ends_no_token_and_prolongs_none() {
         let mut engine = read.expect("the stored room is readable");
         let resumed = engine.handle_resume(ana, secret("e"), secret("f"), machine, machine);
         assert_eq!(resumed.is_err(), is_over, "{machine}");
+        let left = Duration::from_secs(u64::from(!is_over));
+        assert_eq!(engine.token_left(ana, machine), left, "{machine}");
     }
 }
 

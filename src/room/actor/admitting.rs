@@ -213,6 +213,7 @@ impl RoomActor {
         let gone = RoomError::ParticipantNotFound;
         let (user, expires_at) = self.engine.holder(connection).ok_or(gone.clone())?;
         let now = self.parts.clock.now();
+        let left = self.engine.token_left(connection, now);
         let view = self.engine.view(connection, crowd, now).ok_or(gone)?;
         let can_be = self.parts.ports.transcription.languages(self.parts.key.tenant);
         let transcription = view.transcription(can_be.as_deref());
@@ -222,6 +223,7 @@ impl RoomActor {
             socket,
             user,
             expires_at,
+            left,
             view,
             evidence,
             transcription,

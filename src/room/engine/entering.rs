@@ -2,6 +2,7 @@
 //! Connections that come, are lost, come back and go.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::domain::id::{ConnectionId, UserId};
 use crate::domain::participant::{ParticipantKind, Principal};
@@ -125,6 +126,8 @@ impl RoomEngine {
         self.count_arrival(&user, roles, now)?;
         let found = self.connections.get_mut(&connection).ok_or(RoomError::NothingToResume)?;
         found.resume = [Some(next), Some(secret)];
+        // What is left is counted by the clock of meetings from now on.
+        found.ends_at.get_or_insert_with(|| now.after(found.expires_at.since(at)));
         if let Some(lost_at) = found.lost_at.take() {
             self.index.lost.remove(&(lost_at, connection));
             match found.loss_due.take() {
@@ -173,6 +176,13 @@ impl RoomEngine {
     #[must_use]
     pub fn holder(&self, connection: ConnectionId) -> Option<(UserId, Timestamp)> {
         self.connections.get(&connection).map(|found| (found.user.clone(), found.expires_at))
+    }
+
+    /// What the access token of a connection that was admitted or resumed has left.
+    #[must_use]
+    pub fn token_left(&self, connection: ConnectionId, now: Timestamp) -> Duration {
+        let ends_at = self.connections.get(&connection).and_then(|found| found.ends_at);
+        ends_at.map_or(Duration::ZERO, |ends_at| ends_at.since(now))
     }
 
     /// Whether whoever has a connection is told how good everybody's are.

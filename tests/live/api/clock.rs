@@ -119,6 +119,28 @@ async fn a_turn_keeps_its_time_when_the_clock_was_set_and_the_server_starts_agai
     }
 }
 
+#[tokio::test]
+async fn whoever_comes_back_after_the_clock_was_set_has_what_their_token_had_left() {
+    // Two hours: development tokens live for one.
+    for by_s in [7_200, -7_200] {
+        let server = Server::start().await;
+        let session = server.create_active().await;
+        let ana = Person::with_role(&server, "participant").await;
+        let (channel, welcome) = Channel::enter(&server, &session, &ana).await;
+        // Half a minute before its end.
+        server.ahead_us.store((3_600 - 30) * 1_000_000, Ordering::SeqCst);
+        server.set_us.store(by_s * 1_000_000, Ordering::SeqCst);
+        let mut back = Channel::open(&server, &session).await;
+        back.say(&Channel::resumption(&channel.resume_token, 0)).await;
+        let resumed = back.welcome().await;
+        assert_eq!(resumed["you"]["connection_id"], welcome["you"]["connection_id"], "{by_s}");
+        back.hear_type("token_expiring").await;
+        let line = json!({"type": "chat", "text": "here"});
+        assert_eq!(ask(&mut back, line, 1).await["type"], "ack", "{by_s}");
+        server.app.stop().await;
+    }
+}
+
 /// By how much the clock was set in a session, rounded to seconds, in milliseconds.
 async fn clock_steps_of(server: &Server, session: &str) -> Vec<i64> {
     let key = SessionKey::new(server.tenant, session.parse().expect("an id"));
