@@ -4,6 +4,7 @@ mod age;
 mod kept;
 #[cfg(test)]
 mod machine;
+mod used;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +14,7 @@ use crate::domain::time::Timestamp;
 
 pub use self::age::AgeClock;
 pub use self::kept::{Earlier, Host, NotedClock, QUIET_MAX};
+pub use self::used::{UseClock, UseTime};
 
 /// The source of the time for drivers and interfaces.
 #[derive(Clone)]
@@ -141,6 +143,11 @@ impl SteadyClock {
     #[must_use]
     pub fn wall(&self) -> Clock {
         self.0.wall.clone()
+    }
+
+    /// The clock by which it counts.
+    fn boot(&self) -> BootClock {
+        self.0.boot.clone()
     }
 
     /// By how many microseconds the wall clock is ahead of this one because it was set; negative

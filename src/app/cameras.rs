@@ -28,6 +28,7 @@ use crate::cameras::{
     IntakeParts, Playback, PlaybackSecret, Probes, Publishers, Recordings, RecordingsOptions,
     RecordingsParts, Replay, StreamControl,
 };
+use crate::clock::UseClock;
 use crate::config::CamerasConfig;
 use crate::domain::secret::Secret;
 use crate::recorder::SystemDisk;
@@ -147,14 +148,12 @@ impl Cameras {
 fn gateway(base: &Base, around: &Around<'_>, secret: PlaybackSecret) -> Gateway {
     let Around { beside: Beside { services, live, .. }, foundation, .. } = *around;
     let (config, store) = (&base.config.cameras, Arc::new(base.store.clone()));
+    let lifetimes =
+        Lifetimes { token: config.token_ttl, idle: config.idle_ttl, absolute: config.session_ttl };
     let options = GatewayOptions {
         addresses: AddressPolicy::new(config.allowed_networks.clone()),
         cameras_max: config.max_per_tenant,
-        lifetimes: Lifetimes {
-            token: config.token_ttl,
-            idle: config.idle_ttl,
-            absolute: config.session_ttl,
-        },
+        lifetimes,
     };
     let parts = GatewayParts {
         cameras: store.clone(),
@@ -167,6 +166,7 @@ fn gateway(base: &Base, around: &Around<'_>, secret: PlaybackSecret) -> Gateway 
         secret,
         // By the clock of the machine, one that is set would end what everybody watches.
         clock: base.clock.clone(),
+        uses: UseClock::new(&base.steady, lifetimes.unused_max()),
     };
     Gateway::new(options, parts)
 }

@@ -1,5 +1,6 @@
 //! The cameras that tenants have, and who may watch them.
 
+mod uses;
 mod wishes;
 
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use crate::cameras::repository::{
 };
 use crate::cameras::secrets::Secrets;
 use crate::cameras::token::{Grant, PlaybackSecret};
-use crate::clock::Clock;
+use crate::clock::{Clock, UseClock, UseTime};
 use crate::domain::camera::{CameraTransport, StreamSessionStatus};
 use crate::domain::id::{CameraId, SessionKey, StreamSessionId, TenantId};
 use crate::domain::secret::Secret;
@@ -73,6 +74,8 @@ pub struct GatewayParts {
     pub secret: PlaybackSecret,
     /// The time.
     pub clock: Clock,
+    /// The time by which stream sessions run out.
+    pub uses: UseClock,
 }
 
 /// A camera to be provisioned.
@@ -152,7 +155,7 @@ impl Gateway {
             addresses: options.addresses.clone(),
             clock: parts.clock.clone(),
         });
-        let believed = Believed::default();
+        let believed = Believed::new(options.lifetimes.idle);
         Self(Arc::new(Inner { options, parts, secrets, ingest, believed }))
     }
 
@@ -295,7 +298,8 @@ impl Gateway {
                 self.0.parts.watched.check(SessionKey::new(tenant, *session)).await?;
             }
         }
-        let (now, max) = (self.0.parts.clock.now(), self.active_max(tenant).await);
+        let max = self.active_max(tenant).await;
+        let UseTime { now, judged: judged_at, .. } = self.use_time();
         let expires_at = self.0.options.lifetimes.issued_until(now);
         let session = StreamSession {
             tenant,
@@ -309,7 +313,7 @@ impl Gateway {
             due_at: expires_at,
             ended_at: None,
         };
-        let at = StepAt { at: now, due_at: expires_at, active_max: max };
+        let at = StepAt { at: now, due_at: expires_at, judged_at, active_max: max };
         let stepped = self.0.parts.sessions.issue_session(&session, at).await?;
         Ok(self.with_token(done(stepped, (tenant, Step::Issue), max)?, expires_at))
     }
@@ -321,7 +325,7 @@ impl Gateway {
         if session.status.is_over() {
             return Err(CameraError::Transition(session.status));
         }
-        if expires_at <= self.0.parts.clock.now() {
+        if expires_at <= self.use_time().judged {
             return Err(CameraError::Transition(StreamSessionStatus::Expired));
         }
         Ok(self.with_token(session, expires_at))
@@ -344,9 +348,10 @@ impl Gateway {
         tenant: TenantId,
         session: StreamSessionId,
     ) -> Result<StreamSession, CameraError> {
-        let (now, max) = (self.0.parts.clock.now(), self.active_max(tenant).await);
+        let max = self.active_max(tenant).await;
+        let UseTime { now, judged: judged_at, .. } = self.use_time();
         let due_at = self.0.options.lifetimes.active_until(now, now);
-        let at = StepAt { at: now, due_at, active_max: max };
+        let at = StepAt { at: now, due_at, judged_at, active_max: max };
         let sessions = &self.0.parts.sessions;
         let stepped = sessions.step_session(tenant, session, Step::Activate, at).await?;
         done(stepped, (tenant, Step::Activate), max)
@@ -362,7 +367,7 @@ impl Gateway {
         session: StreamSessionId,
     ) -> Result<StreamSession, CameraError> {
         let now = self.0.parts.clock.now();
-        let at = StepAt { at: now, due_at: now, active_max: 0 };
+        let at = StepAt { at: now, due_at: now, judged_at: now, active_max: 0 };
         let stepped = self.0.parts.sessions.step_session(tenant, session, Step::End, at).await?;
         self.0.believed.forget(session);
         done(stepped, (tenant, Step::End), 0)
@@ -413,11 +418,12 @@ impl Gateway {
     /// # Errors
     /// When the store does not answer; what was ended stays so.
     pub async fn sweep(&self, tenant: Option<TenantId>) -> Result<u64, CameraError> {
-        let (now, sessions) = (self.0.parts.clock.now(), &self.0.parts.sessions);
-        let at = StepAt { at: now, due_at: now, active_max: 0 };
+        let sessions = &self.0.parts.sessions;
+        let UseTime { now, judged: judged_at, .. } = self.use_time();
+        let at = StepAt { at: now, due_at: now, judged_at, active_max: 0 };
         let mut expired = 0;
         loop {
-            let due = sessions.due_sessions(tenant, now, SWEPT_AT_ONCE).await?;
+            let due = sessions.due_sessions(tenant, judged_at, SWEPT_AT_ONCE).await?;
             let (found, before) = (due.len(), expired);
             for (tenant, session) in due {
                 let stepped = sessions.step_session(tenant, session, Step::Expire, at).await?;
@@ -455,28 +461,6 @@ impl Gateway {
     /// Which sessions were found active lately.
     pub(super) fn believed(&self) -> &Believed {
         &self.0.believed
-    }
-
-    /// Whether a session is active; with `touch` that it is used is noted, so that it
-    /// does not run out.
-    pub(super) async fn use_session(
-        &self,
-        tenant: TenantId,
-        session: StreamSessionId,
-        touch: bool,
-    ) -> Result<bool, CameraError> {
-        let (now, sessions) = (self.now(), &self.0.parts.sessions);
-        let found = sessions.session(tenant, session).await?;
-        let found = found.ok_or(CameraError::SessionNotFound)?;
-        if found.status != StreamSessionStatus::Active || found.due_at <= now {
-            return Ok(false);
-        }
-        if !touch {
-            return Ok(true);
-        }
-        let activated_at = found.activated_at.unwrap_or(found.requested_at);
-        let due_at = self.0.options.lifetimes.active_until(activated_at, now);
-        Ok(sessions.touch_session(tenant, session, now, due_at).await?)
     }
 
     /// The stream of what somebody watches, from now on for a while.

@@ -349,7 +349,7 @@ impl Playback {
     ) -> Result<Grant, PlaybackError> {
         let gateway = &self.0.gateway;
         let token = token.filter(|token| !token.is_empty()).ok_or(PlaybackError::TokenMissing)?;
-        let grant = gateway.secret().open(token, gateway.now())?;
+        let grant = gateway.secret().open(token, gateway.use_time().judged)?;
         in_scope(&grant, tenant, watched)?;
         gateway.activate(tenant, grant.session).await?;
         Ok(grant)
@@ -380,7 +380,11 @@ impl Playback {
         session: &str,
     ) -> Result<Grant, PlaybackError> {
         let gateway = &self.0.gateway;
-        let grant = gateway.secret().open_session(session, gateway.now()).map_err(|refused| {
+        // The time of one that is watched here is counted.
+        let is_counted = |session| gateway.believed().seen(session).is_some();
+        let judged = gateway.use_time().judged;
+        let opened = gateway.secret().open_session(session, judged, is_counted);
+        let grant = opened.map_err(|refused| {
             // The address was made here, so its time is that of the session.
             if refused == TokenRefused::Expired {
                 PlaybackError::SessionClosed
@@ -395,20 +399,22 @@ impl Playback {
 
     /// Whether the stream session is active; that it is used is noted now and then.
     async fn is_active(&self, grant: &Grant) -> Result<(), PlaybackError> {
-        let (now, session) = (self.0.gateway.now(), grant.session);
-        let believed = self.0.gateway.believed();
+        let (time, session) = (self.0.gateway.use_time(), grant.session);
+        let (believed, now) = (self.0.gateway.believed(), time.counted);
         let seen = believed.seen(session);
         if seen.is_some_and(|seen| seen.holds(now)) {
             return Ok(());
         }
-        let touch = seen.is_none_or(|seen| now.since(seen.touched_at) >= self.0.touch_every);
-        let is_active = self.0.gateway.use_session(grant.tenant, session, touch).await?;
-        if !is_active {
+        let touched_at = seen.map(|seen| seen.touched_at);
+        let touch = touched_at.is_none_or(|at| now.saturating_sub(at) >= self.0.touch_every);
+        let (of, ends_at) = ((grant.tenant, session), seen.map(|seen| seen.ends_at));
+        let active = self.0.gateway.use_session(of, ends_at, (touch, time)).await?;
+        let Some(ends_at) = active else {
             believed.forget(session);
             return Err(PlaybackError::SessionClosed);
-        }
-        let touched_at = if touch { now } else { seen.map_or(now, |seen| seen.touched_at) };
-        believed.insert(session, Seen { at: now, touched_at });
+        };
+        let touched_at = touched_at.filter(|_| !touch).unwrap_or(now);
+        believed.insert(session, Seen { at: now, touched_at, ends_at });
         Ok(())
     }
 
@@ -457,9 +463,6 @@ impl Playback {
     async fn over(&self, grant: &Grant) -> PlaybackError {
         loop {
             tokio::time::sleep(BELIEVED_FOR).await;
-            if self.0.gateway.now() >= grant.expires_at {
-                return PlaybackError::SessionClosed;
-            }
             if let Err(error) = self.is_active(grant).await {
                 return error;
             }

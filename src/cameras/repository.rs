@@ -119,6 +119,9 @@ pub struct StepAt {
     pub at: Timestamp,
     /// When the session then runs out.
     pub due_at: Timestamp,
+    /// The time by which it is judged whether sessions have run out: as `at`, unless the clock was set
+    /// forward a moment ago.
+    pub judged_at: Timestamp,
     /// Most active streams of the tenant; only activation asks.
     pub active_max: u32,
 }
@@ -184,13 +187,14 @@ pub trait StreamSessionRepository: Send + Sync {
         at: StepAt,
     ) -> Result<Stepped, StoreError>;
 
-    /// Notes that an active session was used; `false` when it is not active.
+    /// Notes that an active session was used; `false` when it is not active, or has run out by
+    /// `judged_at`.
     async fn touch_session(
         &self,
         tenant: TenantId,
         id: StreamSessionId,
-        seen_at: Timestamp,
-        due_at: Timestamp,
+        judged_at: Timestamp,
+        (seen_at, due_at): (Timestamp, Timestamp),
     ) -> Result<bool, StoreError>;
 
     /// A session.

@@ -1,6 +1,6 @@
 //! The time by which it is judged whether something was kept for long enough to be deleted.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::clock::{BootClock, Clock, SteadyClock};
@@ -26,11 +26,26 @@ const AWAY: Duration = Duration::from_hours(4 * 24);
 #[derive(Debug, Clone)]
 pub struct AgeClock(Arc<Ages>);
 
+/// A clock that may be set, and the time as if nobody had set it forward by much.
 #[derive(Debug)]
-struct Ages {
+pub(super) struct Ages {
     wall: Clock,
     boot: BootClock,
+    /// By how much it may be set forward at once and is still believed.
+    believed: Duration,
+    /// For how long one that was set forward by more must stand before it is believed.
+    stands_after: Duration,
     reading: Mutex<Reading>,
+}
+
+/// What an [`Ages`] shows.
+pub(super) struct Shown {
+    /// The time that is believed.
+    pub(super) believed_us: i64,
+    /// That of the clock that may be set.
+    pub(super) wall_us: i64,
+    /// The time since the start of the machine.
+    pub(super) boot: Duration,
 }
 
 /// What both clocks showed last. Offsets are the wall clock's lead over the time since the start of
@@ -49,57 +64,72 @@ impl AgeClock {
     /// that this one showed in an earlier process.
     #[must_use]
     pub fn new(steady: &SteadyClock, known: Option<Timestamp>) -> Self {
-        let (wall, boot) = (steady.wall(), steady.0.boot.clone());
-        // Read one after the other, as in `read`.
-        let wall_us = wall.now().unix_us();
-        let since = boot.now();
-        let boot_us = us_of(since);
+        let ages = Ages::new((steady.wall(), steady.boot()), BELIEVED, STANDS_AFTER);
+        let shown = ages.read();
         let known_us = known.map(Timestamp::unix_us);
-        let believed_us =
-            known_us.filter(|known_us| wall_us.saturating_sub(*known_us) > us_of(AWAY));
-        let offset_us = believed_us.unwrap_or(wall_us).saturating_sub(boot_us);
-        let doubted = believed_us
-            .map(|_| (wall_us.saturating_sub(boot_us), since.saturating_add(STANDS_AT_START)));
-        let reading = Mutex::new(Reading { offset_us, doubted });
-        Self(Arc::new(Ages { wall, boot, reading }))
+        let is_far = |known_us: &i64| shown.wall_us.saturating_sub(*known_us) > us_of(AWAY);
+        if let Some(known_us) = known_us.filter(is_far) {
+            let boot_us = us_of(shown.boot);
+            *ages.lock() = Reading {
+                offset_us: known_us.saturating_sub(boot_us),
+                doubted: Some((
+                    shown.wall_us.saturating_sub(boot_us),
+                    shown.boot.saturating_add(STANDS_AT_START),
+                )),
+            };
+        }
+        Self(Arc::new(ages))
     }
 
     /// The time by which things grow old.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        Timestamp::from_unix_us(self.0.read().0)
+        Timestamp::from_unix_us(self.0.read().believed_us)
     }
 
     /// This clock, as parts take it.
     #[must_use]
     pub fn clock(&self) -> Clock {
         let ages = Arc::clone(&self.0);
-        Clock::from_fn(move || Timestamp::from_unix_us(ages.read().0))
+        Clock::from_fn(move || Timestamp::from_unix_us(ages.read().believed_us))
     }
 
     /// By how much the machine's clock is ahead of this one, since it is not believed yet; `None` when
     /// it is.
     #[must_use]
     pub fn doubted(&self) -> Option<Duration> {
-        let (now_us, wall_us) = self.0.read();
-        let ahead_us = wall_us.saturating_sub(now_us);
+        let shown = self.0.read();
+        let ahead_us = shown.wall_us.saturating_sub(shown.believed_us);
         (ahead_us > 0).then(|| Duration::from_micros(ahead_us.unsigned_abs()))
     }
 }
 
 impl Ages {
-    /// Reads both clocks; the time of this one and that of the machine, in microseconds.
-    fn read(&self) -> (i64, i64) {
-        let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Believes the first clock as it is now, and counts by the other one.
+    pub(super) fn new(
+        (wall, boot): (Clock, BootClock),
+        believed: Duration,
+        stands_after: Duration,
+    ) -> Self {
+        // Read one after the other, as in `read`.
+        let wall_us = wall.now().unix_us();
+        let offset_us = wall_us.saturating_sub(us_of(boot.now()));
+        let reading = Mutex::new(Reading { offset_us, doubted: None });
+        Self { wall, boot, believed, stands_after, reading }
+    }
+
+    /// Reads both clocks.
+    pub(super) fn read(&self) -> Shown {
+        let mut reading = self.lock();
         let (wall_us, boot) = (self.wall.now().unix_us(), self.boot.now());
         let boot_us = us_of(boot);
         let offset_us = wall_us.saturating_sub(boot_us);
         let by_us = offset_us.saturating_sub(reading.offset_us);
-        if by_us <= us_of(BELIEVED) {
+        if by_us <= us_of(self.believed) {
             *reading = Reading { offset_us, doubted: None };
         } else {
             let is_same = |doubted_us: i64| {
-                offset_us.saturating_sub(doubted_us).saturating_abs() <= us_of(BELIEVED)
+                offset_us.saturating_sub(doubted_us).saturating_abs() <= us_of(self.believed)
             };
             match reading.doubted {
                 Some((doubted_us, believed_at)) if is_same(doubted_us) => {
@@ -107,10 +137,14 @@ impl Ages {
                         *reading = Reading { offset_us, doubted: None };
                     }
                 }
-                _ => reading.doubted = Some((offset_us, boot.saturating_add(STANDS_AFTER))),
+                _ => reading.doubted = Some((offset_us, boot.saturating_add(self.stands_after))),
             }
         }
-        (boot_us.saturating_add(reading.offset_us), wall_us)
+        Shown { believed_us: boot_us.saturating_add(reading.offset_us), wall_us, boot }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Reading> {
+        self.reading.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -106,6 +106,12 @@ impl Lifetimes {
         at.after(self.token)
     }
 
+    /// How long a session lives at most of which nothing is heard.
+    #[must_use]
+    pub fn unused_max(&self) -> Duration {
+        self.token.max(self.idle)
+    }
+
     /// When a session that became active at `activated` and was last used at
     /// `seen` runs out.
     #[must_use]

@@ -58,10 +58,10 @@ impl StreamSessionRepository for Store {
         &self,
         tenant: TenantId,
         id: StreamSessionId,
-        seen_at: Timestamp,
-        due_at: Timestamp,
+        judged_at: Timestamp,
+        noted: (Timestamp, Timestamp),
     ) -> Result<bool, StoreError> {
-        Ok(touch(self, tenant, id, (seen_at, due_at)).await?)
+        Ok(touch(self, (tenant, id), judged_at, noted).await?)
     }
 
     async fn session(
@@ -115,7 +115,7 @@ impl StreamSessionRepository for Store {
 async fn issue(store: &Store, session: &StreamSession, at: StepAt) -> Result<Stepped, StoreError> {
     let tx = TenantTx::write(store, session.tenant).await?.marked(store).await?;
     tx.lock_tenant().await?;
-    if let Err(denied) = admit(count_active(&tx, at.at).await?, at.active_max) {
+    if let Err(denied) = admit(count_active(&tx, at.judged_at).await?, at.active_max) {
         tx.rollback().await?;
         return Ok(Stepped::Denied(denied));
     }
@@ -153,7 +153,7 @@ async fn step(
 ) -> Result<Stepped, StoreError> {
     let Some(mut session) = find(tx, id).await? else { return Ok(Stepped::NotFound) };
     // One that has run out and was not swept yet is over all the same.
-    if step == Step::Activate && !session.status.is_over() && session.due_at <= at.at {
+    if step == Step::Activate && !session.status.is_over() && session.due_at <= at.judged_at {
         return expire(tx, session, at.at).await;
     }
     match decide(session.status, step) {
@@ -163,9 +163,11 @@ async fn step(
     }
     match step {
         // One that was used since it was found due lives on.
-        Step::Expire if session.due_at > at.at => return Ok(Stepped::Refused(session.status)),
+        Step::Expire if session.due_at > at.judged_at => {
+            return Ok(Stepped::Refused(session.status));
+        }
         Step::Activate => {
-            if let Err(denied) = admit(count_active(tx, at.at).await?, at.active_max) {
+            if let Err(denied) = admit(count_active(tx, at.judged_at).await?, at.active_max) {
                 return Ok(Stepped::Denied(denied));
             }
         }
@@ -290,14 +292,14 @@ async fn update(tx: &TenantTx, session: &StreamSession) -> Result<(), StoreError
 
 async fn touch(
     store: &Store,
-    tenant: TenantId,
-    id: StreamSessionId,
+    (tenant, id): (TenantId, StreamSessionId),
+    judged_at: Timestamp,
     (seen_at, due_at): (Timestamp, Timestamp),
 ) -> Result<bool, StoreError> {
     let tx = TenantTx::write_from_reserve(store, tenant).await?;
     tx.lock_tenant().await?;
     let found = find(&tx, id).await?.filter(|session| session.status == Status::Active);
-    let Some(mut session) = found.filter(|session| session.due_at > seen_at) else {
+    let Some(mut session) = found.filter(|session| session.due_at > judged_at) else {
         tx.rollback().await?;
         return Ok(false);
     };

@@ -12,7 +12,9 @@ use time::format_description::well_known::{Rfc2822, Rfc3339};
 use super::channel_client::{Channel, ask, event};
 use super::media::offer;
 use super::person::Person;
+use super::playback::{Hall, text};
 use super::server::{Answer, Server, send};
+use crate::rtsp_camera::Behaviour;
 
 /// How far clocks of clients are off, seconds: two days and ten minutes.
 const OFF_S: [i64; 4] = [-172_800, -600, 600, 172_800];
@@ -139,6 +141,39 @@ async fn whoever_comes_back_after_the_clock_was_set_has_what_their_token_had_lef
         assert_eq!(ask(&mut back, line, 1).await["type"], "ack", "{by_s}");
         server.app.stop().await;
     }
+}
+
+#[tokio::test]
+async fn whoever_watches_a_camera_goes_on_when_the_clock_is_set() {
+    // Two days are more than a stream session lasts.
+    const DAYS_S: i64 = 2 * 86_400;
+    // No meeting is open, so that the server takes on the time to which the clock is set.
+    let hall = Hall::with(Behaviour::default()).await;
+    let began = OffsetDateTime::now_utc();
+    for set_s in [DAYS_S, 0] {
+        let path = hall.watch(&hall.issue().await).await;
+        assert_eq!(hall.get(&path).await.status, 200);
+        hall.server.set_us.store(set_s * 1_000_000, Ordering::SeqCst);
+        let is_taken_on = async || {
+            let session = hall.issue().await;
+            let expires_at = OffsetDateTime::parse(text(&session["expiresAt"]), &Rfc3339);
+            let ahead = expires_at.expect("a time") - began;
+            (ahead.whole_seconds() > DAYS_S) == (set_s > 0)
+        };
+        while !is_taken_on().await {
+            tokio::task::yield_now().await;
+        }
+        // They end when they are not used for a minute, and not by the time of the clock.
+        for seconds in [0, 20, 20, 20, 20, 59] {
+            hall.server.ahead_us.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
+            let answer = hall.get(&path).await;
+            assert_eq!(answer.status, 200, "{set_s}: {answer:?}");
+        }
+        hall.server.ahead_us.fetch_add(400 * 1_000_000, Ordering::SeqCst);
+        let over = hall.get(&path).await;
+        assert_eq!(over.code(), "PLAYBACK_SESSION_CLOSED", "{set_s}: {over:?}");
+    }
+    hall.stop().await;
 }
 
 /// By how much the clock was set in a session, rounded to seconds, in milliseconds.

@@ -34,6 +34,7 @@ cases!(
     of_ends_at_once_one_ends,
     activations_at_once_stay_within_the_limit_of_their_own_tenant,
     a_session_that_is_used_does_not_expire,
+    a_clock_that_was_set_forward_ends_no_session_before_it_is_judged_by,
     a_session_that_ran_out_is_expired_by_whoever_looks_first,
     sessions_of_another_tenant_are_not_there,
     old_sessions_are_forgotten,
@@ -54,7 +55,8 @@ fn later(seconds: u64) -> Timestamp {
 }
 
 fn at(seconds: u64, active_max: u32) -> StepAt {
-    StepAt { at: later(seconds), due_at: later(seconds + 60), active_max }
+    let at = later(seconds);
+    StepAt { at, due_at: later(seconds + 60), judged_at: at, active_max }
 }
 
 fn camera_id(name: &str) -> CameraId {
@@ -236,19 +238,44 @@ async fn a_session_that_is_used_does_not_expire(fixture: Fixture) {
     let store = fixture.store();
     let tenant = TenantId::generate();
     let id = issued(store, tenant, "hall").await;
-    assert_eq!(store.touch_session(tenant, id, later(1), later(99)).await, Ok(false), "not active");
+    assert_eq!(
+        store.touch_session(tenant, id, later(1), (later(1), later(99))).await,
+        Ok(false),
+        "not active"
+    );
     store.step_session(tenant, id, Step::Activate, at(0, 1)).await.expect("answered");
     let due = store.due_sessions(None, later(60), 10).await.expect("answered");
     assert_eq!(due, [(tenant, id)]);
     // Used after it was found due, and before it is ended for it.
-    assert_eq!(store.touch_session(tenant, id, later(59), later(119)).await, Ok(true));
+    assert_eq!(store.touch_session(tenant, id, later(59), (later(59), later(119))).await, Ok(true));
     let refused = store.step_session(tenant, id, Step::Expire, at(60, 0)).await;
     assert_eq!(refused, Ok(Stepped::Refused(Status::Active)));
     assert_eq!(store.due_sessions(None, later(118), 10).await, Ok(vec![]));
     let expired = store.step_session(tenant, id, Step::Expire, at(119, 0)).await;
     assert!(matches!(expired, Ok(Stepped::Done(_))), "{expired:?}");
-    assert_eq!(store.touch_session(tenant, id, later(120), later(180)).await, Ok(false));
+    assert_eq!(
+        store.touch_session(tenant, id, later(120), (later(120), later(180))).await,
+        Ok(false)
+    );
     assert_eq!(store.due_sessions(None, later(999), 10).await, Ok(vec![]));
+}
+
+async fn a_clock_that_was_set_forward_ends_no_session_before_it_is_judged_by(fixture: Fixture) {
+    let store = fixture.store();
+    let (tenant, day) = (TenantId::generate(), 86_400);
+    let of_now = |seconds, active_max| StepAt { judged_at: later(seconds), ..at(day, active_max) };
+    let id = issued(store, tenant, "hall").await;
+    let begun = store.step_session(tenant, id, Step::Activate, of_now(59, 1)).await;
+    assert!(matches!(begun, Ok(Stepped::Done(_))), "{begun:?}");
+    let noted = (later(day), later(day + 60));
+    assert_eq!(store.touch_session(tenant, id, later(60), noted).await, Ok(true));
+    let full = store.issue_session(&session(tenant, "hall"), of_now(60, 1)).await;
+    assert!(matches!(full, Ok(Stepped::Denied(_))), "{full:?}");
+    let refused = store.step_session(tenant, id, Step::Expire, of_now(60, 0)).await;
+    assert_eq!(refused, Ok(Stepped::Refused(Status::Active)));
+    assert_eq!(store.due_sessions(Some(tenant), later(day + 59), 10).await, Ok(vec![]));
+    let expired = store.step_session(tenant, id, Step::Expire, of_now(day + 60, 0)).await;
+    assert!(matches!(expired, Ok(Stepped::Done(_))), "{expired:?}");
 }
 
 async fn a_session_that_ran_out_is_expired_by_whoever_looks_first(fixture: Fixture) {
@@ -273,7 +300,7 @@ async fn sessions_of_another_tenant_are_not_there(fixture: Fixture) {
         let stepped = store.step_session(other, id, step, at(1, MANY)).await;
         assert_eq!(stepped, Ok(Stepped::NotFound), "{step:?}");
     }
-    assert_eq!(store.touch_session(other, id, later(1), later(2)).await, Ok(false));
+    assert_eq!(store.touch_session(other, id, later(1), (later(1), later(2))).await, Ok(false));
     let everything = SessionQuery { limit: 9, ..SessionQuery::default() };
     assert_eq!(store.sessions(other, &everything).await, Ok(vec![]));
     assert_eq!(store.sessions(tenant, &everything).await.expect("answered").len(), 1);
