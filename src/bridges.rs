@@ -430,6 +430,7 @@ fn fault_of(stream: &Stream, aac: AacSound) -> Option<StreamFault> {
         StreamStatus::Running if report.packets.times.has_b_frames => {
             Some(StreamFault::UnsupportedBframes)
         }
+        StreamStatus::Running if report.fault == Some(StreamFault::PicturesMissing) => report.fault,
         StreamStatus::Running
             if report.audio == Some(CameraCodec::Aac) && taken_aac(stream, aac).is_none() =>
         {

@@ -50,6 +50,10 @@ const GOODBYE_MAX: Duration = Duration::from_secs(2);
 /// pictures of 300 KiB they take 75 MiB. Raising it uses more memory.
 const PICTURES_MAX: usize = 256;
 
+/// Cameras of which it is remembered what was wrong when they were left; at the limit none is added, whose
+/// next call shows no fault until it has ended. Raising it uses more memory, some 100 bytes for each.
+const FAULTS_MAX: usize = 4_096;
+
 /// A camera of a tenant.
 type Key = (TenantId, CameraId);
 
@@ -70,6 +74,8 @@ struct Inner {
     streams: Mutex<BTreeMap<Key, Entry>>,
     /// The last key pictures of cameras that are not called any more.
     pictures: Mutex<BTreeMap<Key, Arc<Picture>>>,
+    /// What was wrong with cameras when they were left.
+    faults: Mutex<BTreeMap<Key, StreamFault>>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -90,6 +96,7 @@ impl Ingest {
             parts,
             streams: Mutex::default(),
             pictures: Mutex::default(),
+            faults: Mutex::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         }))
@@ -125,7 +132,8 @@ impl Ingest {
             return Err(CameraError::StreamLimit(STREAMS_MAX));
         }
         let key = (tenant, camera.clone());
-        let stream = Arc::new(Stream::new(now, linger, self.0.parts.clock.now()));
+        let before = self.fault_before(tenant, camera);
+        let stream = Arc::new(Stream::new(now, linger, self.0.parts.clock.now(), before));
         let stop = self.0.stop.child_token();
         let task = Task { ingest: self.clone(), key: key.clone(), stream: stream.clone() };
         streams.insert(key, Entry { stream: stream.clone(), stop: stop.clone() });
@@ -162,8 +170,30 @@ impl Ingest {
         preview(&picture)
     }
 
-    fn forget_picture(&self, key: &Key) {
+    /// What was wrong with a camera that is not called now when this instance left it; nothing when it
+    /// showed pictures.
+    #[must_use]
+    pub fn fault_before(&self, tenant: TenantId, camera: &CameraId) -> Option<StreamFault> {
+        let faults = self.0.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        faults.get(&(tenant, camera.clone())).copied()
+    }
+
+    /// Notes what is wrong with a camera that is left.
+    fn keep_fault(&self, key: &Key, fault: Option<StreamFault>) {
+        let mut faults = self.0.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        match fault {
+            None => drop(faults.remove(key)),
+            Some(fault) if faults.len() < FAULTS_MAX || faults.contains_key(key) => {
+                faults.insert(key.clone(), fault);
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Forgets what is known of a camera that is gone or was changed.
+    fn forget_before(&self, key: &Key) {
         self.0.pictures.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        self.keep_fault(key, None);
     }
 
     fn keep_picture(&self, key: &Key, stream: &Stream) {
@@ -178,7 +208,7 @@ impl Ingest {
 
     /// Ends a stream at once: the camera is gone.
     pub fn end(&self, tenant: TenantId, camera: &CameraId) {
-        self.forget_picture(&(tenant, camera.clone()));
+        self.forget_before(&(tenant, camera.clone()));
         let mut streams = self.0.streams.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = streams.remove(&(tenant, camera.clone())) {
             entry.stream.close();
@@ -190,7 +220,7 @@ impl Ingest {
     /// Calls a camera anew, since something about it was changed.
     pub fn renew(&self, tenant: TenantId, camera: &CameraId) {
         // It may be another camera at the same place by now.
-        self.forget_picture(&(tenant, camera.clone()));
+        self.forget_before(&(tenant, camera.clone()));
         if let Some(stream) = self.stream(tenant, camera) {
             stream.renew();
         }
@@ -226,9 +256,14 @@ impl Task {
     async fn run(self, stop: CancellationToken) {
         let call = Call::new(&self.ingest.0.parts, self.key.clone(), &self.stream);
         tokio::select! {
-            () = self.calls(&call) => {}
+            // There is no such camera any more.
+            () = self.calls(&call) => self.ingest.forget_before(&self.key),
             () = stop.cancelled() => {}
-            () = self.stream.unwanted() => self.ingest.keep_picture(&self.key, &self.stream),
+            () = self.stream.unwanted() => {
+                self.ingest.keep_picture(&self.key, &self.stream);
+                let fault = self.stream.fault(Instant::now().into_std());
+                self.ingest.keep_fault(&self.key, fault);
+            }
         }
         self.stream.close();
         self.ingest.forget(&self.key, &self.stream);

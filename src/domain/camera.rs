@@ -76,6 +76,8 @@ named_values!(
         TransportRefused => "transport_refused",
         /// It has no picture in a codec that can be used.
         CodecUnsupported => "codec_unsupported",
+        /// It offers no pictures, or none can be made of what it sends.
+        PicturesMissing => "pictures_missing",
         /// Its pictures are sent in another order than they are shown, which players in a
         /// room can't follow.
         UnsupportedBframes => "unsupported_bframes",

@@ -58,9 +58,11 @@ pub(in crate::api) struct CameraHealthBody {
     status: &'static str,
     /// `online`, `degraded` or `offline`.
     health: &'static str,
-    /// Why nothing comes: a word such as `credentials_refused`. Of a camera that runs, what is wrong
-    /// with its clock: `clock_stands_still`, or `clock_drifts` when it is wrong by more than 8 %. Its
-    /// pictures then have the times at which they come, and its health is `degraded`.
+    /// Why nothing comes: a word such as `credentials_refused`. It stays until the camera sends again, also
+    /// while it is called anew. `pictures_missing`: it offers no pictures, or none could be made for
+    /// eight seconds of what it sends. Of a camera whose pictures come, what is wrong with its clock:
+    /// `clock_stands_still`, or `clock_drifts` when it is wrong by more than 8 %. Its pictures then have
+    /// the times at which they come, and its health is `degraded`.
     fault: Option<&'static str>,
     /// The codec of its pictures.
     codec: Option<&'static str>,
@@ -104,6 +106,7 @@ impl CameraHealthBody {
         (tenant, camera): (TenantId, &CameraId),
         report: Option<&StreamReport>,
         probe: Option<&Probe>,
+        before: Option<StreamFault>,
     ) -> Self {
         let packets = report.map(|report| report.packets).unwrap_or_default();
         let milliseconds =
@@ -127,9 +130,7 @@ impl CameraHealthBody {
                 (None, None) => CameraHealth::Offline,
             }
             .as_str(),
-            fault: report
-                .map_or_else(|| probe.and_then(|it| it.fault), |it| it.fault)
-                .map(StreamFault::as_str),
+            fault: fault_of(report, probe, before).map(StreamFault::as_str),
             codec: report
                 .and_then(|it| it.video)
                 .or_else(|| probe.and_then(|it| it.video))
@@ -153,6 +154,24 @@ impl CameraHealthBody {
             last_probe_health: probe.map(|it| it.health.as_str()),
             failures: probe.map_or(0, |it| it.failures),
         }
+    }
+}
+
+/// What is wrong with a camera. Until a new call has ended or packets come, that is what was wrong
+/// before: when it was looked after, or when this instance left it.
+fn fault_of(
+    report: Option<&StreamReport>,
+    probe: Option<&Probe>,
+    before: Option<StreamFault>,
+) -> Option<StreamFault> {
+    let found = || match probe {
+        Some(probe) if probe.health == CameraHealth::Online => probe.fault,
+        probe => probe.and_then(|it| it.fault).or(before),
+    };
+    match report {
+        Some(report) if report.status == StreamStatus::Starting => report.fault.or_else(found),
+        Some(report) => report.fault,
+        None => found(),
     }
 }
 
@@ -222,7 +241,8 @@ pub(super) async fn known(
     let probe = api.camera_probes.last(tenant, camera).await?;
     let stream = api.cameras.ingest().stream(tenant, camera);
     let report = stream.filter(|it| !it.is_closed()).as_ref().map(report);
-    Ok(CameraHealthBody::new((tenant, camera), report.as_ref(), probe.as_ref()))
+    let before = api.cameras.ingest().fault_before(tenant, camera);
+    Ok(CameraHealthBody::new((tenant, camera), report.as_ref(), probe.as_ref(), before))
 }
 
 refusals!(SyncRefusals: READER, SERVICE, &[ErrorCode::PayloadTooLarge, ErrorCode::CameraNotFound]);

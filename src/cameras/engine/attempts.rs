@@ -11,6 +11,9 @@ use crate::domain::camera::{StreamFault, StreamStatus};
 pub const START_TIME_MAX: Duration = Duration::from_secs(10);
 /// How long a camera may be silent. Raising it notices a dead one later.
 pub const SILENCE_MAX: Duration = Duration::from_secs(8);
+/// How long packets may come of which no picture can be made. Raising it says later what is wrong; lowering
+/// it finds fault with a camera that begins with a picture that can't be decoded.
+const PICTURELESS_MAX: Duration = Duration::from_secs(8);
 /// How long packets must come before a later fault counts as the first one again.
 const STABLE_AFTER: Duration = Duration::from_secs(20);
 /// Wait after the first fault, and the longest one.
@@ -24,7 +27,7 @@ const WAIT_HELPLESS: Duration = Duration::from_secs(30);
 enum State {
     Stopped,
     Calling { since: Instant },
-    Playing { since: Instant, packet_at: Instant },
+    Playing { since: Instant, packet_at: Instant, picture_at: Option<Instant> },
     Waiting { until: Instant },
 }
 
@@ -43,16 +46,24 @@ pub struct Attempts {
     state: State,
     backoff: Backoff,
     fault: Option<StreamFault>,
+    /// What was wrong when the camera was left before these calls, until it sends a picture.
+    before: Option<StreamFault>,
 }
 
 impl Default for Attempts {
     fn default() -> Self {
         let backoff = Backoff::new(WAIT_FIRST, WAIT_MAX);
-        Self { state: State::Stopped, backoff, fault: None }
+        Self { state: State::Stopped, backoff, fault: None, before: None }
     }
 }
 
 impl Attempts {
+    /// The calls of a camera of which that was wrong when it was left.
+    #[must_use]
+    pub fn after(before: Option<StreamFault>) -> Self {
+        Self { before, ..Self::default() }
+    }
+
     /// The camera is called now.
     pub const fn handle_call(&mut self, now: Instant) {
         self.state = State::Calling { since: now };
@@ -61,14 +72,24 @@ impl Attempts {
     /// A packet of it came.
     pub fn handle_packet(&mut self, now: Instant) {
         match &mut self.state {
-            State::Calling { .. } => self.state = State::Playing { since: now, packet_at: now },
-            State::Playing { since, packet_at } => {
+            State::Calling { .. } => {
+                self.state = State::Playing { since: now, packet_at: now, picture_at: None };
+            }
+            State::Playing { since, packet_at, .. } => {
                 *packet_at = now;
                 if self.backoff.failures() > 0 && now.duration_since(*since) >= STABLE_AFTER {
                     self.backoff.reset();
                 }
             }
             State::Stopped | State::Waiting { .. } => {}
+        }
+    }
+
+    /// A picture was made of its packets.
+    pub const fn handle_picture(&mut self, now: Instant) {
+        if let State::Playing { picture_at, .. } = &mut self.state {
+            *picture_at = Some(now);
+            self.before = None;
         }
     }
 
@@ -87,6 +108,7 @@ impl Attempts {
     pub const fn handle_stop(&mut self) {
         self.state = State::Stopped;
         self.fault = None;
+        self.before = None;
         self.backoff.reset();
     }
 
@@ -132,12 +154,19 @@ impl Attempts {
         matches!(self.state, State::Waiting { .. })
     }
 
-    /// Why the last call ended; nothing while packets come.
+    /// Why the last call ended, or what was wrong before the first one; while packets come, whether
+    /// pictures can be made of them.
     #[must_use]
-    pub const fn fault(&self) -> Option<StreamFault> {
+    pub fn fault(&self, now: Instant) -> Option<StreamFault> {
         match self.state {
-            State::Playing { .. } => None,
-            State::Stopped | State::Calling { .. } | State::Waiting { .. } => self.fault,
+            State::Playing { since, picture_at, .. } => {
+                let silent = now.saturating_duration_since(picture_at.unwrap_or(since));
+                let missing = StreamFault::PicturesMissing;
+                (silent >= PICTURELESS_MAX || self.before == Some(missing)).then_some(missing)
+            }
+            State::Stopped | State::Calling { .. } | State::Waiting { .. } => {
+                self.fault.or(self.before)
+            }
         }
     }
 }
@@ -149,6 +178,7 @@ const fn needs_help(fault: StreamFault) -> bool {
             | StreamFault::SourceRefused
             | StreamFault::SecretLost
             | StreamFault::CodecUnsupported
+            | StreamFault::PicturesMissing
     )
 }
 
@@ -178,7 +208,7 @@ mod tests {
         // A packet alone is no success: a camera may die again and again right after its first.
         attempts.handle_call(at(now));
         attempts.handle_packet(at(now));
-        assert_eq!((attempts.status(), attempts.fault()), (StreamStatus::Running, None));
+        assert_eq!((attempts.status(), attempts.fault(at(now))), (StreamStatus::Running, None));
         attempts.handle_fault(StreamFault::ConnectionClosed, at(now), 0);
         assert_eq!(attempts.poll_timeout(), Some(at(now + 60_000)));
         attempts.handle_call(at(now));
@@ -207,9 +237,10 @@ mod tests {
         let silent = Some(Due::GiveUp(StreamFault::PacketsStopped));
         assert_eq!(attempts.handle_timeout(at(23_000)), silent);
         attempts.handle_fault(StreamFault::PacketsStopped, at(23_000), 0);
-        assert_eq!(attempts.fault(), Some(StreamFault::PacketsStopped));
+        assert_eq!(attempts.fault(at(23_000)), Some(StreamFault::PacketsStopped));
         attempts.handle_call(at(23_500));
         assert_eq!(attempts.status(), StreamStatus::Error, "it is not there yet");
+        assert_eq!(attempts.fault(at(23_500)), Some(StreamFault::PacketsStopped));
     }
 
     #[test]
@@ -220,8 +251,49 @@ mod tests {
         attempts.handle_stop();
         attempts.handle_packet(at(1));
         attempts.handle_fault(StreamFault::ConnectionClosed, at(2), 0);
-        assert_eq!((attempts.status(), attempts.fault()), (StreamStatus::Stopped, None));
+        assert_eq!((attempts.status(), attempts.fault(at(2))), (StreamStatus::Stopped, None));
         assert_eq!((attempts.poll_timeout(), attempts.handle_timeout(at(99_999))), (None, None));
+    }
+
+    #[test]
+    fn what_was_wrong_before_stays_until_the_camera_is_there() {
+        let at = clock();
+        let mut attempts = Attempts::after(Some(StreamFault::Unreachable));
+        attempts.handle_call(at(0));
+        let (starting, unreachable) = (StreamStatus::Starting, Some(StreamFault::Unreachable));
+        assert_eq!((attempts.status(), attempts.fault(at(0))), (starting, unreachable));
+        attempts.handle_fault(StreamFault::HostNotFound, at(1), 0);
+        attempts.handle_call(at(1_000));
+        assert_eq!(attempts.fault(at(1_000)), Some(StreamFault::HostNotFound), "the newer one");
+        attempts.handle_packet(at(1_001));
+        assert_eq!(attempts.fault(at(1_001)), None);
+    }
+
+    #[test]
+    fn a_camera_of_whose_packets_no_picture_is_made_says_so() {
+        let at = clock();
+        let missing = Some(StreamFault::PicturesMissing);
+        let mut attempts = Attempts::default();
+        attempts.handle_call(at(0));
+        for now in (500..8_500).step_by(100) {
+            attempts.handle_packet(at(now));
+            assert_eq!(attempts.fault(at(now)), None, "{now}");
+        }
+        assert_eq!(
+            (attempts.status(), attempts.fault(at(8_500))),
+            (StreamStatus::Running, missing)
+        );
+        attempts.handle_picture(at(8_600));
+        assert_eq!(attempts.fault(at(16_599)), None);
+        assert_eq!(attempts.fault(at(16_600)), missing, "pictures stopped, and packets go on");
+        // Whoever looks after it again is told so at once, until there is a picture.
+        let mut attempts = Attempts::after(missing);
+        attempts.handle_call(at(0));
+        assert_eq!(attempts.fault(at(0)), missing);
+        attempts.handle_packet(at(100));
+        assert_eq!(attempts.fault(at(100)), missing);
+        attempts.handle_picture(at(200));
+        assert_eq!(attempts.fault(at(200)), None);
     }
 
     #[test]

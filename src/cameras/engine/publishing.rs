@@ -235,7 +235,9 @@ impl Publishing {
             let status = match why {
                 NotTaken::Busy => "455 Method Not Valid in This State",
                 NotTaken::NoRoom => "453 Not Enough Bandwidth",
-                NotTaken::Unusable(StreamFault::CodecUnsupported) => "415 Unsupported Media Type",
+                NotTaken::Unusable(
+                    StreamFault::CodecUnsupported | StreamFault::PicturesMissing,
+                ) => "415 Unsupported Media Type",
                 NotTaken::Unusable(_) => "400 Bad Request",
             };
             self.refuse(&cseq, status);

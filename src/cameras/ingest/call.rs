@@ -191,7 +191,7 @@ pub(super) async fn open(
         .teardown(TeardownPolicy::Never);
     let mut session =
         Session::describe(url.clone(), options).await.map_err(|error| fault_of(&error))?;
-    let (video, codec) = find(&session, true).ok_or(StreamFault::CodecUnsupported)?;
+    let (video, codec) = find(&session, true).ok_or_else(|| unusable_pictures(&session))?;
     let mut audio = find(&session, false);
     let sets = announced_sets(&session, video, codec);
     let mut sound = audio.and_then(|sound| announced_sound(&session, sound));
@@ -248,6 +248,15 @@ fn find(session: &Session<Described>, video: bool) -> Option<(usize, CameraCodec
         let codec = CameraCodec::of_encoding(stream.encoding_name())?;
         (codec.is_video() == video).then_some((number, codec))
     })
+}
+
+/// Why a description has no pictures that can be used.
+fn unusable_pictures(session: &Session<Described>) -> StreamFault {
+    if session.streams().iter().any(|stream| stream.media() == "video") {
+        StreamFault::CodecUnsupported
+    } else {
+        StreamFault::PicturesMissing
+    }
 }
 
 /// The parameter sets that a description announces; none when it has none that can be

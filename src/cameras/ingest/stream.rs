@@ -23,7 +23,7 @@ pub struct StreamReport {
     pub status: StreamStatus,
     /// How well the camera does.
     pub health: CameraHealth,
-    /// Why it does not run, or what is wrong with its clock when it does.
+    /// Why it does not run, or when it does, why it shows no picture or what is wrong with its clock.
     pub fault: Option<StreamFault>,
     /// The codec of its pictures.
     pub video: Option<CameraCodec>,
@@ -107,9 +107,17 @@ struct State {
 }
 
 impl Stream {
-    pub(super) fn new(now: Instant, linger: Duration, wall: Timestamp) -> Self {
+    /// The stream of a camera of which that was wrong when it was left.
+    pub(super) fn new(
+        now: Instant,
+        linger: Duration,
+        wall: Timestamp,
+        before: Option<StreamFault>,
+    ) -> Self {
         let (prefix, first) = names(wall);
-        Self::with(Segments::new(prefix, first), now, linger)
+        let stream = Self::with(Segments::new(prefix, first), now, linger);
+        stream.lock().attempts = Attempts::after(before);
+        stream
     }
 
     /// What a session shows, whose pictures are H.264 and whose sound is Opus. It is wanted for
@@ -161,10 +169,15 @@ impl Stream {
         let (packets, status) = (state.statistics.report(now), state.attempts.status());
         let is_running = status == StreamStatus::Running;
         let of_clock = packets.times.clock_fault.filter(|_| is_running);
+        let fault = state.attempts.fault(now);
+        let health = match health(status, &packets) {
+            CameraHealth::Online if fault.is_some() => CameraHealth::Degraded,
+            health => health,
+        };
         StreamReport {
             status,
-            health: health(status, &packets),
-            fault: state.attempts.fault().or(of_clock),
+            health,
+            fault: fault.or(of_clock),
             video: state.video,
             audio: state.audio,
             audio_fault: (state.audio.is_some() && state.segments.sound_format().is_none())
@@ -172,6 +185,11 @@ impl Stream {
             latency: state.latency,
             packets,
         }
+    }
+
+    /// Why nothing of it can be shown now.
+    pub(super) fn fault(&self, now: Instant) -> Option<StreamFault> {
+        self.lock().attempts.fault(now)
     }
 
     /// Listens to what the camera sends from now on, and what came since its newest key
@@ -423,6 +441,7 @@ impl Stream {
         let arrived = now.saturating_duration_since(state.began).as_micros();
         let mut is_news = false;
         for picture in state.pictures.handle(packet, u64::try_from(arrived).unwrap_or(u64::MAX)) {
+            state.attempts.handle_picture(now);
             state.statistics.handle_picture(picture.key, now, at);
             is_news |= picture.key && !state.is_seen;
             state.is_seen |= picture.key;

@@ -37,6 +37,44 @@ async fn a_camera_that_sends_by_udp_alone_is_played_unless_it_is_to_use_tcp() {
 }
 
 #[tokio::test]
+async fn what_is_wrong_with_a_camera_is_told_until_it_is_there() {
+    let hall = Hall::with(Behaviour::default()).await;
+    hall.camera.behave(|it| it.refuses = Some(("DESCRIBE", 401)));
+    let found = hall.look_after().await;
+    assert_eq!(found["fault"], "credentials_refused", "{found}");
+    let left = hall.until("left", |health| health["status"] == "STOPPED").await;
+    assert_eq!(left["fault"], "credentials_refused", "{left}");
+    // It is called again, and does not answer.
+    hall.camera.behave(|it| (it.refuses, it.silent_at) = (None, Some("DESCRIBE")));
+    let session = hall.issue().await;
+    let starting = hall.until("called", |health| health["status"] == "STARTING");
+    let (_, starting) = tokio::join!(hall.main_at_once(&session), starting);
+    assert_eq!(starting["fault"], "credentials_refused", "{starting}");
+    hall.camera.behave(|it| it.silent_at = None);
+    let running = hall.until("there", |health| health["status"] == "RUNNING").await;
+    assert_eq!(running["fault"], serde_json::Value::Null, "{running}");
+    hall.stop().await;
+}
+
+#[tokio::test]
+async fn a_camera_whose_pictures_can_not_be_read_says_so() {
+    let hidden = Behaviour { announces_sets: false, sends_sets: false, ..Behaviour::default() };
+    let hall = Hall::with(hidden).await;
+    let found = hall.look_after().await;
+    assert_eq!(
+        (&found["status"], &found["health"], &found["fault"]),
+        (&"RUNNING".into(), &"degraded".into(), &"pictures_missing".into()),
+        "{found}"
+    );
+    let left = hall.until("left", |health| health["status"] == "STOPPED").await;
+    assert_eq!(left["fault"], "pictures_missing", "{left}");
+    hall.camera.behave(|it| it.sends_sets = true);
+    let found = hall.look_after().await;
+    assert_eq!((&found["health"], &found["fault"]), (&"online".into(), &serde_json::Value::Null));
+    hall.stop().await;
+}
+
+#[tokio::test]
 async fn answers_that_never_end_or_never_come_end_the_call_and_fill_no_memory() {
     const OK: &str = "RTSP/1.0 200 OK\r\n";
     const GIANT: &str = "RTSP/1.0 200 OK\r\nContent-Length: 4000000000\r\n\r\n";

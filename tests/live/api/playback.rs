@@ -107,6 +107,13 @@ impl Hall {
         answer.json()
     }
 
+    /// Has the camera looked after; what was found.
+    pub(super) async fn look_after(&self) -> Value {
+        let found = sync(&self.server, "hall", self.server.tenant).await;
+        assert_eq!(found.status, 200, "{found:?}");
+        found.json()
+    }
+
     /// Waits until the health is as wanted, and fails after a while.
     pub(super) async fn until(&self, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
         for _ in 0..1_200 {
@@ -390,6 +397,8 @@ async fn a_camera_that_can_not_be_watched_says_why_and_delays_nobody() {
     let hall = Hall::with(Behaviour::default()).await;
     let nonsense = "m=video\r\n\0\0v=".to_owned();
     let picture = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=video 0 RTP/AVP 26\r\na=control:x\r\n";
+    let sound =
+        "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=audio 0 RTP/AVP 0\r\na=control:x\r\n";
     for (fault, behaviour) in [
         (
             "credentials_refused",
@@ -405,6 +414,10 @@ async fn a_camera_that_can_not_be_watched_says_why_and_delays_nobody() {
         (
             "codec_unsupported",
             Behaviour { description: Some(picture.to_owned()), ..Behaviour::default() },
+        ),
+        (
+            "pictures_missing",
+            Behaviour { description: Some(sound.to_owned()), ..Behaviour::default() },
         ),
         ("request_refused", Behaviour { refuses: Some(("PLAY", 401)), ..Behaviour::default() }),
     ] {

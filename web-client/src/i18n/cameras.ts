@@ -58,6 +58,8 @@ const es = {
   'fault.message_too_large': 'Envía respuestas desmesuradas; no parece una cámara.',
   'fault.transport_refused': 'No admite la forma de envío elegida: pruebe «TCP, o UDP».',
   'fault.codec_unsupported': 'No envía ningún códec que se pueda usar: configúrela en H.264.',
+  'fault.pictures_missing':
+    'No envía imágenes, o no se puede leer ninguna de lo que envía: revise su vídeo y configúrelo en H.264.',
   'fault.answer_timed_out': 'No envió nada a tiempo.',
   'fault.packets_stopped': 'Dejó de enviar.',
   'fault.connection_closed': 'Cortó la conexión.',
@@ -170,6 +172,8 @@ const en: typeof es = {
   'fault.message_too_large': 'It sends enormous answers; it does not look like a camera.',
   'fault.transport_refused': 'It refuses the chosen way of sending: try “TCP, or UDP”.',
   'fault.codec_unsupported': 'It sends no codec that can be used: set it to H.264.',
+  'fault.pictures_missing':
+    'It sends no pictures, or none can be read from what it sends: check its video and set it to H.264.',
   'fault.answer_timed_out': 'It sent nothing in time.',
   'fault.packets_stopped': 'It stopped sending.',
   'fault.connection_closed': 'It closed the connection.',
@@ -282,6 +286,8 @@ const pt: typeof es = {
   'fault.message_too_large': 'Envia respostas desmedidas; não parece uma câmera.',
   'fault.transport_refused': 'Recusa a forma de envio escolhida: tente “TCP, ou UDP”.',
   'fault.codec_unsupported': 'Não envia nenhum codec que se possa usar: configure-a em H.264.',
+  'fault.pictures_missing':
+    'Não envia imagens, ou nenhuma pode ser lida no que envia: verifique o vídeo dela e configure-a em H.264.',
   'fault.answer_timed_out': 'Não enviou nada a tempo.',
   'fault.packets_stopped': 'Parou de enviar.',
   'fault.connection_closed': 'Fechou a conexão.',

@@ -276,6 +276,7 @@ export const en: Catalogue = {
   'people.notice.reserved': 'Like an official name',
   'people.fault.codec_unsupported': 'sends a codec that cannot be shown: set it to H.264',
   'people.fault.unsupported_bframes': 'sends B-frames: switch them off in the camera',
+  'people.fault.pictures_missing': 'sends no pictures that can be read',
   'people.fault.sound_unsupported': 'sends sound that cannot be played here: set it to Opus',
   'people.fault.credentials_refused': 'refuses its password',
   'people.fault.other': 'sends nothing at the moment',

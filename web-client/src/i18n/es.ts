@@ -277,6 +277,7 @@ export const es = {
   'people.notice.reserved': 'Se parece a un nombre oficial',
   'people.fault.codec_unsupported': 'envía un códec que no se puede mostrar: configúrela en H.264',
   'people.fault.unsupported_bframes': 'envía fotogramas B: desactívelos en la cámara',
+  'people.fault.pictures_missing': 'no envía imágenes que se puedan leer',
   'people.fault.sound_unsupported':
     'envía un sonido que aquí no se puede reproducir: configúrelo en Opus',
   'people.fault.credentials_refused': 'rechaza su contraseña',

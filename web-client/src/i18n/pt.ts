@@ -278,6 +278,7 @@ export const pt: Catalogue = {
   'people.fault.codec_unsupported':
     'envia um codec que não pode ser mostrado: configure-a para H.264',
   'people.fault.unsupported_bframes': 'envia quadros B: desative-os na câmera',
+  'people.fault.pictures_missing': 'não envia imagens que se possam ler',
   'people.fault.sound_unsupported':
     'envia um som que não pode ser reproduzido aqui: configure-o em Opus',
   'people.fault.credentials_refused': 'recusa a senha',

@@ -56,6 +56,7 @@ export function MediaFault({ fault }: { fault: string | undefined }) {
   const key =
     fault === 'codec_unsupported' ||
     fault === 'unsupported_bframes' ||
+    fault === 'pictures_missing' ||
     fault === 'sound_unsupported' ||
     fault === 'credentials_refused'
       ? (`people.fault.${fault}` as const)
