@@ -164,6 +164,25 @@ story('Copies of a recording', open, {
     await page.setViewportSize(DESKTOP);
   },
 
+  'it is judged by the keys of the server, however late they come': async (stage) => {
+    const page = await newPage(stage.browser);
+    stage.pages.verifier = page;
+    let release;
+    const released = new Promise((resolve) => (release = resolve));
+    await page.route('**/.well-known/cabildo-evidence-keys.json', async (route) => {
+      await released;
+      await route.continue();
+    });
+    await page.goto(`${stage.server.origin}/verify`);
+    await page.getByTestId('files-input').setInputFiles(stage.whole);
+    await page.getByTestId('running').waitFor();
+    release();
+    await page.getByTestId('report').waitFor();
+    assert.equal(await page.getByTestId('report').getAttribute('data-verdict'), 'valid');
+    await page.context().close();
+    delete stage.pages.verifier;
+  },
+
   'an auditor takes one note of the time line, what was recorded then, and a part': async (
     stage,
   ) => {

@@ -27,11 +27,12 @@ function Verify() {
   const [failure, setFailure] = useState('');
   const [run, setRun] = useState<Run>({ phase: 'idle' });
   const [published, setPublished] = useState<Bytes | null | undefined>(undefined);
-  const [own, setOwn] = useState<Bytes | null>(null);
-  const [held, setHeld] = useState<readonly Bytes[]>([]);
+  /** What was chosen, which may still be read, and the keys that were asked for when the page opened. */
+  const own = useRef<Promise<Bytes | null>>(Promise.resolve(null));
+  const held = useRef<Promise<readonly Bytes[]>>(Promise.resolve([]));
+  const told = useRef<Promise<Bytes | null>>(Promise.resolve(null));
   const [proven, setProven] = useState<{ session: string; head: string } | null>(null);
   const [verifier] = useState(() => new Verifier(setRun));
-  const trusted = own ?? published ?? null;
   const visited = visits();
 
   /** Counts what was asked for: what an earlier one finds is of no interest any more. */
@@ -50,7 +51,7 @@ function Verify() {
     return () => mine === asked.current;
   };
 
-  const verifySession = async (text: string, saved: readonly Bytes[] = held) => {
+  const verifySession = async (text: string) => {
     const id = sessionIn(text);
     if (id === null) {
       end('idle', v('session.invalid'));
@@ -58,9 +59,10 @@ function Verify() {
     }
     const isWanted = begin();
     try {
-      const keys = own ?? (await source.keys());
-      if (own === null) setPublished(keys);
-      const all = [...saved, ...keptOf(id)];
+      const mine = await own.current;
+      const keys = mine ?? (await source.keys());
+      if (mine === null) setPublished(keys);
+      const all = [...(await held.current), ...keptOf(id)];
       const proof = await proofContinuing(source, id, all);
       if (!isWanted()) return;
       const report = await verifier.run({ proof, trusted: keys, held: all });
@@ -83,16 +85,19 @@ function Verify() {
     if (!isWanted()) return;
     switch (chosen.kind) {
       case 'bundle':
-        await verifier.run({ files: chosen.files, trusted, held });
+      case 'proof': {
+        const trusted = (await own.current) ?? (await told.current);
+        const given = { trusted, held: await held.current };
+        if (!isWanted()) return;
+        if (chosen.kind === 'bundle') await verifier.run({ files: chosen.files, ...given });
+        else await verifier.run({ proof: chosen.bytes, ...given });
         return;
-      case 'proof':
-        await verifier.run({ proof: chosen.bytes, trusted, held });
-        return;
+      }
       case 'heads':
         // A saved head says nothing alone: the record of its session must continue it.
-        setHeld([chosen.bytes]);
+        held.current = Promise.resolve([chosen.bytes]);
         setSession(chosen.session);
-        await verifySession(chosen.session, [chosen.bytes]);
+        await verifySession(chosen.session);
         return;
       case 'broken':
       case 'other':
@@ -101,7 +106,8 @@ function Verify() {
   };
 
   useEffect(() => {
-    source.keys().then(setPublished, () => setPublished(null));
+    told.current = source.keys().catch(() => null);
+    void told.current.then(setPublished);
     if (session !== '' && isUuid(session)) void verifySession(session);
   }, []);
   useLayoutEffect(() => {
@@ -159,13 +165,15 @@ function Verify() {
             label={v('more.keys')}
             hint={v(published === null ? 'more.noKeys' : 'more.keysWhy')}
             testId="trusted-input"
-            onFile={(bytes) => setOwn(bytes)}
+            onFile={(bytes) => (own.current = bytes)}
           />
           <FileField
             label={v('more.held')}
             hint={v('more.heldWhy')}
             testId="held-input"
-            onFile={(bytes) => setHeld(bytes === null ? [] : [bytes])}
+            onFile={(bytes) => {
+              held.current = bytes.then((one) => (one === null ? [] : [one]));
+            }}
           />
         </div>
       </details>
@@ -258,7 +266,8 @@ function FileField(props: {
   label: string;
   hint: string;
   testId: string;
-  onFile: (bytes: Bytes | null) => void;
+  /** Is given what stands in the file; `null` when none is chosen any more, or it can't be read. */
+  onFile: (bytes: Promise<Bytes | null>) => void;
 }) {
   return (
     <Field label={props.label}>
@@ -268,8 +277,8 @@ function FileField(props: {
         data-testid={props.testId}
         onChange={(event) => {
           const file = event.currentTarget.files?.[0];
-          if (file === undefined) props.onFile(null);
-          else void file.arrayBuffer().then((bytes) => props.onFile(new Uint8Array(bytes)));
+          const bytes = file?.arrayBuffer().then((read) => new Uint8Array(read));
+          props.onFile(bytes?.catch(() => null) ?? Promise.resolve(null));
         }}
       />
       <span class="quiet">{props.hint}</span>
