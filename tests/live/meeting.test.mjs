@@ -355,8 +355,12 @@ story('An assembly', open, {
     await carla.reload();
     await carla.locator('[data-testid="closed"][data-reason="forbidden"]').waitFor();
     await press(chair, 'admit-carla');
-    // Her page may ask before the chair's has.
-    await chair.getByTestId('admit-carla').waitFor({ state: 'detached' });
+    // Her page could ask before the chair's has.
+    await until('her admission', async (seen) => {
+      const wish = (await sentMessages(chair, 'admit')).at(-1);
+      seen.last = await messages(chair, 'ack');
+      return wish !== undefined && seen.last.some(({ ref }) => ref === wish.id);
+    });
     await until('carla in the room', async (seen) => {
       seen.last = await carla.locator('main').getAttribute('data-testid');
       if (seen.last === 'closed') {
