@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { asGovernance, call, scheduledSession, start, startedSession } from './api.mjs';
+import { asGovernance, call, scheduledSession, startedSession } from './api.mjs';
 import { Person } from './person.mjs';
 import { Postgres } from './postgres.mjs';
 import { Server } from './server.mjs';

@@ -1,5 +1,4 @@
 // Media where no UDP gets through: Chromium is told only of the candidates of TCP.
-import assert from 'node:assert/strict';
 import { candidates, isToldOfTcp, leave, twoPages } from './both_ways.mjs';
 import { launch } from './browser.mjs';
 import { Server } from './server.mjs';
