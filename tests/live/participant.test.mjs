@@ -121,6 +121,28 @@ const hasLeft = (page, chair, level) =>
     return false;
   });
 
+/** A time that is made longer ends as loudly as at first. */
+async function endsAgain(page, chair) {
+  await page.evaluate(() => {
+    const told = document.querySelector('[data-testid="live-assertive"]');
+    window.__toldAgain = new Promise((resolve) => {
+      new MutationObserver((_, look) => {
+        if (!/agotado/.test(told.textContent)) return;
+        look.disconnect();
+        resolve();
+      }).observe(told, { childList: true, characterData: true, subtree: true });
+    });
+  });
+  await until('some more time', async () => {
+    await chair.evaluate(() =>
+      window.__cabildo.client.command({ type: 'extend_turn', seconds: 5 }),
+    );
+    return (await page.locator('[data-testid="own-time"][data-level="over"]').count()) === 0;
+  });
+  await page.locator('[data-testid="own-time"][data-level="over"]').waitFor();
+  await page.evaluate(() => window.__toldAgain);
+}
+
 const asks = async (page, chair, user) => {
   await press(page, 'ask-floor');
   await page.locator('[data-testid="my-place"][data-place="requested"]').waitFor();
@@ -360,6 +382,7 @@ story('A participant', open, {
       .filter({ hasText: /tiempo/i })
       .waitFor();
     await isAccessible(ana, 'over');
+    await endsAgain(ana, chair);
     for (const [size, viewport] of Object.entries(SIZES)) {
       await ana.setViewportSize(viewport);
       await fits(ana, `over ${size}`);

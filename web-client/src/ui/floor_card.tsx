@@ -97,8 +97,10 @@ function OwnTime({ client, turn }: { client: RoomClient; turn: TimedTurn }) {
   const { level } = turnTime(turn, client.clock.now(now));
   const over = useRef('');
   useEffect(() => {
-    // The server tells of 30 and 10 seconds; of the end only the clock does.
-    if (level === 'over' && over.current !== turn.turn_id) {
+    // The server tells of 30 and 10 seconds; of the end only the clock does, and of each end of a
+    // time that is made longer.
+    if (level !== 'over') over.current = '';
+    else if (over.current !== turn.turn_id) {
       over.current = turn.turn_id;
       announceAtOnce(m('time.over'));
     }
