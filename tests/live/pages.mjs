@@ -23,9 +23,7 @@ export async function openJoin(browser, server, session, person, options) {
   await byId(page, 'join-button').and(page.locator(':not([aria-disabled])')).waitFor();
   // Joining takes the devices along that the page has opened by then.
   if ((person.role ?? 'participant') === 'participant') {
-    await until('an open microphone', () =>
-      page.evaluate(() => document.querySelector('[data-testid="mic-level"]') !== null),
-    );
+    await until('an open microphone', () => page.evaluate(() => window.__probe.hasMicrophone));
     await page.locator('.preview video').waitFor();
   }
   return page;

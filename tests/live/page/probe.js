@@ -2,7 +2,7 @@
 // each peer connection and socket the page makes, and what passes over them.
 // What is measured is therefore the browser's account, not the client's.
 (() => {
-  const probe = { peers: [], received: [], sent: [] };
+  const probe = { peers: [], received: [], sent: [], hasMicrophone: false };
   window.__probe = probe;
 
   const NativePeer = window.RTCPeerConnection;
@@ -43,8 +43,14 @@
       noiseSuppression: false,
       autoGainControl: false,
     });
-    devices.getUserMedia = ({ audio, video }) =>
-      native({ audio: audio ? plain(audio) : false, video: video ? small(video) : false });
+    devices.getUserMedia = async ({ audio, video }) => {
+      const stream = await native({
+        audio: audio ? plain(audio) : false,
+        video: video ? small(video) : false,
+      });
+      probe.hasMicrophone ||= stream.getAudioTracks().length > 0;
+      return stream;
+    };
   }
 
   /** Events in the order in which they came. */
