@@ -23,7 +23,7 @@ const LANGUAGES = ['es', 'en', 'pt'];
 /** How often the player's delay is read, and how many times. */
 const READ_EVERY_MS = 250;
 const READ = 40;
-const READING_MS_MAX = 120_000;
+const READING_MS_MAX = 180_000;
 
 async function open(stage) {
   stage.server = await Server.start('player');
@@ -82,37 +82,44 @@ async function look(page, name) {
 }
 
 /**
- * Reads again and again how many milliseconds a player is behind, `null` while that is not known,
- * tells it, and asserts that it is not much.
+ * Waits until a player is not much behind, as it reads how many milliseconds again and again, `null`
+ * while that is not known, and tells it.
  */
 async function isLittleBehind(t, read) {
   const behind = [];
   await until(
-    'its delay, read again and again',
+    'a small delay, read again and again',
     async (seen) => {
       const now = await read();
       if (now !== null) behind.push(now);
-      seen.last = behind.length;
       await new Promise((resolve) => setTimeout(resolve, READ_EVERY_MS));
-      return behind.length >= READ;
+      if (behind.length < READ) return false;
+      const later = behind.slice(-READ / 2).sort((one, other) => one - other);
+      seen.last = later;
+      return isLittle(t, 'PROGRAM-DATE-TIME', later);
     },
     READING_MS_MAX,
   );
-  const later = behind.slice(READ / 2).sort((one, other) => one - other);
-  tellBehind(t, 'PROGRAM-DATE-TIME', later);
 }
 
-/** Tells how far behind a player is by sorted readings, and asserts that it is not much. */
-function tellBehind(t, by, delays) {
+/** Whether a player is not much behind by sorted readings; tells how far. */
+function isLittle(t, by, delays) {
   const [half, most] = [0.5, 0.95].map((part) => quantile(delays, part));
+  if (half >= 6_000) return false;
   t.diagnostic(`behind by ${by}: P50 ${half} ms, P95 ${most} ms`);
-  assert.ok(half < 6_000, `${delays}`);
+  return true;
 }
 
-/** The same by the clock that the pictures show. */
-async function isLittleBehindByClock(t, page, video) {
-  tellBehind(t, 'the clock in the picture', await delaysOf(page, video, 75));
-}
+/** The same by the clock that the pictures show. What a busy machine held up is caught up with. */
+const isLittleBehindByClock = (t, page, video) =>
+  until(
+    'a small delay by the clock in the picture',
+    async (seen) => {
+      seen.last = await delaysOf(page, video, 75);
+      return isLittle(t, 'the clock in the picture', seen.last);
+    },
+    READING_MS_MAX,
+  );
 
 /** Whoever paused, or had no network for a while, sees what happens now and not what they missed. */
 async function isLiveAfterAPause(video) {
