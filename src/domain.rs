@@ -26,6 +26,7 @@ pub mod secret;
 pub mod service_route;
 pub mod session;
 pub mod shown_text;
+pub mod sqlite_url;
 pub mod store_error;
 pub mod time;
 pub mod token_bucket;

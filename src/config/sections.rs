@@ -13,6 +13,7 @@ use super::{Config, Profile};
 use crate::domain::id::TenantId;
 use crate::domain::secret::Secret;
 use crate::domain::service_route::ServiceRoute;
+use crate::domain::sqlite_url::sqlite_url;
 
 /// The public listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -394,7 +395,7 @@ fn read_store(reader: &mut Reader, profile: &Profile) -> StoreConfig {
         (Some(url), _) => url,
         (None, Profile::Dev { data_dir }) => {
             let file = data_dir.join("cabildo.sqlite");
-            Secret::new(format!("sqlite:{}?mode=rwc", file.display()))
+            Secret::new(format!("{}?mode=rwc", sqlite_url(&file)))
         }
         (None, Profile::Production) => {
             if !reader.has_problem("store.url") {

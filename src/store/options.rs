@@ -8,6 +8,7 @@ use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::sqlx::sqlite::SqliteConnectOptions;
 
 use crate::domain::secret::Secret;
+use crate::domain::sqlite_url::sqlite_url;
 
 /// Default number of connections of one instance. All instances together must stay below the
 /// `max_connections` of the server.
@@ -82,9 +83,7 @@ impl StoreOptions {
     /// The default options for an SQLite file, which is created if it does not exist.
     #[must_use]
     pub fn sqlite_file(path: &Path) -> Self {
-        // Characters that would end the path in a URL are encoded; the rest stays readable.
-        let path = path.to_string_lossy().replace('%', "%25").replace('?', "%3F");
-        Self::new(Secret::new(format!("sqlite://{}", path.replace('#', "%23"))))
+        Self::new(Secret::new(sqlite_url(path)))
     }
 
     /// Whether the database is an SQLite file that does not exist, so that connecting makes it.

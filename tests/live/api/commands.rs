@@ -121,6 +121,18 @@ fn a_new_directory_can_be_migrated_before_the_first_start() {
 }
 
 #[test]
+fn a_data_directory_may_have_characters_that_mean_something_in_a_url() {
+    let place = tempfile::tempdir().expect("a directory");
+    for name in ["50%25 ñ", "what?mode=memory", "#1", "a b&c"] {
+        let (code, said) = run(&mut on(&place.path().join(name), &["migrate", "up"]));
+        assert_eq!(code, Some(0), "{name}: {said}");
+        let names = names_in(&place.path().join(name));
+        assert_eq!(names, ["cabildo.sqlite"], "{name}");
+    }
+    assert_eq!(names_in(place.path()).len(), 4, "{:?}", names_in(place.path()));
+}
+
+#[test]
 fn why_a_file_can_not_be_made_is_said_once() {
     let file = tempfile::NamedTempFile::new().expect("a file");
     let (code, said) = run(cabildo().args(["certs", "--out"]).arg(file.path()));
