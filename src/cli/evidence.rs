@@ -329,12 +329,11 @@ impl Desk {
             }
             What::Disclose { session, seqs, out, .. } => {
                 let key = SessionKey::new(self.tenant_of(session).await?, session);
-                match out {
-                    Some(path) => self.custody.disclose_into(key, &seqs, &path).await?,
-                    None => {
-                        let text = self.custody.disclose(key, &seqs).await?;
-                        output::print(&String::from_utf8_lossy(&text));
-                    }
+                if let Some(path) = out {
+                    self.custody.disclose_into(key, &seqs, &path).await?;
+                } else {
+                    let text = self.custody.disclose(key, &seqs).await?;
+                    output::print(&String::from_utf8_lossy(&text));
                 }
                 Ok(ExitCode::SUCCESS)
             }
