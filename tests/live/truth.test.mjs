@@ -182,7 +182,8 @@ story('What people trust', open, {
       return false;
     });
     const toast = chair.getByTestId('toast').filter({ hasText: 'Se ha dado la palabra' });
-    await toast.getByTestId('toast-action').click();
+    // That of the turn before may still be there.
+    await toast.last().getByTestId('toast-action').click();
     await chair.getByTestId('toast').filter({ hasText: 'Deshecho' }).waitFor();
     const after = await until('the turn before, and its list', async (seen) => {
       seen.last = await stateOf(chair);
